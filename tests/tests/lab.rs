@@ -1,0 +1,148 @@
+//! The program `lab` tells the truth, and leaves nothing behind.
+//!
+//! The server it upgrades is two things here: a script that logs what a server logs and hands over on SIGUSR2, and a
+//! thread of this test that answers, and so decides what the clients notice.
+
+#![expect(clippy::unwrap_used, reason = "a helper of a test may panic like the test itself")]
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::process::Command;
+use std::thread;
+
+use lab::{End, Program, await_exit};
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// Answers with a generation that grows by one per hundred answers, so every upgrade is soon answered. On each
+/// connection, the request after the first `good` ones is lost.
+fn answering_thread(good: usize) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let stream = stream.unwrap();
+            thread::spawn(move || answer(&stream, good));
+        }
+    });
+    address
+}
+
+fn answer(mut stream: &TcpStream, good: usize) {
+    // A request without a body ends with its first empty line.
+    let requests = BufReader::new(stream).lines().map_while(Result::ok).filter(String::is_empty);
+    for (number, _) in requests.enumerate() {
+        if number == good {
+            return;
+        }
+        let generation = number / 100 + 1;
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: 0\r\nx-generation: {generation}\r\n\r\n");
+        if stream.write_all(head.as_bytes()).is_err() {
+            return;
+        }
+    }
+}
+
+/// A program that logs like a server, and on SIGUSR2 starts itself again and ends.
+struct Script {
+    _directory: tempfile::TempDir,
+    path: PathBuf,
+}
+
+impl Script {
+    /// The pids of all its generations so far.
+    fn pids(&self) -> Vec<Pid> {
+        let text = fs::read_to_string(self.path.with_extension("pids")).unwrap();
+        text.lines().map(|pid| Pid::from_raw(pid.parse().unwrap())).collect()
+    }
+}
+
+fn script(address: &str) -> Script {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("server");
+    let text = format!(
+        "#!/bin/sh\n\
+         trap '\"$0\" & exit 0' USR2\n\
+         echo $$ >> \"$0.pids\"\n\
+         echo listening address={address} pid=$$\n\
+         while :; do sleep 1000 & wait; done\n"
+    );
+    fs::write(&path, text).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    Script { _directory: directory, path }
+}
+
+fn lab(server: &str, more: &[&str]) -> Program {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lab"));
+    Program::start(command.args(["--mode", "keep-alive", "--connections", "1", "--server", server]).args(more))
+}
+
+#[test]
+fn a_server_that_loses_nothing_gets_status_0_and_a_sentence() {
+    let script = script(&answering_thread(usize::MAX));
+    let mut lab = lab(script.path.to_str().unwrap(), &["--upgrades", "2"]);
+    let end = lab.wait();
+    let output = lab.wait_all();
+    assert_eq!(end, End::Exited(0), "{output}");
+    assert!(output.contains("upgrade 2 of 2"), "{output}");
+    assert!(output.lines().last().unwrap().starts_with("2 upgrades, "), "{output}");
+    assert!(output.ends_with(" 0 lost."), "{output}");
+}
+
+#[test]
+fn a_server_that_loses_requests_gets_status_3_and_the_reason() {
+    let script = script(&answering_thread(250));
+    let mut lab = lab(script.path.to_str().unwrap(), &["--upgrades", "1"]);
+    let end = lab.wait();
+    let output = lab.wait_all();
+    assert_eq!(end, End::Exited(3), "{output}");
+    assert!(output.contains("connection closed before message completed"), "{output}");
+    assert!(!output.ends_with(" 0 lost."), "{output}");
+}
+
+#[test]
+fn a_server_that_cannot_be_started_gets_status_1_and_a_way_out() {
+    let mut lab = lab("/no/such/server", &[]);
+    assert_eq!(lab.wait(), End::Exited(1));
+    let output = lab.wait_all();
+    assert!(output.ends_with("No such file or directory (os error 2); name another server with --server"), "{output}");
+}
+
+#[test]
+fn a_program_that_is_no_server_gets_status_1() {
+    let mut lab = lab("true", &[]);
+    assert_eq!(lab.wait(), End::Exited(1));
+    let output = lab.wait_all();
+    assert!(output.contains("true does not log where it listens"), "{output}");
+}
+
+/// It would be signalled.
+#[test]
+fn a_server_that_names_a_pid_of_somebody_else_gets_status_1() {
+    let script = script("127.0.0.1:1");
+    let text = fs::read_to_string(&script.path).unwrap();
+    fs::write(&script.path, text.replace("pid=$$", &format!("pid={}", std::process::id()))).unwrap();
+    let mut lab = lab(script.path.to_str().unwrap(), &[]);
+    assert_eq!(lab.wait(), End::Exited(1));
+    let output = lab.wait_all();
+    assert!(output.contains("is no process of the server that was started"), "{output}");
+}
+
+#[test]
+fn ctrl_c_ends_everything_it_started() {
+    let script = script(&answering_thread(usize::MAX));
+    let mut lab = lab(script.path.to_str().unwrap(), &["--upgrades", "1000000"]);
+    lab.line("upgrade 1 of 1000000");
+    lab.signal(Signal::SIGINT);
+    assert_eq!(lab.wait().code(), 130);
+    let pids = script.pids();
+    assert!(pids.len() >= 2, "{pids:?}");
+    for pid in pids {
+        await_exit(pid);
+        assert_eq!(kill(pid, None), Err(Errno::ESRCH), "generation with pid {pid}");
+    }
+}
