@@ -1,0 +1,36 @@
+//! Waits for SIGINT or SIGTERM, says so, and dies by it: chapter 1's program.
+
+use std::io;
+use std::process::{self, ExitCode};
+
+use clap::Parser;
+use signal_channel::{Signal, exit, notify};
+
+/// Waits for SIGINT (Ctrl-C) or SIGTERM (kill), says so, and ends.
+#[derive(Parser)]
+#[command(version)]
+struct Args {
+    /// End with exit status 0 instead of dying by the signal
+    #[arg(long)]
+    exit_zero: bool,
+}
+
+fn main() -> ExitCode {
+    let args: Args = match exit::parse() {
+        Ok(args) => args,
+        Err(code) => return code,
+    };
+    match wait_for_quit() {
+        Ok(_) if args.exit_zero => ExitCode::SUCCESS,
+        Ok(signal) => exit::die_by(signal),
+        Err(error) => exit::fail(&error),
+    }
+}
+
+fn wait_for_quit() -> io::Result<Signal> {
+    let mut signals = notify(&[Signal::SIGINT, Signal::SIGTERM])?;
+    println!("waiting for SIGINT or SIGTERM, pid {}", process::id());
+    let signal = signals.blocking_recv().ok_or(io::ErrorKind::BrokenPipe)?;
+    println!("quit signal received, quit");
+    Ok(signal)
+}
