@@ -1,0 +1,163 @@
+//! One connection's life, from its first byte to its close.
+//!
+//! The invariant: a connection ends in one of four ways — the client ends it, an answer that said `close` ends it, the
+//! client was silent for all of a drain's patience, or the deadline cuts it — and only the last costs anybody an answer.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use bytes::Bytes;
+use hyper::body::{Body, Incoming};
+use hyper::server::conn::{http1, http2};
+use hyper::service::Service;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+
+use crate::exchange::Counted;
+use crate::leave::{Leave, PATIENCE, goaway_due, leave};
+use crate::phase::Draining;
+use crate::traffic::Traffic;
+use crate::transport::{H2_PREFACE, Transport};
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What a [`Server`](crate::Server) asks of the service it serves: a [`Service`] of hyper that can be cloned for every
+/// connection and moved between threads.
+pub trait HttpService:
+    Service<Request<Incoming>, Response = Response<Self::Body>, Error: Into<BoxError>, Future: Send>
+    + Clone
+    + Send
+    + 'static
+{
+    /// The body of its answers.
+    type Body: Body<Data: Send, Error: Into<BoxError>> + Send + 'static;
+}
+
+impl<S, B> HttpService for S
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>, Future: Send> + Clone + Send + 'static,
+    B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+{
+    type Body = B;
+}
+
+/// Serves one connection until it ends.
+pub(crate) async fn serve<S: HttpService>(
+    mut transport: Transport,
+    service: S,
+    traffic: Arc<Traffic>,
+    draining: Draining,
+) {
+    let service = Counted { service, traffic: Arc::clone(&traffic), draining: draining.clone() };
+    loop {
+        match http1(transport, service.clone(), &traffic, draining.clone()).await {
+            Round::Silent(idle, unparsed) => match farewell(idle, unparsed) {
+                None => return,
+                Some(speaking) => transport = speaking,
+            },
+            Round::Answered(answered) => return answered.close(PATIENCE).await,
+            Round::Http2(mut speaking, first) => {
+                speaking.unread(first);
+                // In a box: HTTP/2 needs ten times the room, and an idle HTTP/1 connection should not pay for it.
+                return Box::pin(http2(speaking, service.clone(), &traffic, draining.clone())).await;
+            }
+            Round::Over => return,
+        }
+    }
+}
+
+/// What becomes of an idle connection in a drain: this is the one place that decides it.
+///
+/// Here, it is closed; unless the client has begun to speak in the very last moment, then it is served on.
+fn farewell(mut idle: Transport, unparsed: Bytes) -> Option<Transport> {
+    if unparsed.is_empty() && !idle.has_unread_bytes() {
+        return None;
+    }
+    if !unparsed.is_empty() {
+        idle.unread(unparsed);
+    }
+    Some(idle)
+}
+
+/// How a round of HTTP/1 on a connection ended.
+enum Round {
+    /// The last answer is written; the client may still have to read it.
+    Answered(Transport),
+    /// The client was silent for all the patience of a drain. With it comes what was read beyond the last request.
+    Silent(Transport, Bytes),
+    /// The client speaks HTTP/2; these are its first bytes.
+    Http2(Transport, Bytes),
+    /// Nothing is left to do: the client is gone, a handler took the connection over, or the deadline has passed.
+    Over,
+}
+
+async fn http1<S: HttpService>(
+    transport: Transport,
+    service: Counted<S>,
+    traffic: &Traffic,
+    draining: Draining,
+) -> Round {
+    let mut connection = http1::Builder::new()
+        // With a timer, hyper gives up on a client that takes over 30 s for the head of a request.
+        .timer(TokioTimer::new())
+        .serve_connection(TokioIo::new(transport), service)
+        .with_upgrades();
+    let ended = tokio::select! {
+        // In this order: whether to leave depends on what the connection has just done.
+        biased;
+        ended = &mut connection => Ok(ended),
+        why = leave(traffic, draining) => Err(why),
+    };
+    let owed = traffic.exchanges();
+    // Nothing comes back from a connection that a handler took over.
+    let Some(parts) = connection.into_parts() else { return Round::Over };
+    let transport = parts.io.into_inner();
+    match ended {
+        Err(Leave::Politely) => Round::Silent(transport, parts.read_buf),
+        Err(Leave::Now) => {
+            let half_a_head = usize::from(!parts.read_buf.is_empty() || transport.has_unread_bytes());
+            traffic.ledger.cut.fetch_add(owed.max(half_a_head), Relaxed);
+            Round::Over
+        }
+        Ok(Ok(())) => Round::Answered(transport),
+        Ok(Err(_)) if parts.read_buf.starts_with(H2_PREFACE) => Round::Http2(transport, parts.read_buf),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "connection ended early");
+            // hyper answers a request that it cannot parse with a 4xx, and the client should get to read it.
+            if error.is_parse() { Round::Answered(transport) } else { Round::Over }
+        }
+    }
+}
+
+async fn http2<S: HttpService>(transport: Transport, service: Counted<S>, traffic: &Traffic, draining: Draining) {
+    let mut connection = pin!(
+        http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .serve_connection(TokioIo::new(transport), service)
+    );
+    let mut cut = draining.clone();
+    let mut goaway = pin!(goaway_due(traffic, draining));
+    let mut said = false;
+    loop {
+        tokio::select! {
+            biased;
+            ended = &mut connection => {
+                if let Err(error) = ended {
+                    tracing::debug!(%error, "connection ended early");
+                }
+                return;
+            }
+            // In two steps (RFC 9113, section 6.8), both hyper's: "I am leaving", with the highest possible stream
+            // number, and a round trip later the number of the last request that was taken.
+            () = &mut goaway, if !said => {
+                said = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            () = cut.cut() => {
+                traffic.ledger.cut.fetch_add(traffic.exchanges(), Relaxed);
+                return;
+            }
+        }
+    }
+}

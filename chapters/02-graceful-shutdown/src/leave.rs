@@ -1,0 +1,71 @@
+//! When a connection should leave.
+//!
+//! The invariant: silence is counted only while a drain is under way and nobody is owed an answer, and starts anew with
+//! every byte.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use crate::phase::Draining;
+use crate::traffic::Traffic;
+
+/// How long a drain waits for a client that says nothing, and a close for a client that does not close its side.
+///
+/// A request that was on its way when the drain began needs a network round trip, and a client that thinks between
+/// requests mostly thinks for less. Well below the default deadline of 5 s, so that silence alone never leads to a cut.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Why a connection should leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Leave {
+    /// A drain is under way, and the client has been silent for all its patience.
+    Politely,
+    /// The deadline has passed.
+    Now,
+}
+
+/// Ready when an HTTP/1 connection should leave.
+///
+/// Must be polled by the task that drives the connection, after the connection: what happens there is what wakes it.
+pub(crate) async fn leave(traffic: &Traffic, mut draining: Draining) -> Leave {
+    loop {
+        draining.begun().await;
+        let (mut cut, mut called_off) = (draining.clone(), draining.clone());
+        let mut seen = traffic.activity();
+        let mut patience = pin!(sleep(PATIENCE));
+        let silent = poll_fn(|cx| {
+            let activity = traffic.activity();
+            if activity != seen || traffic.is_busy() {
+                seen = activity;
+                patience.as_mut().reset(Instant::now() + PATIENCE);
+            }
+            patience.as_mut().poll(cx)
+        });
+        tokio::select! {
+            () = cut.cut() => return Leave::Now,
+            () = silent => return Leave::Politely,
+            () = called_off.called_off() => {}
+        }
+    }
+}
+
+/// Ready when an HTTP/2 connection should be told to leave, by the same rule about who polls it.
+///
+/// A client that gets a GOAWAY before its first request was answered may take the connection for broken (curl does). So a
+/// fresh connection is given the time to speak and be answered; after that, everything goes by GOAWAY's own rules.
+pub(crate) async fn goaway_due(traffic: &Traffic, mut draining: Draining) {
+    loop {
+        draining.begun().await;
+        let mut called_off = draining.clone();
+        let answered = poll_fn(|_| if traffic.was_answered() { Poll::Ready(()) } else { Poll::Pending });
+        tokio::select! {
+            () = answered => return,
+            () = sleep(PATIENCE) => return,
+            () = called_off.called_off() => {}
+        }
+    }
+}

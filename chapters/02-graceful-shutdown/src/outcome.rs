@@ -1,0 +1,31 @@
+//! How a drain ended, for a person and for a shell.
+//!
+//! The invariant: exit status 0 means that everybody got their answer.
+
+/// What a drain came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outcome {
+    /// Requests (and upgraded connections) that came to their own end after the drain had begun.
+    pub finished: usize,
+    /// Requests (and upgraded connections) that the deadline cut. A request of which only half the head had come counts.
+    pub cut: usize,
+}
+
+impl Outcome {
+    /// The exit status that the contract of our programs sets: 0 if everything was answered, 3 if the deadline cut
+    /// something.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        if self.cut == 0 { 0 } else { 3 }
+    }
+
+    /// Logs the outcome.
+    pub fn report(self) {
+        let Outcome { finished, cut } = self;
+        if cut == 0 {
+            tracing::info!(finished, "drained");
+        } else {
+            tracing::error!(finished, cut, "the deadline passed and {cut} requests were cut");
+        }
+    }
+}

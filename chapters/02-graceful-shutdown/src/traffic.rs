@@ -1,0 +1,117 @@
+//! What is going on on one connection, as its two ends see it: the transport below hyper and the service above.
+//!
+//! The invariant: a connection that looks idle here owes nobody an answer that it knows of.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+
+/// What a drain has done so far, over all connections.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    /// Exchanges and upgraded connections that came to their own end since the drain began.
+    pub(crate) finished: AtomicUsize,
+    /// Those that the deadline ended.
+    pub(crate) cut: AtomicUsize,
+}
+
+/// Notes that transport and service leave for the task that drives the connection.
+///
+/// All three run in that one task (HTTP/2 streams excepted, which only count themselves), so the atomics carry no
+/// ordering: they are there because a task may move between threads.
+#[derive(Debug, Default)]
+pub(crate) struct Traffic {
+    /// Requests whose head has been read and whose answer has not been written to its end.
+    exchanges: AtomicUsize,
+    /// Changes with every byte read and every exchange that ends. A connection whose count stands still is silent.
+    activity: AtomicU64,
+    /// Whether an answer has begun at all.
+    answered: AtomicBool,
+    /// Bytes that hyper wrote may still be on their way to the socket.
+    unflushed: AtomicBool,
+    /// hyper asked for more and there was nothing. See [`Traffic::has_nothing_to_read`].
+    quiet: AtomicBool,
+    /// The client has closed its side: it sends no further request.
+    ended: AtomicBool,
+    /// The connection speaks another protocol now, in the hands of a handler.
+    upgraded: AtomicBool,
+    /// The account book of the whole server.
+    pub(crate) ledger: Arc<Ledger>,
+}
+
+impl Traffic {
+    pub(crate) fn new(ledger: Arc<Ledger>) -> Traffic {
+        Traffic { ledger, ..Traffic::default() }
+    }
+
+    /// A request's head has been read.
+    pub(crate) fn exchange_begins(&self) {
+        self.exchanges.fetch_add(1, Relaxed);
+        // What was read with this head may go on with another request: nobody knows yet.
+        self.quiet.store(false, Relaxed);
+    }
+
+    /// The head of an answer is about to be written.
+    pub(crate) fn answer_begins(&self) {
+        self.answered.store(true, Relaxed);
+    }
+
+    /// A request's answer has been given to its end, or given up.
+    pub(crate) fn exchange_ends(&self) {
+        self.exchanges.fetch_sub(1, Relaxed);
+        self.activity.fetch_add(1, Relaxed);
+    }
+
+    /// A read brought this many bytes; none means the client's end.
+    pub(crate) fn read(&self, bytes: usize) {
+        self.quiet.store(false, Relaxed);
+        self.ended.store(bytes == 0, Relaxed);
+        self.activity.fetch_add(1, Relaxed);
+    }
+
+    /// A read found nothing.
+    pub(crate) fn read_nothing(&self) {
+        self.quiet.store(true, Relaxed);
+    }
+
+    /// The answer that is about to be written hands the connection to its handler.
+    pub(crate) fn upgrades(&self) {
+        self.upgraded.store(true, Relaxed);
+    }
+
+    pub(crate) fn is_upgraded(&self) -> bool {
+        self.upgraded.load(Relaxed)
+    }
+
+    pub(crate) fn set_unflushed(&self, unflushed: bool) {
+        self.unflushed.store(unflushed, Relaxed);
+    }
+
+    /// Whether, as far as anybody on this side can see, the client has sent nothing beyond the request being answered.
+    ///
+    /// hyper reads ahead while it answers (to notice a client that goes away), but only when its buffer is empty. So a
+    /// read that found nothing since the request began means: no pipelined request in the buffer, none in the socket.
+    pub(crate) fn has_nothing_to_read(&self) -> bool {
+        self.quiet.load(Relaxed)
+    }
+
+    /// Requests being answered.
+    pub(crate) fn exchanges(&self) -> usize {
+        self.exchanges.load(Relaxed)
+    }
+
+    pub(crate) fn is_busy(&self) -> bool {
+        self.exchanges() > 0 || self.unflushed.load(Relaxed)
+    }
+
+    pub(crate) fn activity(&self) -> u64 {
+        self.activity.load(Relaxed)
+    }
+
+    pub(crate) fn was_answered(&self) -> bool {
+        self.answered.load(Relaxed)
+    }
+
+    pub(crate) fn client_ended(&self) -> bool {
+        self.ended.load(Relaxed)
+    }
+}

@@ -1,0 +1,225 @@
+//! One accepted socket, between the kernel and hyper.
+//!
+//! The invariant: as long as the socket is open, the server counts it, whoever holds it: hyper, or the handler that
+//! took it over with an upgrade. So a drain that has counted down to none is over.
+
+use std::io;
+use std::os::fd::{AsRawFd as _, RawFd};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use nix::sys::socket::{MsgFlags, recv};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_util::either::Either;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+use crate::phase::{Draining, Phase};
+use crate::traffic::Traffic;
+
+/// What an HTTP/2 client with prior knowledge sends first (RFC 9113, section 3.4).
+pub(crate) const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// A TCP or unix stream.
+pub(crate) type Stream = Either<TcpStream, UnixStream>;
+
+/// One of the two directions of a connection.
+#[derive(Clone, Copy)]
+enum Half {
+    Read,
+    Write,
+}
+
+/// A counted socket that notes its traffic.
+pub(crate) struct Transport {
+    stream: Stream,
+    /// Bytes that were read from the stream and given back: they are read again first.
+    replay: Bytes,
+    /// The first bytes are still too few to tell HTTP/2 from HTTP/1.
+    undecided: bool,
+    traffic: Arc<Traffic>,
+    draining: Draining,
+    /// Wake the handler of an upgraded connection when the deadline passes; hyper's connections are cut from outside. One
+    /// for each [`Half`]: a future wakes only the task that polled it last, and a handler may give each half to another.
+    cut: [Option<Pin<Box<dyn Future<Output = ()> + Send>>>; 2],
+    /// The drop of this token is what the drain waits for. It must live exactly as long as `stream`.
+    _counted: TaskTrackerToken,
+}
+
+impl Transport {
+    pub(crate) fn new(
+        stream: Stream,
+        traffic: Arc<Traffic>,
+        draining: Draining,
+        counted: TaskTrackerToken,
+    ) -> Transport {
+        if let Either::Left(stream) = &stream {
+            // Answers are written whole; waiting for more to send with them (Nagle) only delays them.
+            let _ = stream.set_nodelay(true);
+        }
+        Transport {
+            stream,
+            replay: Bytes::new(),
+            undecided: true,
+            traffic,
+            draining,
+            cut: [None, None],
+            _counted: counted,
+        }
+    }
+
+    /// Gives back bytes that were read and not used.
+    pub(crate) fn unread(&mut self, bytes: Bytes) {
+        debug_assert!(self.replay.is_empty(), "only one reader gives bytes back");
+        self.replay = bytes;
+        self.undecided = false;
+    }
+
+    /// Whether there are bytes that hyper has not seen: held back here, or still in the kernel.
+    pub(crate) fn has_unread_bytes(&self) -> bool {
+        if !self.replay.is_empty() {
+            return true;
+        }
+        let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
+        recv(self.as_raw_fd(), &mut [0], flags).is_ok_and(|bytes| bytes > 0)
+    }
+
+    /// Ends a connection on which something was answered, without destroying the answer.
+    ///
+    /// A close with unread bytes makes our kernel send RST and throw away what it has not sent yet, and RST may make the
+    /// client's throw away what the client has not read yet (Linux does not). So: say that no more will come, and read
+    /// on until the client has closed its side (RFC 9112, section 9.6), for `patience` at most.
+    pub(crate) async fn close(mut self, patience: Duration) {
+        if self.shutdown().await.is_err() || self.traffic.client_ended() {
+            return;
+        }
+        let mut unwanted = [0; 1024];
+        let mut draining = self.draining.clone();
+        let discard = async { while self.read(&mut unwanted).await.is_ok_and(|bytes| bytes > 0) {} };
+        // In any case the socket is closed now. Nobody is owed anything, so a deadline that passes here cuts nothing.
+        tokio::select! {
+            () = discard => {}
+            () = tokio::time::sleep(patience) => {}
+            () = draining.cut() => {}
+        }
+    }
+
+    fn as_raw_fd(&self) -> RawFd {
+        match &self.stream {
+            Either::Left(stream) => stream.as_raw_fd(),
+            Either::Right(stream) => stream.as_raw_fd(),
+        }
+    }
+}
+
+impl Drop for Transport {
+    fn drop(&mut self) {
+        if self.traffic.is_upgraded() {
+            let ledger = &self.traffic.ledger;
+            match self.draining.phase() {
+                Phase::Serving => 0,
+                Phase::Retiring | Phase::Stopping => ledger.finished.fetch_add(1, Relaxed),
+                Phase::Cut => ledger.cut.fetch_add(1, Relaxed),
+            };
+        }
+    }
+}
+
+impl AsyncRead for Transport {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.check_not_cut(Half::Read, cx)?;
+        let before = buf.filled().len();
+        loop {
+            if !self.undecided && !self.replay.is_empty() {
+                let bytes = self.replay.len().min(buf.remaining());
+                buf.put_slice(&self.replay[..bytes]);
+                self.replay.advance(bytes);
+            } else if Pin::new(&mut self.stream).poll_read(cx, buf)?.is_pending() {
+                self.traffic.read_nothing();
+                return Poll::Pending;
+            }
+            self.traffic.read(buf.filled().len() - before);
+            if !self.undecided {
+                return Poll::Ready(Ok(()));
+            }
+            self.hold_back_half_a_preface(before, buf);
+            if buf.filled().len() > before || self.traffic.client_ended() && self.replay.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+}
+
+impl Transport {
+    /// Fails once the deadline has passed on an upgraded connection.
+    fn check_not_cut(&mut self, half: Half, cx: &mut Context<'_>) -> io::Result<()> {
+        if !self.traffic.is_upgraded() {
+            return Ok(());
+        }
+        let mut draining = self.draining.clone();
+        let cut = self.cut[half as usize].get_or_insert_with(|| Box::pin(async move { draining.cut().await }));
+        match cut.as_mut().poll(cx) {
+            Poll::Ready(()) => {
+                self.cut[half as usize] = None;
+                Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the server's drain deadline has passed"))
+            }
+            Poll::Pending => Ok(()),
+        }
+    }
+
+    /// hyper tells the two protocols apart by the whole preface and takes half of it for a broken HTTP/1 request: so it
+    /// gets to see the first bytes only once they cannot be half a preface.
+    fn hold_back_half_a_preface(&mut self, before: usize, buf: &mut ReadBuf<'_>) {
+        let new = &buf.filled()[before..];
+        let ended = new.is_empty();
+        if self.replay.is_empty() && !is_half_a_preface(new) {
+            self.undecided = false;
+            return;
+        }
+        let mut held = BytesMut::from(&self.replay[..]);
+        held.extend_from_slice(new);
+        buf.set_filled(before);
+        self.undecided = is_half_a_preface(&held) && !ended;
+        self.replay = held.freeze();
+    }
+}
+
+fn is_half_a_preface(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && bytes.len() < H2_PREFACE.len() && H2_PREFACE.starts_with(bytes)
+}
+
+impl AsyncWrite for Transport {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.check_not_cut(Half::Write, cx)?;
+        self.traffic.set_unflushed(true);
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.check_not_cut(Half::Write, cx)?;
+        self.traffic.set_unflushed(true);
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        self.traffic.set_unflushed(false);
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,142 @@
+//! What the program cannot start with: one sentence on stderr, status 1, nothing left behind.
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::net::UnixListener;
+
+use lab::{End, Program};
+
+use crate::server::{Server, command};
+
+/// The program refuses these options, in one line with these words.
+#[track_caller]
+fn assert_refused(options: &[&str], words: &[&str]) {
+    let mut program = Program::start(&mut command(options));
+    let end = program.wait();
+    let said = program.wait_all();
+    assert_eq!(end, End::Exited(1), "{options:?} should be refused with status 1: {said}");
+    assert!(said.starts_with("error: ") && said.lines().count() == 1, "{options:?} should be one error line: {said:?}");
+    for word in words {
+        assert!(said.contains(word), "{options:?}: the sentence should contain {word:?}: {said:?}");
+    }
+}
+
+#[test]
+fn an_address_that_is_none_is_refused() {
+    for address in ["foo", "127.0.0.1", "127.0.0.1:", "127.0.0.1:http", "127.0.0.1:65536", ""] {
+        assert_refused(&["--listen", address], &["--listen", "HOST:PORT"]);
+    }
+    assert_refused(&["--listen", "no.such.host.invalid:80"], &["no.such.host.invalid"]);
+}
+
+#[test]
+fn an_address_of_another_machine_is_refused() {
+    // RFC 5737: this network is for documentation and nobody has it.
+    assert_refused(&["--listen", "192.0.2.1:0"], &["192.0.2.1:0", "check the address"]);
+}
+
+#[test]
+fn an_unknown_option_is_refused() {
+    assert_refused(&["--lissten", "127.0.0.1:0"], &["--lissten", "--help"]);
+    assert_refused(&["127.0.0.1:0"], &["127.0.0.1:0", "--help"]);
+}
+
+#[test]
+fn a_timeout_that_is_no_duration_is_refused() {
+    for duration in ["5", "-1s", "soon", ""] {
+        assert_refused(&[&format!("--drain-timeout={duration}")], &["--drain-timeout", "300ms, 1.5s or 2m"]);
+    }
+}
+
+#[test]
+fn a_log_level_that_is_none_is_refused() {
+    let mut program = Program::start(command(&["--listen", "127.0.0.1:0"]).env("RUST_LOG", "info=what"));
+    assert_eq!(program.wait(), End::Exited(1));
+    let said = program.wait_all();
+    assert!(said.starts_with("error: RUST_LOG=info=what") && said.lines().count() == 1, "{said:?}");
+}
+
+#[test]
+fn an_occupied_port_is_refused() {
+    let occupied = TcpListener::bind("127.0.0.1:0").expect("any port will do");
+    let address = occupied.local_addr().expect("it is bound").to_string();
+    assert_refused(&["--listen", &address], &[&address, "somebody else does"]);
+}
+
+#[test]
+fn the_same_port_twice_is_refused() {
+    // Free a moment ago, so nobody but ourselves can be in the way.
+    let address = {
+        let free = TcpListener::bind("127.0.0.1:0").expect("any port will do");
+        free.local_addr().expect("it is bound").to_string()
+    };
+    assert_refused(&["--listen", &address, "--listen", &address], &[&address]);
+}
+
+#[test]
+fn the_same_unix_socket_twice_is_refused_and_removed() {
+    let directory = tempfile::tempdir().expect("there is room in /tmp");
+    let listen = format!("unix:{}", directory.path().join("socket").display());
+    assert_refused(&["--listen", &listen, "--listen", &listen], &[&listen]);
+    assert_eq!(fs::read_dir(directory.path()).expect("it is there").count(), 0, "a socket file was left behind");
+}
+
+#[test]
+fn a_unix_socket_that_is_served_is_refused_and_left_alone() {
+    let directory = tempfile::tempdir().expect("there is room in /tmp");
+    let listen = format!("unix:{}", directory.path().join("socket").display());
+    let other = Server::listening(&["--listen", &listen]);
+    assert_refused(&["--listen", &listen], &[&listen, "somebody else does"]);
+    assert_eq!(other.connect().ask("/").status, 200, "the other server goes on");
+}
+
+#[test]
+fn a_unix_socket_that_was_left_behind_is_refused_with_the_way_to_mend_it() {
+    let directory = tempfile::tempdir().expect("there is room in /tmp");
+    let path = directory.path().join("it's a socket");
+    drop(UnixListener::bind(&path).expect("the place is free"));
+    let options = ["--listen", &format!("unix:{}", path.display())];
+    let mend = format!("rm '{}'", path.display().to_string().replace('\'', r"'\''"));
+    assert_refused(&options, &["a process that is gone", &mend]);
+    assert!(path.exists(), "it is not ours to remove");
+
+    let rm = std::process::Command::new("sh").args(["-c", &mend]).status().expect("there is a shell");
+    assert!(rm.success() && !path.exists(), "the advice does not work: {mend}");
+    let mut server = Server::listening(&options);
+    server.drain();
+    server.assert_ends_well();
+}
+
+#[test]
+fn a_file_that_is_no_socket_is_refused_and_left_alone() {
+    let directory = tempfile::tempdir().expect("there is room in /tmp");
+    let path = directory.path().join("file");
+    fs::write(&path, "precious").expect("there is room in /tmp");
+    assert_refused(&["--listen", &format!("unix:{}", path.display())], &["not a socket"]);
+    assert_eq!(fs::read_to_string(&path).expect("it is there"), "precious");
+    assert_refused(&["--listen", &format!("unix:{}", directory.path().display())], &["not a socket"]);
+}
+
+#[test]
+fn a_path_that_is_too_long_or_empty_is_refused() {
+    assert_refused(&["--listen", &format!("unix:/tmp/{}", "x".repeat(103))], &["1 to 107 bytes"]);
+    assert_refused(&["--listen", "unix:"], &["1 to 107 bytes"]);
+}
+
+#[test]
+fn a_directory_that_does_not_exist_is_refused() {
+    assert_refused(
+        &["--listen", "unix:/nonexistent/socket"],
+        &["unix:/nonexistent/socket", "No such file or directory"],
+    );
+}
+
+#[test]
+fn what_was_bound_before_the_refusal_is_removed() {
+    let directory = tempfile::tempdir().expect("there is room in /tmp");
+    let first = format!("unix:{}", directory.path().join("first").display());
+    let occupied = TcpListener::bind("127.0.0.1:0").expect("any port will do");
+    let second = occupied.local_addr().expect("it is bound").to_string();
+    assert_refused(&["--listen", &first, "--listen", &second], &[&second]);
+    assert_eq!(fs::read_dir(directory.path()).expect("it is there").count(), 0, "a socket file was left behind");
+}
