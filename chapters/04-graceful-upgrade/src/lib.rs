@@ -1,0 +1,103 @@
+//! Chapter 4: a server that replaces its own binary under load, and no client notices.
+//!
+//! The invariant: until a successor has said that it is ready, and been told that it is its turn, nothing changes for any
+//! client; from then on the old process answers what it was asked, and nothing else.
+//!
+//! One call, [`run`], does it all. Follow an upgrade through the code: SIGUSR2 comes to `shell`, which asks
+//! [`lifecycle`] what to do; `program` knows what to start, `listening` what to pass on, `successor` starts it, and the
+//! two generations talk over a `channel`.
+
+mod channel;
+mod error;
+mod keeper;
+pub mod lifecycle;
+mod listening;
+mod pid_file;
+mod program;
+mod shell;
+mod successor;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use graceful_shutdown::Server;
+use inherited_fds::Inherited;
+use signal_channel::{Signal, notify};
+
+pub use error::StartError;
+pub use listening::{Context, Service};
+
+use channel::{FarEnd, Names, Word};
+use keeper::KEEPER;
+use lifecycle::State;
+use listening::Listeners;
+use pid_file::PidFile;
+use program::Program;
+use shell::{Progress, Shell};
+use successor::CHANNEL;
+
+/// How patient an upgradable server is, and where it says which process serves.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// How long a drain may take, at the end of the server or of an old generation, before the rest is cut.
+    pub drain_timeout: Duration,
+    /// How long a successor may take until it is ready; then it is killed, and the old process serves on.
+    pub ready_timeout: Duration,
+    /// A file that always holds the pid of the process that serves.
+    pub pid_file: Option<PathBuf>,
+}
+
+/// Serves `services` until SIGINT or SIGTERM, and starts the program on disk anew on SIGUSR2.
+///
+/// Call it in `main`, on the only thread: it takes inherited descriptors from the environment, and it builds the tokio
+/// runtime that the services run in. Returns the exit status that the outcome deserves (see
+/// [`Outcome`](graceful_shutdown::Outcome::report)).
+///
+/// # Errors
+/// A sentence that says why the server cannot start. Nothing is left behind then; if this was to be a successor, its
+/// predecessor serves on.
+pub fn run(config: Config, services: Vec<Service>) -> Result<ExitCode, StartError> {
+    let Config { drain_timeout, ready_timeout, pid_file } = config;
+    let program = Program::of_this_process().map_err(StartError::Program)?;
+    let mut inherited = Inherited::from_env_vouched_by(CHANNEL)?;
+    let far_end = inherited.take(CHANNEL).map(FarEnd::inherited).transpose()?;
+    if far_end.is_none() && std::process::id() == 1 {
+        return keeper::keep(&program, inherited);
+    }
+    let keeper = inherited.take(KEEPER).map(FarEnd::inherited).transpose()?;
+    let hello = far_end.as_ref().map(FarEnd::first_word).transpose().map_err(StartError::Predecessor)?;
+    let (generation, older, files) = match hello {
+        Some(Word::Hello { generation, older, files }) => (generation, older, files),
+        _ => (1, 0, Names::new()),
+    };
+    // Before anything is bound, and long before we say that we are ready: who serves must hear its signals.
+    let signals = notify(&[Signal::SIGINT, Signal::SIGTERM, Signal::SIGUSR2])?;
+
+    let server = Server::new();
+    let context = Context { generation, draining: server.draining() };
+    let mut listeners = Listeners::inherit_or_bind(services, &context, &mut inherited, &files)?;
+    // An inherited listener that is held and never accepted from would keep its clients waiting for ever.
+    let unused: Names = inherited.names().map(str::to_owned).collect();
+    drop(inherited);
+    let pid_file = pid_file.map(PidFile::create).transpose()?;
+
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let keeper = keeper.map(FarEnd::into_channel).transpose()?;
+        let predecessor = far_end.map(FarEnd::into_channel).transpose()?;
+        let state = if let Some(predecessor) = &predecessor {
+            predecessor.say(&Word::Ready { unused });
+            State::Standby
+        } else {
+            listeners.accept(&server, generation)?;
+            State::Serving
+        };
+        #[rustfmt::skip]
+        let shell = Shell {
+            generation, drain_timeout, ready_timeout, program, server, listeners, pid_file, signals, predecessor, older,
+            keeper, progress: Progress::default(),
+        };
+        Ok(shell.run(state).await)
+    })
+}

@@ -1,0 +1,182 @@
+//! The listeners of all services: kept for as long as this process may have to accept from them, or pass them on.
+//!
+//! The invariant: a listener is held here by every generation that serves or may come back, the server only ever gets
+//! copies; and the file of a unix socket is removed by the last generation alone.
+
+use std::io;
+use std::os::fd::AsFd as _;
+
+use graceful_shutdown::{Address, Draining, HttpService, Listener, Server, SocketFile};
+use inherited_fds::{Bequest, Inherited, NameError};
+
+use crate::channel::Names;
+use crate::error::StartError;
+
+/// What a service may know of the process that serves it.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// 1 for the first process, and one more with each upgrade.
+    pub generation: u64,
+    /// Tells when a drain begins: a handler that answers `/readyz` asks it.
+    pub draining: Draining,
+}
+
+/// An HTTP service, the address it is served on, and the name by which its listener goes from generation to generation.
+pub struct Service {
+    name: String,
+    address: Address,
+    make: Make,
+}
+
+type Make = Box<dyn FnOnce(&Context) -> Serve>;
+type Serve = Box<dyn Fn(&Server, Listener, Queue) -> io::Result<()>>;
+
+/// Which connections of a listener to take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Queue {
+    /// All that will come.
+    AllToCome,
+    /// Those that wait now, then close it.
+    WhatIsThere,
+}
+
+impl Service {
+    /// A service called `name`, made by `make` once the process knows its generation.
+    ///
+    /// Names are 1 to 255 printable ASCII characters without a colon (`FileDescriptorName=` in systemd.socket(5)).
+    pub fn new<S: HttpService>(
+        name: impl Into<String>,
+        address: Address,
+        make: impl FnOnce(&Context) -> S + 'static,
+    ) -> Service {
+        let make: Make = Box::new(move |context| {
+            let service = make(context);
+            Box::new(move |server, listener, queue| match queue {
+                Queue::AllToCome => server.serve(listener, service.clone()),
+                Queue::WhatIsThere => server.serve_queue(listener, service.clone()),
+            })
+        });
+        Service { name: name.into(), address, make }
+    }
+}
+
+/// The listeners of all services.
+pub(crate) struct Listeners(Vec<Held>);
+
+struct Held {
+    name: String,
+    /// As bound: with the port that the kernel chose, if none was asked for.
+    address: Address,
+    /// `None` once it is closed: the successor has no use for it.
+    listener: Option<Listener>,
+    /// Whether the file of this unix socket is the last generation's to remove. One that systemd made is systemd's.
+    removes_file: bool,
+    /// The file, while we are the last generation.
+    file: Option<SocketFile>,
+    serve: Serve,
+}
+
+impl Listeners {
+    /// Claims each service's listener from what was inherited, or binds it. `files` are those that the predecessor says
+    /// are the last generation's to remove.
+    ///
+    /// # Errors
+    /// If one cannot be had. Those that were bound before it are closed again, their files removed.
+    pub(crate) fn inherit_or_bind(
+        services: Vec<Service>,
+        context: &Context,
+        inherited: &mut Inherited,
+        files: &Names,
+    ) -> Result<Listeners, StartError> {
+        let hold = |Service { name, address, make }: Service| {
+            let inherited = inherited.listener(&name, &address)?;
+            let removes_file = inherited.is_none() || files.contains(&name);
+            let mut listener = inherited.map_or_else(|| address.bind(), Ok)?;
+            let file = if let Listener::Unix(_, file) = &mut listener { file.take() } else { None };
+            let address = listener.address()?;
+            Ok(Held { name, address, listener: Some(listener), removes_file, file, serve: make(context) })
+        };
+        services.into_iter().map(hold).collect::<Result<_, _>>().map(Listeners)
+    }
+
+    /// Accepts from all of them, as the last generation.
+    ///
+    /// # Errors
+    /// If one cannot be accepted from; the others are.
+    pub(crate) fn accept(&mut self, server: &Server, generation: u64) -> Result<(), StartError> {
+        let mut first_error = Ok(());
+        for held in &mut self.0 {
+            match held.accept(server) {
+                Ok(()) => {
+                    let (name, address, pid) = (&held.name, &held.address, std::process::id());
+                    tracing::info!(%address, pid, generation, name, "listening");
+                }
+                Err(error) => first_error = first_error.and(Err(error)),
+            }
+        }
+        first_error
+    }
+
+    /// Leaves the files to the successor; closes for good the listeners it has no use for, so that their clients are
+    /// refused and not kept waiting, and answers those that wait already.
+    pub(crate) fn leave_to_successor(&mut self, server: &Server, unused: &Names) {
+        for held in &mut self.0 {
+            let file = held.file.take();
+            if unused.contains(&held.name) {
+                drop(file);
+                held.close_for_good(server);
+            } else if let Some(file) = file {
+                file.leave();
+            }
+        }
+    }
+
+    /// Closes all, and removes the files that are ours.
+    pub(crate) fn close(&mut self) {
+        self.0.clear();
+    }
+
+    /// All of them, for a successor.
+    ///
+    /// # Errors
+    /// If two have the same name, or one has a name that cannot be passed on.
+    pub(crate) fn bequeath(&self) -> Result<Bequest<'_>, NameError> {
+        let mut bequest = Bequest::new();
+        for Held { name, listener, .. } in &self.0 {
+            if let Some(listener) = listener {
+                bequest.add(name, listener.as_fd())?;
+            }
+        }
+        Ok(bequest)
+    }
+
+    /// The names of those whose files are the last generation's to remove.
+    pub(crate) fn files(&self) -> Names {
+        self.0.iter().filter(|held| held.removes_file).map(|held| held.name.clone()).collect()
+    }
+}
+
+impl Held {
+    fn accept(&mut self, server: &Server) -> Result<(), StartError> {
+        if self.listener.is_none() {
+            // The successor had no use for it, then it was lost: the address is ours again.
+            self.listener = Some(self.address.bind()?);
+        }
+        let Some(listener) = &self.listener else { return Ok(()) };
+        (self.serve)(server, listener.try_clone()?, Queue::AllToCome)?;
+        if let Address::Unix(path) = &self.address
+            && self.removes_file
+            && self.file.is_none()
+        {
+            self.file = Some(SocketFile::at(path)?);
+        }
+        Ok(())
+    }
+
+    fn close_for_good(&mut self, server: &Server) {
+        let Some(listener) = self.listener.take() else { return };
+        if let Err(error) = (self.serve)(server, listener, Queue::WhatIsThere) {
+            tracing::warn!(%error, name = self.name, "cannot answer the connections that wait");
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Which program the successor runs: the one that is on disk *now*, where this one was started from.
+//!
+//! The invariant: everything is found out at the start. Later the kernel knows the file only as "(deleted)", a relative
+//! path means something else in another working directory, and `PATH` may have changed.
+
+use std::env;
+use std::ffi::{CString, OsString};
+use std::io;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Component, Path, PathBuf};
+
+/// The program and the arguments to start a successor with.
+#[derive(Debug, Clone)]
+pub(crate) struct Program {
+    path: CString,
+    arguments: Vec<CString>,
+}
+
+impl Program {
+    /// Must be called before the working directory or the environment changes.
+    ///
+    /// # Errors
+    /// If `/proc` is not mounted.
+    pub(crate) fn of_this_process() -> io::Result<Program> {
+        let arguments: Vec<OsString> = env::args_os().collect();
+        let running = env::current_exe()?;
+        let started_as = arguments.first().map(PathBuf::from).unwrap_or_default();
+        let path = as_started(&started_as, &running).unwrap_or(running);
+        let path = CString::new(path.into_os_string().into_vec())?;
+        // The successor learns the absolute path as its name, so that it finds the program in its turn.
+        let rest = arguments.into_iter().skip(1).map(|argument| Ok(CString::new(argument.into_vec())?));
+        let arguments = std::iter::once(Ok(path.clone())).chain(rest).collect::<io::Result<_>>()?;
+        Ok(Program { path, arguments })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        Path::new(std::ffi::OsStr::from_bytes(self.path.as_bytes()))
+    }
+
+    pub(crate) fn c_path(&self) -> &CString {
+        &self.path
+    }
+
+    pub(crate) fn arguments(&self) -> &[CString] {
+        &self.arguments
+    }
+}
+
+/// The path that was typed, made absolute: with its symbolic links, since a deployment may switch `current` from one
+/// release to the next, and `/proc/self/exe` has resolved them. `None` if the name is a lie: `exec -a` gives any.
+fn as_started(name: &Path, running: &Path) -> Option<PathBuf> {
+    let id = |path: &Path| path.metadata().ok().map(|meta| (meta.dev(), meta.ino()));
+    // Not its path, which may be gone or replaced already: the file itself.
+    let running = id(Path::new("/proc/self/exe")).or_else(|| id(running))?;
+    let is_running = |path: &PathBuf| id(path) == Some(running);
+    if name.as_os_str().as_bytes().contains(&b'/') {
+        return absolute(name).filter(is_running);
+    }
+    // A shell searches a bare name on PATH, and so do we (nginx does not, and fails to upgrade).
+    let directories = env::var_os("PATH")?;
+    env::split_paths(&directories).filter_map(|dir| absolute(&dir.join(name))).find(is_running)
+}
+
+/// Without a leading `..`: the way up from a working directory is lost when that is deleted. getcwd(2) knows no symbolic
+/// links, so going up is the same as taking the last name off.
+fn absolute(path: &Path) -> Option<PathBuf> {
+    if path.is_absolute() {
+        return Some(path.to_owned());
+    }
+    let (mut directory, mut rest) = (env::current_dir().ok()?, path.components());
+    while let Some(Component::CurDir | Component::ParentDir) = rest.clone().next() {
+        if rest.next() == Some(Component::ParentDir) {
+            directory.pop();
+        }
+    }
+    Some(directory.join(rest.as_path()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_leads_elsewhere_is_not_believed() {
+        let running = env::current_exe().unwrap();
+        assert_eq!(as_started(Path::new("/bin/sh"), &running), None);
+        assert_eq!(as_started(Path::new("no-such-program"), &running), None);
+        assert_eq!(as_started(&running, &running), Some(running.clone()));
+    }
+}

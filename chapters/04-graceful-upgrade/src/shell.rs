@@ -1,0 +1,289 @@
+//! The shell around the [lifecycle](crate::lifecycle): it waits for events and performs actions.
+//!
+//! The invariant: there is one loop, and it decides nothing: every event goes through the table.
+
+use std::error::Error;
+use std::future::pending;
+use std::os::fd::AsFd as _;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use graceful_shutdown::Server;
+use signal_channel::{Receiver, Signal, exit};
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use crate::channel::{Channel, Names, Word};
+use crate::keeper::KEEPER;
+use crate::lifecycle::{Action, Event, State, next};
+use crate::listening::Listeners;
+use crate::pid_file::PidFile;
+use crate::program::Program;
+use crate::successor::Successor;
+
+/// Generations that may be alive at a time: one that serves and four that drain.
+///
+/// Each is a whole process with its memory, and a drain ends by its deadline: whoever asks for a fifth upgrade within one
+/// drain timeout is a script gone wild.
+const MOST_GENERATIONS: usize = 5;
+
+/// One process's part in the life of the server.
+pub(crate) struct Shell {
+    pub(crate) generation: u64,
+    pub(crate) drain_timeout: Duration,
+    pub(crate) ready_timeout: Duration,
+    pub(crate) program: Program,
+    pub(crate) server: Server,
+    pub(crate) listeners: Listeners,
+    pub(crate) pid_file: Option<PidFile>,
+    pub(crate) signals: Receiver,
+    /// The channel to the generation before this one, for as long as that is alive.
+    pub(crate) predecessor: Option<Channel>,
+    /// Older generations that are alive.
+    pub(crate) older: usize,
+    /// The channel to process 1, where that is not us but ours: see [`crate::keeper`].
+    pub(crate) keeper: Option<Channel>,
+    pub(crate) progress: Progress,
+}
+
+/// What comes and goes in a life.
+#[derive(Default)]
+pub(crate) struct Progress {
+    successor: Option<Successor>,
+    /// Why the successor is of no use, as soon as that is known.
+    failure: Option<String>,
+    /// Listeners that the successor has no use for.
+    unused: Names,
+    /// Whether a successor has our place, and with it the pid file and the socket files.
+    replaced: bool,
+    /// When the successor has to be ready; in a drain, when the drain has to be over.
+    deadline: Option<Instant>,
+    /// Who asked us to stop. Asked again, we die by it.
+    asked_by: Option<Signal>,
+}
+
+impl Shell {
+    /// Runs from `state` on until nothing is left to do.
+    pub(crate) async fn run(mut self, mut state: State) -> ExitCode {
+        loop {
+            let event = self.event(state).await;
+            let (to, actions) = next(state, event);
+            tracing::debug!(from = ?state, ?event, ?to, ?actions);
+            for action in actions {
+                self.perform(*action).await;
+            }
+            state = to;
+            if state == State::Ended {
+                return self.end(event).await;
+            }
+        }
+    }
+
+    async fn event(&mut self, state: State) -> Event {
+        // The successor could not even be started.
+        if state == State::Upgrading && self.progress.successor.is_none() {
+            return Event::SuccessorGone;
+        }
+        // A generation that drains outlives the one before it. So its end tells the one after it that no older one is
+        // left, and whoever may have to come back has somebody to come back to.
+        let may_end = state == State::Stopping || state == State::Retiring && self.older == 0;
+        // All generations hold the same end of the keeper's channel; it means the one that serves.
+        let serves = matches!(state, State::Serving | State::Upgrading);
+        loop {
+            tokio::select! {
+                // Signals first: a SIGTERM that came while the successor was started ends both, however soon that one
+                // was ready.
+                biased;
+                Some(signal) = self.signals.recv() => return self.asked(signal),
+                word = hear(self.predecessor.as_ref()) => if let Some(event) = self.heard_from_predecessor(word.as_ref()) {
+                    return event;
+                },
+                word = hear(self.progress.successor.as_ref().map(Successor::channel)) => {
+                    if let Some(event) = self.heard_from_successor(word).await {
+                        return event;
+                    }
+                }
+                Some(Word::Signal(number)) = hear(self.keeper.as_ref()), if serves => if let Ok(signal) = Signal::try_from(number) {
+                    return self.asked(signal);
+                },
+                () = self.server.drained(), if may_end => return Event::Drained,
+                () = until(self.progress.deadline) => {
+                    self.progress.deadline = None;
+                    if state != State::Upgrading {
+                        return Event::DeadlinePassed;
+                    }
+                    self.progress.failure = Some(format!("it was not ready within {:?}", self.ready_timeout));
+                    return Event::SuccessorGone;
+                }
+            }
+        }
+    }
+
+    fn asked(&mut self, signal: Signal) -> Event {
+        match signal {
+            Signal::SIGUSR2 if self.older + 1 < MOST_GENERATIONS => Event::UpgradeAsked,
+            Signal::SIGUSR2 => Event::UpgradeAskedOfTooMany,
+            _ => {
+                self.progress.asked_by = Some(signal);
+                Event::StopAsked
+            }
+        }
+    }
+
+    fn heard_from_predecessor(&mut self, word: Option<&Word>) -> Option<Event> {
+        let older = match word {
+            Some(Word::YourTurn) => return Some(Event::PredecessorYields),
+            Some(Word::Older(older)) => *older,
+            Some(_) => return None,
+            None => 0,
+        };
+        self.older = older;
+        if older == 0 {
+            self.predecessor = None;
+        }
+        tracing::info!(older, generation = self.generation, "an older generation has ended");
+        if let Some(successor) = &self.progress.successor {
+            successor.channel().say(&Word::Older(older + 1));
+        }
+        (older == 0).then_some(Event::PredecessorGone)
+    }
+
+    async fn heard_from_successor(&mut self, word: Option<Word>) -> Option<Event> {
+        match word {
+            Some(Word::Ready { unused }) => {
+                self.progress.unused = unused;
+                Some(Event::SuccessorReady)
+            }
+            Some(Word::Settled) => Some(Event::SuccessorSettled),
+            Some(_) => None,
+            None => {
+                let successor = self.progress.successor.take()?;
+                self.progress.failure = Some(successor.dismiss().await);
+                Some(Event::SuccessorGone)
+            }
+        }
+    }
+
+    async fn perform(&mut self, action: Action) {
+        match action {
+            Action::StartSuccessor => self.start_successor().await,
+            Action::Refuse(sentence) => tracing::warn!("{sentence}"),
+            Action::Accept => {
+                if self.progress.replaced {
+                    self.server.resume();
+                }
+                self.progress.replaced = false;
+                self.progress.deadline = None;
+                if let Err(error) = self.listeners.accept(&self.server, self.generation) {
+                    tracing::error!("{error}");
+                }
+            }
+            Action::Retire => {
+                self.server.retire();
+                self.listeners.leave_to_successor(&self.server, &self.progress.unused);
+                self.progress.replaced = true;
+                self.begin_drain();
+            }
+            Action::YieldToSuccessor => {
+                if let Some(successor) = &self.progress.successor {
+                    successor.channel().say(&Word::YourTurn);
+                }
+            }
+            Action::SettlePredecessor => {
+                if let Some(predecessor) = &self.predecessor {
+                    predecessor.say(&Word::Settled);
+                }
+            }
+            Action::DismissSuccessor => self.dismiss_successor().await,
+            Action::StopSuccessor => {
+                if let Some(successor) = &self.progress.successor {
+                    successor.stop();
+                }
+            }
+            Action::Stop => {
+                // In this order: our own descriptors go, the server's copies are what the queues are emptied from.
+                self.listeners.close();
+                self.server.stop();
+                self.begin_drain();
+            }
+            Action::GiveUpListeners => self.listeners.close(),
+            Action::Cut => self.progress.deadline = Some(Instant::now()),
+        }
+    }
+
+    fn begin_drain(&mut self) {
+        self.progress.deadline = Some(Instant::now() + self.drain_timeout);
+        tracing::info!(pid = std::process::id(), timeout = ?self.drain_timeout, "draining");
+    }
+
+    async fn start_successor(&mut self) {
+        let hello =
+            Word::Hello { generation: self.generation + 1, older: self.older + 1, files: self.listeners.files() };
+        match self.bequeath_to_successor(&hello).await {
+            Ok(successor) => {
+                tracing::info!(successor = %successor.pid(), program = %self.program.path().display(), "upgrading");
+                self.progress.deadline = Some(Instant::now() + self.ready_timeout);
+                self.progress.successor = Some(successor);
+            }
+            Err(error) => {
+                self.progress.failure = Some(format!("cannot start {}: {error}", self.program.path().display()));
+            }
+        }
+    }
+
+    async fn bequeath_to_successor(&self, hello: &Word) -> Result<Successor, Box<dyn Error>> {
+        let mut bequest = self.listeners.bequeath()?;
+        if let Some(keeper) = &self.keeper {
+            bequest.add(KEEPER, keeper.as_fd())?;
+        }
+        Ok(Successor::start(&self.program, bequest, hello).await?)
+    }
+
+    async fn dismiss_successor(&mut self) {
+        self.progress.deadline = None;
+        let mut reasons: Vec<_> = self.progress.failure.take().into_iter().collect();
+        if let Some(successor) = self.progress.successor.take() {
+            reasons.push(successor.dismiss().await);
+        }
+        tracing::error!(reason = reasons.join(", "), "upgrade failed, this process serves on");
+        if let Some(Err(error)) = self.pid_file.as_ref().map(PidFile::write) {
+            tracing::error!(%error, "cannot restore the pid file");
+        }
+    }
+
+    async fn end(mut self, last: Event) -> ExitCode {
+        // One that never came to serve, and was told to stop with us.
+        if let Some(successor) = self.progress.successor.take_if(|_| !self.progress.replaced) {
+            let deadline = self.progress.deadline.unwrap_or_else(Instant::now);
+            let gone = async { while successor.channel().hear().await.is_some() {} };
+            // Gone or not, it is dismissed.
+            let _ = timeout_at(deadline, gone).await;
+            successor.dismiss().await;
+        }
+        let outcome = self.server.cut().await;
+        outcome.report();
+        if let Some(pid_file) = self.pid_file.filter(|_| !self.progress.replaced) {
+            pid_file.remove();
+        }
+        let cut_short_by = self.progress.asked_by.filter(|_| last == Event::StopAsked);
+        if let Some(keeper) = self.keeper.filter(|_| !self.progress.replaced) {
+            let code = cut_short_by.map_or(outcome.code(), |signal| 128 + signal as u8);
+            keeper.say(&Word::Status(code));
+        }
+        cut_short_by.map_or_else(|| outcome.code().into(), exit::die_by)
+    }
+}
+
+/// The next word, or the end, from somebody who is there; never, from somebody who is not.
+async fn hear(channel: Option<&Channel>) -> Option<Word> {
+    match channel {
+        Some(channel) => channel.hear().await,
+        None => pending().await,
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => pending().await,
+    }
+}

@@ -1,0 +1,102 @@
+//! Starting a successor, and ending one that is of no use.
+//!
+//! The invariant: every successor that was started is either serving in our place or reaped; and the only process that
+//! is ever signalled is our own child, not yet reaped, whose pid cannot be anybody else's.
+
+use std::ffi::{CStr, CString};
+use std::io;
+use std::os::fd::{AsFd as _, AsRawFd as _};
+
+use inherited_fds::Bequest;
+use nix::errno::Errno;
+use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::Pid;
+use tokio::task::spawn_blocking;
+
+use crate::channel::{Channel, Word};
+use crate::program::Program;
+
+/// The name under which a successor finds its end of the channel.
+pub(crate) const CHANNEL: &str = "predecessor";
+
+/// A child that is to replace us, or has.
+#[derive(Debug)]
+pub(crate) struct Successor {
+    pid: Pid,
+    channel: Channel,
+}
+
+impl Successor {
+    /// Starts `program` with what is bequeathed and a channel on which `hello` waits for it.
+    ///
+    /// # Errors
+    /// What execve(2) says: no such file, not executable, …
+    pub(crate) async fn start(program: &Program, mut bequest: Bequest<'_>, hello: &Word) -> io::Result<Successor> {
+        let (channel, theirs) = Channel::new()?;
+        // Before it is started, so that it never has to wait for it.
+        channel.say(hello);
+        bequest.add(CHANNEL, theirs.as_fd()).map_err(io::Error::other)?;
+        let (placements, environment) = (bequest.placements()?, bequest.environment());
+        let program = program.clone();
+        // The call returns when the child has come to its exec, and its thread cannot do anything else until then.
+        let pid = spawn_blocking(move || {
+            let actions = placements.iter().map(|(fd, target)| (fd.as_raw_fd(), target));
+            spawn(program.c_path(), program.arguments(), &environment, actions)
+        });
+        // Our copy of the far end is closed when this returns: or the end of a dead successor would never show.
+        Ok(Successor { pid: pid.await.map_err(io::Error::other)??, channel })
+    }
+
+    pub(crate) fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    pub(crate) fn channel(&self) -> &Channel {
+        &self.channel
+    }
+
+    /// Asks it to stop as anybody would.
+    pub(crate) fn stop(&self) {
+        // It is our child and not reaped; if it has ended already, all the better.
+        let _ = kill(self.pid, Signal::SIGTERM);
+    }
+
+    /// Kills it, if it is still there, and reaps it; says how it ended.
+    pub(crate) async fn dismiss(self) -> String {
+        let pid = self.pid;
+        // A process that is about to end keeps the status it has; one that is not ends now, so the wait is short. The
+        // channel is closed only after that: whoever hears its end believes that we are gone, and would serve.
+        let _ = kill(pid, Signal::SIGKILL);
+        match spawn_blocking(move || waitpid(pid, None)).await {
+            Ok(Ok(WaitStatus::Exited(_, status))) => format!("it exited with status {status}"),
+            Ok(Ok(WaitStatus::Signaled(_, Signal::SIGKILL, _))) => "it was killed".to_owned(),
+            Ok(Ok(WaitStatus::Signaled(_, signal, _))) => format!("it died by {signal}"),
+            // Whoever started us ignores SIGCHLD, so the kernel reaps our children (wait(2)) and keeps no status.
+            _ => "it ended".to_owned(),
+        }
+    }
+}
+
+/// Starts a process without copying this one.
+///
+/// fork(2) copies the page tables, which takes a large server tens of milliseconds in which its threads stall on page
+/// faults. posix_spawn(3) shares the memory until exec, so it takes the same time for every size.
+fn spawn(
+    path: &CStr,
+    arguments: &[CString],
+    environment: &[CString],
+    descriptors: impl Iterator<Item = (i32, i32)>,
+) -> Result<Pid, Errno> {
+    let mut actions = PosixSpawnFileActions::init()?;
+    for (fd, target) in descriptors {
+        actions.add_dup2(fd, target)?;
+    }
+    // Rust ignores SIGPIPE from the start, ignored signals stay ignored across exec, and the program on disk need not be
+    // one in Rust. All else — the mask, the other dispositions — is passed on as we got it.
+    let mut attributes = PosixSpawnAttr::init()?;
+    attributes.set_flags(PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF)?;
+    attributes.set_sigdefault(&SigSet::from(Signal::SIGPIPE))?;
+    posix_spawn(path, &actions, &attributes, arguments, environment)
+}

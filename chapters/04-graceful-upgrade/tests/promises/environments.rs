@@ -1,0 +1,82 @@
+//! Who starts the server should not matter.
+
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+use lab::{Census, await_exit, require};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, sigaction};
+use nix::unistd::Pid;
+
+use crate::generations::{children, hold};
+use crate::server::{BINARY, Deployment, Server};
+
+/// Started by somebody who ignores and blocks what the server lives by, as after `nohup` or from a careless supervisor.
+#[test]
+fn a_parent_that_ignores_and_blocks_the_signals_changes_nothing() {
+    let deployment = Deployment::new();
+    let mut command = Command::new(deployment.server());
+    command.args(["--listen", "127.0.0.1:0"]);
+    let signals = [Signal::SIGUSR2, Signal::SIGTERM, Signal::SIGINT, Signal::SIGCHLD, Signal::SIGPIPE];
+    // SAFETY: between fork and exec, only sigaction(2), to ignore signals, and sigprocmask(2) are called, which are
+    // async-signal-safe.
+    unsafe {
+        command.pre_exec(move || {
+            let ignore = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
+            for signal in signals {
+                sigaction(signal, &ignore)?;
+            }
+            Ok(SigSet::all().thread_block()?)
+        });
+    }
+    let mut server = Server::start_command(&mut command, 1);
+    let (blocked, first) = (Census::of(server.serving).blocked, server.serving);
+
+    deployment.put_script("exit 7");
+    // The kernel keeps no status of a child whose parent ignores SIGCHLD (wait(2)).
+    server.upgrade_in_vain();
+    assert_eq!(children(first), "");
+    deployment.put_binary();
+    await_exit(server.upgrade());
+    server.assert_answered_by(2);
+    assert_eq!(Census::of(server.serving).blocked, blocked, "the mask is passed on as it was");
+    server.stop();
+}
+
+/// The server as process 1 of a PID namespace of its own, and that process as we see it.
+fn as_process_1(more: &[&str]) -> Option<(Server, Pid)> {
+    let unshare = || {
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--mount-proc"]);
+        command
+    };
+    let allowed = unshare().arg("true").output().is_ok_and(|output| output.status.success());
+    if !require(allowed, "this test needs a PID namespace: run it as root, or allow unprivileged user namespaces") {
+        return None;
+    }
+    let server = Server::start_command(unshare().arg(BINARY).args(["--listen", "127.0.0.1:0"]).args(more), 1);
+    let process_1 = children(server.program.pid()).trim().parse().expect("unshare has one child");
+    Some((server, Pid::from_raw(process_1)))
+}
+
+#[test]
+fn it_works_as_process_1() {
+    let Some((mut server, process_1)) = as_process_1(&[]) else { return };
+    for generation in 2..=4 {
+        kill(process_1, Signal::SIGUSR2).unwrap();
+        server.next_generation(1);
+        server.assert_answered_by(generation);
+    }
+    kill(process_1, Signal::SIGTERM).unwrap();
+    assert_eq!(server.program.wait().code(), 0, "process 1 ends when the last generation has, with its status");
+    server.program.wait_all();
+}
+
+#[test]
+fn process_1_says_that_requests_were_cut() {
+    let Some((mut server, process_1)) = as_process_1(&["--drain-timeout", "200ms"]) else { return };
+    kill(process_1, Signal::SIGUSR2).unwrap();
+    server.next_generation(1);
+    let _held = hold(server.address());
+    kill(process_1, Signal::SIGTERM).unwrap();
+    assert_eq!(server.program.wait().code(), 3);
+}

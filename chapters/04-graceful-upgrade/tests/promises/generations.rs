@@ -1,0 +1,113 @@
+//! What many generations leave behind: nothing.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use lab::{Census, Wire, await_exit};
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+
+use crate::server::Server;
+
+#[test]
+fn over_fifty_generations_nothing_grows() {
+    let mut server = Server::start(&["--listen", "127.0.0.1:0"]);
+    let mut census_of_next = || {
+        await_exit(server.upgrade());
+        server.program.line(&format!("has ended older=0 generation={}", server.generation));
+        Census::of(server.serving)
+    };
+    // Not the first: without a predecessor, it was given one descriptor and two variables fewer.
+    let young = census_of_next();
+    let old = (3..=52).map(|_| census_of_next()).last().expect("fifty are some");
+
+    assert_eq!(kinds(&old), kinds(&young), "descriptors, by what they lead to");
+    assert_eq!(old.environment, young.environment);
+    assert_eq!(old.limits, young.limits);
+    assert_eq!((&old.blocked, &old.ignored, &old.caught), (&young.blocked, &young.ignored, &young.caught));
+    assert_eq!(old.threads, young.threads);
+    let (kib, allowed) = (old.resident_kib, young.resident_kib * 6 / 5);
+    assert!(kib <= allowed, "resident memory grew from {} to {kib} KiB", young.resident_kib);
+    assert_eq!(children(server.serving), "", "a serving process has no children, living or dead");
+    server.assert_answered_by(52);
+}
+
+#[test]
+fn an_idle_old_process_ends_although_no_further_connection_arrives() {
+    let mut server = Server::start(&[]);
+    let old = server.upgrade();
+    await_exit(old);
+    assert_eq!(server.program.wait().code(), 0, "everything was answered");
+}
+
+#[test]
+fn an_older_generation_may_still_drain_at_the_next_upgrade() {
+    let mut server = Server::start(&["--drain-timeout", "1h"]);
+    let mut slow = hold(server.address());
+    let first = server.upgrade();
+    let second = server.upgrade();
+    server.assert_answered_by(3);
+
+    slow.send("rest.");
+    assert_eq!(slow.reply().text(), "firstrest.");
+    await_exit(first);
+    await_exit(second);
+    server.assert_answered_by(3);
+}
+
+#[test]
+fn too_many_generations_are_refused_in_a_sentence() {
+    let mut server = Server::start(&["--drain-timeout", "1h"]);
+    let mut held = Vec::new();
+    for _ in 0..4 {
+        held.push(hold(server.address()));
+        server.upgrade();
+    }
+    server.signal(Signal::SIGUSR2);
+    server.program.line("upgrade refused: too many older generations still drain");
+    server.assert_answered_by(5);
+
+    // One ends, the rest of the chain hears of it, and there is room again.
+    let mut oldest = held.remove(0);
+    oldest.send("rest.");
+    oldest.reply();
+    assert_eq!(server.program.wait().code(), 0);
+    server.program.line("an older generation has ended older=3 generation=5");
+    server.upgrade();
+    server.assert_answered_by(6);
+}
+
+#[test]
+fn a_replaced_process_sends_those_who_ask_it_to_its_successor() {
+    let mut server = Server::start(&["--drain-timeout", "1h"]);
+    let mut held = hold(server.address());
+    server.upgrade();
+    server.program.signal(Signal::SIGUSR2);
+    server.program.line("upgrade refused: this process has been replaced");
+    held.send("rest.");
+    held.reply();
+    assert_eq!(server.program.wait().code(), 0);
+}
+
+/// A connection whose request keeps its generation until `rest.` is sent.
+pub(crate) fn hold(address: &str) -> Wire {
+    let mut wire = Wire::connect(address);
+    wire.send("POST /echo HTTP/1.1\r\nhost: lab\r\ncontent-length: 10\r\n\r\nfirst");
+    wire.wait_for("first");
+    wire
+}
+
+fn kinds(census: &Census) -> BTreeMap<String, usize> {
+    let mut kinds = BTreeMap::new();
+    for descriptor in census.descriptors.values() {
+        let kind = descriptor.target.split(['[', '/']).next().unwrap_or_default();
+        *kinds.entry(format!("{kind} cloexec={}", descriptor.cloexec)).or_default() += 1;
+    }
+    kinds
+}
+
+pub(crate) fn children(pid: Pid) -> String {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("the process is there");
+    let of = |task: std::io::Result<fs::DirEntry>| fs::read_to_string(task.ok()?.path().join("children")).ok();
+    tasks.filter_map(of).collect()
+}

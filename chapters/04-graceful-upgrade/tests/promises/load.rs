@@ -1,0 +1,69 @@
+//! Fifty upgrades under load, in every mode of every client, and not one request lost.
+
+use std::time::Duration;
+
+use lab::await_exit;
+use lab::load::{Client, Plan, Request};
+
+use crate::server::Server;
+
+/// What people who think between requests look like, and what meets the keep-alive race.
+const THINK: std::ops::Range<Duration> = Duration::ZERO..Duration::from_millis(20);
+
+#[track_caller]
+fn fifty_upgrades_lose_nothing(plan: impl Fn(&str) -> Plan) {
+    let mut server = Server::start(&[]);
+    let load = plan(server.address()).start();
+    load.wait_until_warm();
+    for _ in 0..50 {
+        let old = server.upgrade();
+        load.wait_for_generation(server.generation);
+        await_exit(old);
+    }
+    let tally = load.stop();
+    tally.assert_nothing_lost();
+    assert_eq!(tally.closed_unannounced, 0, "a connection was closed without a word: {tally:#?}");
+    assert_eq!(tally.by_generation.len(), 51, "each generation should have answered: {:?}", tally.by_generation);
+}
+
+#[test]
+fn strict_clients_that_keep_connections_alive_lose_nothing() {
+    fifty_upgrades_lose_nothing(Plan::new);
+}
+
+#[test]
+fn strict_clients_that_think_lose_nothing() {
+    fifty_upgrades_lose_nothing(|address| Plan::new(address).think(THINK));
+}
+
+#[test]
+fn strict_clients_with_a_connection_per_request_lose_nothing() {
+    fifty_upgrades_lose_nothing(|address| Plan::new(address).per_request().connections(8));
+}
+
+#[test]
+fn strict_clients_that_send_bodies_lose_nothing() {
+    fifty_upgrades_lose_nothing(|address| Plan::new(address).request(Request::echo(100_000)).connections(4));
+}
+
+#[test]
+fn strict_http2_clients_lose_nothing() {
+    fifty_upgrades_lose_nothing(|address| {
+        Plan::new(address).client(Client::StrictHttp2 { streams: 4 }).connections(4).think(THINK)
+    });
+}
+
+#[test]
+fn pooled_clients_that_keep_connections_alive_lose_nothing() {
+    fifty_upgrades_lose_nothing(|address| Plan::new(address).client(Client::Pooled).connections(16));
+}
+
+#[test]
+fn pooled_clients_that_think_lose_nothing() {
+    fifty_upgrades_lose_nothing(|address| Plan::new(address).client(Client::Pooled).think(THINK));
+}
+
+#[test]
+fn pooled_clients_with_a_connection_per_request_lose_nothing() {
+    fifty_upgrades_lose_nothing(|address| Plan::new(address).client(Client::Pooled).per_request().connections(8));
+}
