@@ -16,7 +16,6 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 
 use crate::exchange::Counted;
 use crate::leave::{Leave, PATIENCE, goaway_due, leave};
-use crate::phase::Draining;
 use crate::traffic::Traffic;
 use crate::transport::{H2_PREFACE, Transport};
 
@@ -43,15 +42,10 @@ where
 }
 
 /// Serves one connection until it ends.
-pub(crate) async fn serve<S: HttpService>(
-    mut transport: Transport,
-    service: S,
-    traffic: Arc<Traffic>,
-    draining: Draining,
-) {
-    let service = Counted { service, traffic: Arc::clone(&traffic), draining: draining.clone() };
+pub(crate) async fn serve<S: HttpService>(mut transport: Transport, service: S, traffic: Arc<Traffic>) {
+    let service = Counted { service, traffic: Arc::clone(&traffic) };
     loop {
-        match http1(transport, service.clone(), &traffic, draining.clone()).await {
+        match http1(transport, service.clone(), &traffic).await {
             Round::Silent(idle, unparsed) => match farewell(idle, unparsed) {
                 None => return,
                 Some(speaking) => transport = speaking,
@@ -60,7 +54,7 @@ pub(crate) async fn serve<S: HttpService>(
             Round::Http2(mut speaking, first) => {
                 speaking.unread(first);
                 // In a box: HTTP/2 needs ten times the room, and an idle HTTP/1 connection should not pay for it.
-                return Box::pin(http2(speaking, service.clone(), &traffic, draining.clone())).await;
+                return Box::pin(http2(speaking, service.clone(), &traffic)).await;
             }
             Round::Over => return,
         }
@@ -92,12 +86,7 @@ enum Round {
     Over,
 }
 
-async fn http1<S: HttpService>(
-    transport: Transport,
-    service: Counted<S>,
-    traffic: &Traffic,
-    draining: Draining,
-) -> Round {
+async fn http1<S: HttpService>(transport: Transport, service: Counted<S>, traffic: &Traffic) -> Round {
     let mut connection = http1::Builder::new()
         // With a timer, hyper gives up on a client that takes over 30 s for the head of a request.
         .timer(TokioTimer::new())
@@ -107,7 +96,7 @@ async fn http1<S: HttpService>(
         // In this order: whether to leave depends on what the connection has just done.
         biased;
         ended = &mut connection => Ok(ended),
-        why = leave(traffic, draining) => Err(why),
+        why = leave(traffic) => Err(why),
     };
     let owed = traffic.exchanges();
     // Nothing comes back from a connection that a handler took over.
@@ -130,14 +119,14 @@ async fn http1<S: HttpService>(
     }
 }
 
-async fn http2<S: HttpService>(transport: Transport, service: Counted<S>, traffic: &Traffic, draining: Draining) {
+async fn http2<S: HttpService>(transport: Transport, service: Counted<S>, traffic: &Traffic) {
     let mut connection = pin!(
         http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .serve_connection(TokioIo::new(transport), service)
     );
-    let mut cut = draining.clone();
-    let mut goaway = pin!(goaway_due(traffic, draining));
+    let mut cut = traffic.draining.clone();
+    let mut goaway = pin!(goaway_due(traffic));
     let mut said = false;
     loop {
         tokio::select! {

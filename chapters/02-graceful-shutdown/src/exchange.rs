@@ -14,7 +14,7 @@ use hyper::service::Service;
 use hyper::{Method, Request, Response, StatusCode, Version};
 use pin_project_lite::pin_project;
 
-use crate::phase::{Draining, Phase};
+use crate::phase::Phase;
 use crate::traffic::Traffic;
 
 /// A service whose exchanges are counted on their connection.
@@ -22,21 +22,19 @@ use crate::traffic::Traffic;
 pub(crate) struct Counted<S> {
     pub(crate) service: S,
     pub(crate) traffic: Arc<Traffic>,
-    pub(crate) draining: Draining,
 }
 
 /// One exchange. Ends when dropped: with the last byte of the answer, or when it is given up.
 #[derive(Debug)]
 struct Exchange {
     traffic: Arc<Traffic>,
-    draining: Draining,
 }
 
 impl Drop for Exchange {
     fn drop(&mut self) {
         self.traffic.exchange_ends();
         // In phase `Cut` it did not come to its own end, and its connection has counted it as cut.
-        let draining = matches!(self.draining.phase(), Phase::Retiring | Phase::Stopping);
+        let draining = matches!(self.traffic.draining.phase(), Phase::Retiring | Phase::Stopping);
         if draining && !self.traffic.is_upgraded() {
             self.traffic.ledger.finished.fetch_add(1, Relaxed);
         }
@@ -53,7 +51,7 @@ where
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         self.traffic.exchange_begins();
-        let exchange = Exchange { traffic: Arc::clone(&self.traffic), draining: self.draining.clone() };
+        let exchange = Exchange { traffic: Arc::clone(&self.traffic) };
         let (version, connects) = (request.version(), request.method() == Method::CONNECT);
         Answer { future: self.service.call(request), exchange: Some(exchange), version, connects }
     }
@@ -87,7 +85,7 @@ where
                 || *this.connects && response.status().is_success();
             if upgrades {
                 exchange.traffic.upgrades();
-            } else if exchange.draining.is_draining() && exchange.traffic.has_nothing_to_read() {
+            } else if exchange.traffic.draining.is_draining() && exchange.traffic.has_nothing_to_read() {
                 say_close(&mut response, *this.version);
             }
         }

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use crate::phase::Draining;
 use crate::traffic::Traffic;
 
 /// How long a drain waits for a client that says nothing, and a close for a client that does not close its side.
@@ -31,7 +30,8 @@ pub(crate) enum Leave {
 /// Ready when an HTTP/1 connection should leave.
 ///
 /// Must be polled by the task that drives the connection, after the connection: what happens there is what wakes it.
-pub(crate) async fn leave(traffic: &Traffic, mut draining: Draining) -> Leave {
+pub(crate) async fn leave(traffic: &Traffic) -> Leave {
+    let mut draining = traffic.draining.clone();
     loop {
         draining.begun().await;
         let (mut cut, mut called_off) = (draining.clone(), draining.clone());
@@ -57,7 +57,8 @@ pub(crate) async fn leave(traffic: &Traffic, mut draining: Draining) -> Leave {
 ///
 /// A client that gets a GOAWAY before its first request was answered may take the connection for broken (curl does). So a
 /// fresh connection is given the time to speak and be answered; after that, everything goes by GOAWAY's own rules.
-pub(crate) async fn goaway_due(traffic: &Traffic, mut draining: Draining) {
+pub(crate) async fn goaway_due(traffic: &Traffic) {
+    let mut draining = traffic.draining.clone();
     loop {
         draining.begun().await;
         let mut called_off = draining.clone();

@@ -15,7 +15,10 @@ impl Server {
     /// Returns 0 if everything was answered and 3 if the deadline cut something. Dies by the second signal: to a shell,
     /// that is status 128 + n.
     pub async fn run(&self, mut signals: Receiver, drain_timeout: Duration) -> ExitCode {
-        if let Some(signal) = signals.recv().await {
+        let signal = signals.recv().await;
+        // Before the line is logged: whoever has read it can rely on it.
+        self.stop();
+        if let Some(signal) = signal {
             tracing::info!(%signal, timeout = ?drain_timeout, "draining");
         }
         tokio::select! {

@@ -109,10 +109,10 @@ impl Server {
     fn taker<S: HttpService>(&self, service: S) -> impl Fn(Stream) + Send + use<S> {
         let (draining, connections, ledger) = (self.draining(), self.connections.clone(), Arc::clone(&self.ledger));
         move |stream| {
-            let traffic = Arc::new(Traffic::new(Arc::clone(&ledger)));
+            let traffic = Arc::new(Traffic::new(draining.clone(), Arc::clone(&ledger)));
             // The token is taken here, not in the task: a drain must not end between accept and the task's first step.
-            let transport = Transport::new(stream, Arc::clone(&traffic), draining.clone(), connections.token());
-            tokio::spawn(connection::serve(transport, service.clone(), traffic, draining.clone()));
+            let transport = Transport::new(stream, Arc::clone(&traffic), connections.token());
+            tokio::spawn(connection::serve(transport, service.clone(), traffic));
         }
     }
 

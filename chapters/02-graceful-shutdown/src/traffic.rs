@@ -5,6 +5,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
+use crate::phase::Draining;
+
 /// What a drain has done so far, over all connections.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
@@ -18,7 +20,7 @@ pub(crate) struct Ledger {
 ///
 /// All three run in that one task (HTTP/2 streams excepted, which only count themselves), so the atomics carry no
 /// ordering: they are there because a task may move between threads.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Traffic {
     /// Requests whose head has been read and whose answer has not been written to its end.
     exchanges: AtomicUsize,
@@ -34,13 +36,25 @@ pub(crate) struct Traffic {
     ended: AtomicBool,
     /// The connection speaks another protocol now, in the hands of a handler.
     upgraded: AtomicBool,
+    /// The phase of the whole server.
+    pub(crate) draining: Draining,
     /// The account book of the whole server.
     pub(crate) ledger: Arc<Ledger>,
 }
 
 impl Traffic {
-    pub(crate) fn new(ledger: Arc<Ledger>) -> Traffic {
-        Traffic { ledger, ..Traffic::default() }
+    pub(crate) fn new(draining: Draining, ledger: Arc<Ledger>) -> Traffic {
+        Traffic {
+            exchanges: AtomicUsize::default(),
+            activity: AtomicU64::default(),
+            answered: AtomicBool::default(),
+            unflushed: AtomicBool::default(),
+            quiet: AtomicBool::default(),
+            ended: AtomicBool::default(),
+            upgraded: AtomicBool::default(),
+            draining,
+            ledger,
+        }
     }
 
     /// A request's head has been read.

@@ -18,7 +18,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_util::either::Either;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use crate::phase::{Draining, Phase};
+use crate::phase::Phase;
 use crate::traffic::Traffic;
 
 /// What an HTTP/2 client with prior knowledge sends first (RFC 9113, section 3.4).
@@ -42,7 +42,6 @@ pub(crate) struct Transport {
     /// The first bytes are still too few to tell HTTP/2 from HTTP/1.
     undecided: bool,
     traffic: Arc<Traffic>,
-    draining: Draining,
     /// Wake the handler of an upgraded connection when the deadline passes; hyper's connections are cut from outside. One
     /// for each [`Half`]: a future wakes only the task that polled it last, and a handler may give each half to another.
     cut: [Option<Pin<Box<dyn Future<Output = ()> + Send>>>; 2],
@@ -51,25 +50,12 @@ pub(crate) struct Transport {
 }
 
 impl Transport {
-    pub(crate) fn new(
-        stream: Stream,
-        traffic: Arc<Traffic>,
-        draining: Draining,
-        counted: TaskTrackerToken,
-    ) -> Transport {
+    pub(crate) fn new(stream: Stream, traffic: Arc<Traffic>, counted: TaskTrackerToken) -> Transport {
         if let Either::Left(stream) = &stream {
             // Answers are written whole; waiting for more to send with them (Nagle) only delays them.
             let _ = stream.set_nodelay(true);
         }
-        Transport {
-            stream,
-            replay: Bytes::new(),
-            undecided: true,
-            traffic,
-            draining,
-            cut: [None, None],
-            _counted: counted,
-        }
+        Transport { stream, replay: Bytes::new(), undecided: true, traffic, cut: [None, None], _counted: counted }
     }
 
     /// Gives back bytes that were read and not used.
@@ -98,7 +84,7 @@ impl Transport {
             return;
         }
         let mut unwanted = [0; 1024];
-        let mut draining = self.draining.clone();
+        let mut draining = self.traffic.draining.clone();
         let discard = async { while self.read(&mut unwanted).await.is_ok_and(|bytes| bytes > 0) {} };
         // In any case the socket is closed now. Nobody is owed anything, so a deadline that passes here cuts nothing.
         tokio::select! {
@@ -120,7 +106,7 @@ impl Drop for Transport {
     fn drop(&mut self) {
         if self.traffic.is_upgraded() {
             let ledger = &self.traffic.ledger;
-            match self.draining.phase() {
+            match self.traffic.draining.phase() {
                 Phase::Serving => 0,
                 Phase::Retiring | Phase::Stopping => ledger.finished.fetch_add(1, Relaxed),
                 Phase::Cut => ledger.cut.fetch_add(1, Relaxed),
@@ -160,7 +146,7 @@ impl Transport {
         if !self.traffic.is_upgraded() {
             return Ok(());
         }
-        let mut draining = self.draining.clone();
+        let mut draining = self.traffic.draining.clone();
         let cut = self.cut[half as usize].get_or_insert_with(|| Box::pin(async move { draining.cut().await }));
         match cut.as_mut().poll(cx) {
             Poll::Ready(()) => {

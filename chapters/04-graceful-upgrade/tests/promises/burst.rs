@@ -1,9 +1,11 @@
 //! Many signals at once.
 
 use lab::load::Plan;
+use lab::{Wire, await_exit, field};
 use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::Pid;
 
-use crate::server::{Server, get};
+use crate::server::Server;
 
 #[test]
 fn a_burst_of_upgrade_signals_leaves_one_server_and_loses_nothing() {
@@ -19,11 +21,31 @@ fn a_burst_of_upgrade_signals_leaves_one_server_and_loses_nothing() {
     }
     load.stop().assert_nothing_lost();
 
-    // One more, asked for by one signal to the one that serves: whoever that is, it answers everybody.
-    let serving: i32 = get(server.address(), "/").split(['d', ',']).nth(1).unwrap().trim().parse().unwrap();
-    kill(nix::unistd::Pid::from_raw(serving), Signal::SIGTERM).unwrap();
-    // If there were two, one would serve on and hold the log open.
-    server.program.wait_all();
+    // The last upgrade may still be under way: whoever answers is told to stop, until nobody does.
+    while let Ok(mut wire) = Wire::try_connect(server.address()) {
+        let pid =
+            wire.ask("/").header("x-pid").and_then(|pid| pid.parse().ok()).expect("every answer names its process");
+        drop(wire);
+        kill(Pid::from_raw(pid), Signal::SIGTERM).expect("it has just answered");
+        await_exit(Pid::from_raw(pid));
+    }
+    let log = server.program.wait_all();
+    assert_one_at_a_time(&log);
+}
+
+/// A generation says `draining` before it lets the next one listen, and both write to the same log.
+#[track_caller]
+fn assert_one_at_a_time(log: &str) {
+    let mut serving = None;
+    for line in log.lines() {
+        let pid = field(line, "pid").map(str::to_owned);
+        if line.contains("listening") {
+            assert_eq!(serving, None, "two accept at a time:\n{log}");
+            serving = pid;
+        } else if line.contains("draining") && serving == pid {
+            serving = None;
+        }
+    }
 }
 
 #[test]
