@@ -64,7 +64,7 @@ pub enum ParseAddressError {
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// Somebody serves there.
-    #[error("cannot listen on {0}: somebody else does; stop them, or choose another address with --listen")]
+    #[error("cannot listen on {0}: it is taken; stop whoever listens there, or choose another address with --listen")]
     InUse(Address),
     /// The file of a unix socket outlived its owner.
     #[error("cannot listen on {0}: the socket file was left behind by a process that is gone; remove it: rm {path}", path = quoted(.0))]

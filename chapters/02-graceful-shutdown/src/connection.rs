@@ -1,7 +1,8 @@
 //! One connection's life, from its first byte to its close.
 //!
-//! The invariant: a connection ends in one of four ways — the client ends it, an answer that said `close` ends it, the
-//! client was silent for all of a drain's patience, or the deadline cuts it — and only the last costs anybody an answer.
+//! The invariant: in a drain, a connection ends in one of four ways — the client ends it, an answer that said `close`
+//! ends it, the client was silent for all its patience, or the deadline cuts it — and only the last costs anybody an
+//! answer.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -88,7 +89,9 @@ enum Round {
 
 async fn http1<S: HttpService>(transport: Transport, service: Counted<S>, traffic: &Traffic) -> Round {
     let mut connection = http1::Builder::new()
-        // With a timer, hyper gives up on a client that takes over 30 s for the head of a request.
+        // With a timer, hyper closes a connection on which no head of a request is complete within 30 s of the last
+        // answer: a client that dawdles, and one that is idle. Unlike a drain it gives no notice; nobody could wait for
+        // ever.
         .timer(TokioTimer::new())
         .serve_connection(TokioIo::new(transport), service)
         .with_upgrades();

@@ -25,7 +25,8 @@ impl Outcome {
         if cut == 0 {
             tracing::info!(finished, "drained");
         } else {
-            tracing::error!(finished, cut, "the deadline passed and {cut} requests were cut");
+            let requests = if cut == 1 { "1 request was" } else { &format!("{cut} requests were") };
+            tracing::error!(finished, cut, "the deadline passed and {requests} cut");
         }
     }
 }

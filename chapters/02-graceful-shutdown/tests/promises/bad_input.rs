@@ -60,7 +60,7 @@ fn a_log_level_that_is_none_is_refused() {
 fn an_occupied_port_is_refused() {
     let occupied = TcpListener::bind("127.0.0.1:0").expect("any port will do");
     let address = occupied.local_addr().expect("it is bound").to_string();
-    assert_refused(&["--listen", &address], &[&address, "somebody else does"]);
+    assert_refused(&["--listen", &address], &[&address, "it is taken"]);
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn a_unix_socket_that_is_served_is_refused_and_left_alone() {
     let directory = tempfile::tempdir().expect("there is room in /tmp");
     let listen = format!("unix:{}", directory.path().join("socket").display());
     let other = Server::listening(&["--listen", &listen]);
-    assert_refused(&["--listen", &listen], &[&listen, "somebody else does"]);
+    assert_refused(&["--listen", &listen], &[&listen, "it is taken"]);
     assert_eq!(other.connect().ask("/").status, 200, "the other server goes on");
 }
 

@@ -64,7 +64,8 @@ impl Server {
         let end = self.program.wait();
         let log = self.program.wait_all();
         assert_eq!(end, End::Exited(3), "requests were cut, so the status should be 3; the log:\n{log}");
-        let said = format!("the deadline passed and {requests} requests were cut");
+        let requests = if requests == 1 { "1 request was".to_owned() } else { format!("{requests} requests were") };
+        let said = format!("the deadline passed and {requests} cut");
         assert!(log.contains(&said), "the log should say {said:?}:\n{log}");
     }
 }

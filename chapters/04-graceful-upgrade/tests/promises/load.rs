@@ -47,6 +47,11 @@ fn strict_clients_that_send_bodies_lose_nothing() {
 }
 
 #[test]
+fn strict_clients_that_send_small_bodies_lose_nothing() {
+    fifty_upgrades_lose_nothing(|address| Plan::new(address).request(Request::echo(10)).connections(4));
+}
+
+#[test]
 fn strict_http2_clients_lose_nothing() {
     fifty_upgrades_lose_nothing(|address| {
         Plan::new(address).client(Client::StrictHttp2 { streams: 4 }).connections(4).think(THINK)
