@@ -32,28 +32,21 @@ pub fn die_by(signal: Signal) -> ExitCode {
     u8::try_from(128 + signal as i32).map_or(ExitCode::FAILURE, ExitCode::from)
 }
 
-/// Parses the command line, or says what `main` should return: success after `--help` and `--version`, which go to
-/// stdout; 1 after anything wrong, with one sentence on stderr that names it.
+/// What a `main` returns: understands the command line, runs `program` with it, and reports what goes wrong.
 ///
-/// clap itself prints a paragraph and exits with 2, which is one status more than our programs have a meaning for.
-///
-/// # Errors
-/// The exit status to return at once; everything has been printed.
-pub fn parse<A: Parser>() -> Result<A, ExitCode> {
-    A::try_parse().map_err(|error| {
-        if error.use_stderr() {
-            return report(&refusal(&error));
+/// `--help` and `--version` go to stdout and give success. A bad option, or an error of the program with its causes, is
+/// one sentence on stderr and gives 1. (clap itself prints a paragraph and exits with 2, which is one status more than
+/// our programs have a meaning for.)
+pub fn run<A: Parser, E: Into<Box<dyn Error>>>(program: impl FnOnce(A) -> Result<ExitCode, E>) -> ExitCode {
+    match A::try_parse() {
+        Ok(args) => program(args).unwrap_or_else(|error| report(&with_causes(&*error.into()))),
+        Err(error) if error.use_stderr() => report(&refusal(&error)),
+        Err(help) => {
+            // Nobody is left to tell if stdout is closed.
+            let _ = help.print();
+            ExitCode::SUCCESS
         }
-        // Nobody is left to tell if stdout is closed.
-        let _ = error.print();
-        ExitCode::SUCCESS
-    })
-}
-
-/// Reports the error that ends the program, with its causes, as one line on stderr; `main` returns the exit status, 1.
-#[must_use]
-pub fn fail(error: &dyn Error) -> ExitCode {
-    report(&with_causes(error))
+    }
 }
 
 fn report(sentence: &str) -> ExitCode {

@@ -16,15 +16,10 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    let args: Args = match exit::parse() {
-        Ok(args) => args,
-        Err(code) => return code,
-    };
-    match wait_for_quit() {
-        Ok(_) if args.exit_zero => ExitCode::SUCCESS,
-        Ok(signal) => exit::die_by(signal),
-        Err(error) => exit::fail(&error),
-    }
+    exit::run(|args: Args| {
+        let signal = wait_for_quit()?;
+        io::Result::Ok(if args.exit_zero { ExitCode::SUCCESS } else { exit::die_by(signal) })
+    })
 }
 
 fn wait_for_quit() -> io::Result<Signal> {

@@ -117,7 +117,7 @@ fn as_the_first_process_of_a_namespace_it_still_says_143() {
 fn a_bad_option_is_refused_in_one_line_with_status_1() {
     let output = run("--exit-sero");
     let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "clap's own status is 2; exit::parse should give 1");
+    assert_eq!(output.status.code(), Some(1), "clap's own status is 2; exit::run should give 1");
     assert_eq!(said, "error: unexpected argument '--exit-sero' found; see --help\n");
     assert!(output.stdout.is_empty(), "an error belongs on stderr only");
 }

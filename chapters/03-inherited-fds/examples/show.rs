@@ -30,14 +30,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    let args = match exit::parse::<Args>() {
-        Ok(args) => args,
-        Err(status) => return status,
-    };
-    match show(&args) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => exit::fail(&*error),
-    }
+    exit::run(|args: Args| show(&args).map(|()| ExitCode::SUCCESS))
 }
 
 fn show(args: &Args) -> Result<(), Box<dyn Error>> {

@@ -31,10 +31,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    match exit::parse::<Args>() {
-        Ok(args) => run(&args).unwrap_or_else(|error| exit::fail(&*error)),
-        Err(status) => status,
-    }
+    exit::run(|args: Args| run(&args))
 }
 
 fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {

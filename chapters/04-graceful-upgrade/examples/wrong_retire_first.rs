@@ -17,10 +17,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    match exit::parse::<Args>() {
-        Ok(args) => serve(&args.options).unwrap_or_else(|error| exit::fail(&*error)),
-        Err(status) => status,
-    }
+    exit::run(|args: Args| serve(&args.options))
 }
 
 fn serve(options: &Options) -> Result<ExitCode, Box<dyn Error>> {

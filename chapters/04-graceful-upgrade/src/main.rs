@@ -25,10 +25,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    match exit::parse::<Args>() {
-        Ok(args) => serve(args).unwrap_or_else(|error| exit::fail(&*error)),
-        Err(status) => status,
-    }
+    exit::run(|args: Args| serve(args))
 }
 
 fn serve(args: Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
