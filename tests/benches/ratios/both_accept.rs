@@ -1,0 +1,45 @@
+//! How long both processes accept, and how long nobody does.
+//!
+//! The invariant: every fresh connection is timed, from its connect(2) to the end of its answer, and the answer says who
+//! gave it; so what is claimed about both processes is what clients saw.
+
+use std::time::Duration;
+
+use crate::fresh::{Fresh, LIGHT};
+use crate::row::Row;
+use crate::servers::{Binaries, Server, Upgrade};
+
+/// How often a server is started, and how often each of them is upgraded.
+const STARTS: usize = 10;
+const UPGRADES: usize = 10;
+
+/// Clients that ask back to back: with only one, there is hardly a connection to be seen at the moment that counts.
+const CLIENTS: usize = 4;
+
+pub(crate) fn measure(binaries: &Binaries) -> Vec<Row> {
+    let (mut overlaps, mut worst, mut worst_light) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..STARTS {
+        let upgrades = upgrades(binaries, CLIENTS, Duration::ZERO);
+        let most = |times: &mut dyn Iterator<Item = Duration>| times.max().expect("there were upgrades");
+        overlaps.push(most(&mut upgrades.iter().map(|(generation, upgrade)| upgrade.overlap(*generation))));
+        worst.push(most(&mut upgrades.iter().map(|(generation, upgrade)| upgrade.worst(*generation))));
+        let light = self::upgrades(binaries, 1, LIGHT);
+        worst_light.push(most(&mut light.iter().map(|(generation, upgrade)| upgrade.worst(*generation))));
+    }
+    vec![
+        Row::millis(format!("both: longest of {UPGRADES} upgrades, {CLIENTS} busy clients"), overlaps).at_most(10.0),
+        Row::millis("  nobody: worst fresh connection meanwhile", worst),
+        Row::millis("  the same, for one client with pauses", worst_light),
+    ]
+}
+
+/// Upgrades of one server, each with the generation it led to.
+fn upgrades(binaries: &Binaries, clients: usize, pause: Duration) -> Vec<(u64, Upgrade)> {
+    let mut server = binaries.ours();
+    let fresh = Fresh::start(&server.address, clients, pause);
+    let upgrade = |server: &mut Server| {
+        let upgrade = server.upgrade(&fresh);
+        (server.generation, upgrade)
+    };
+    (0..UPGRADES).map(|_| upgrade(&mut server)).collect()
+}

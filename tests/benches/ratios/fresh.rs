@@ -1,0 +1,113 @@
+//! Clients that come with a fresh connection for every request.
+//!
+//! The invariant: every connection is answered, or the measurement ends with a panic that says so; an answer without its
+//! generation is none.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::{JoinHandle, sleep, spawn};
+use std::time::{Duration, Instant};
+
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n";
+
+/// A pause between two fresh connections: short enough to see the first answer of a process, long enough to leave most of
+/// the machine to the servers.
+pub(crate) const LIGHT: Duration = Duration::from_micros(100);
+
+/// How long an answer may take before it is none.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// One connection: connect, ask, read to the end.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Knock {
+    client: usize,
+    pub(crate) began: Instant,
+    pub(crate) answered: Instant,
+    /// Who answered.
+    pub(crate) generation: u64,
+}
+
+/// Clients at work, each on a thread of its own. They stop when this is dropped; the server has to outlive it.
+pub(crate) struct Fresh {
+    knocks: Receiver<Knock>,
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Knock {
+    pub(crate) fn latency(&self) -> Duration {
+        self.answered - self.began
+    }
+
+    /// Whether any of it fell between the two.
+    pub(crate) fn overlaps(&self, from: Instant, to: Instant) -> bool {
+        self.began <= to && self.answered >= from
+    }
+}
+
+impl Fresh {
+    /// Starts so many clients, each with this pause after every answer.
+    pub(crate) fn start(address: &str, clients: usize, pause: Duration) -> Fresh {
+        let address = address.parse().expect("the server names an address");
+        let (sender, knocks) = channel();
+        let stop = Arc::new(AtomicBool::new(false));
+        let start = |client| {
+            let (sender, stop) = (sender.clone(), Arc::clone(&stop));
+            spawn(move || work(client, address, pause, &sender, &stop))
+        };
+        let threads = (0..clients).map(start).collect();
+        Fresh { knocks, stop, threads }
+    }
+
+    /// All knocks that were not taken yet, until every client has had an answer on a connection begun after `moment`.
+    pub(crate) fn until_all_began_after(&self, moment: Instant) -> Vec<Knock> {
+        let mut waiting: Vec<_> = (0..self.threads.len()).collect();
+        let mut knocks = Vec::new();
+        while !waiting.is_empty() {
+            let knock = self.knocks.recv().expect("the clients work on: see the panic above, a request was lost");
+            if knock.began > moment {
+                waiting.retain(|client| *client != knock.client);
+            }
+            knocks.push(knock);
+        }
+        knocks
+    }
+}
+
+impl Drop for Fresh {
+    fn drop(&mut self) {
+        self.stop.store(true, Relaxed);
+        for thread in self.threads.drain(..) {
+            // One that lost a request has said so.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn work(client: usize, address: SocketAddr, pause: Duration, to: &Sender<Knock>, stop: &AtomicBool) {
+    while !stop.load(Relaxed) {
+        let began = Instant::now();
+        let generation = knock(address).unwrap_or_else(|error| panic!("a fresh connection was lost: {error}"));
+        let knock = Knock { client, began, answered: Instant::now(), generation };
+        if to.send(knock).is_err() {
+            return;
+        }
+        if !pause.is_zero() {
+            sleep(pause);
+        }
+    }
+}
+
+/// Returns the generation that answered.
+fn knock(address: SocketAddr) -> std::io::Result<u64> {
+    let mut socket = TcpStream::connect(address)?;
+    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.write_all(REQUEST)?;
+    let mut answer = String::with_capacity(512);
+    socket.read_to_string(&mut answer)?;
+    let generation = answer.lines().find_map(|line| line.strip_prefix("x-generation: ")?.parse().ok());
+    generation.ok_or_else(|| std::io::Error::other(format!("the answer is {answer:?}")))
+}

@@ -1,0 +1,28 @@
+//! How long an old process stays that owes nobody anything.
+//!
+//! The invariant: nobody is connected to it but, for an instant, a light client; so what is measured is its own way out.
+
+use crate::fresh::{Fresh, LIGHT};
+use crate::row::Row;
+use crate::servers::Binaries;
+
+/// How often a server is started, and how often each of them is upgraded.
+const STARTS: usize = 5;
+const UPGRADES: usize = 10;
+
+pub(crate) fn measure(binaries: &Binaries) -> Vec<Row> {
+    let (mut after_ready, mut after_signal) = (Vec::new(), Vec::new());
+    for _ in 0..STARTS {
+        let mut server = binaries.ours();
+        let fresh = Fresh::start(&server.address, 1, LIGHT);
+        for _ in 0..UPGRADES {
+            let upgrade = server.upgrade(&fresh);
+            after_ready.push(upgrade.old_gone - upgrade.ready);
+            after_signal.push(upgrade.old_gone - upgrade.asked);
+        }
+    }
+    vec![
+        Row::millis("gone after its line `draining`", after_ready).at_most(20.0),
+        Row::millis("  gone after SIGUSR2", after_signal),
+    ]
+}

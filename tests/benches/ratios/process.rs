@@ -1,0 +1,43 @@
+//! What the kernel says about processes, and about the machine.
+//!
+//! The invariant: it only reads.
+
+use std::fs;
+use std::time::Duration;
+
+use nix::unistd::Pid;
+
+/// The processor time that the threads of a process have used. Threads that have ended are not in it: the servers keep
+/// theirs.
+pub(crate) fn cpu_time(pid: Pid) -> Duration {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("the server is there");
+    // Nanoseconds, where /proc/PID/stat has ticks of ten milliseconds (proc(5)).
+    let of = |task: std::io::Result<fs::DirEntry>| {
+        let line = fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
+        line.split(' ').next()?.parse().ok().map(Duration::from_nanos)
+    };
+    tasks.filter_map(of).sum()
+}
+
+/// The memory of a process in KiB, each page that others map too in proportion (`Pss`).
+pub(crate) fn memory(pid: Pid) -> f64 {
+    f64::from(field(&format!("/proc/{pid}/smaps_rollup"), "Pss"))
+}
+
+/// Memory in KiB that can be had without swapping.
+pub(crate) fn available() -> u32 {
+    field("/proc/meminfo", "MemAvailable")
+}
+
+/// How many tasks wanted a processor in the last minute, on average.
+pub(crate) fn load() -> f64 {
+    let load = fs::read_to_string("/proc/loadavg").expect("/proc is mounted");
+    load.split(' ').next().and_then(|first| first.parse().ok()).expect("it begins with a number")
+}
+
+fn field(path: &str, key: &str) -> u32 {
+    let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("cannot read {path}: {error}"));
+    let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
+    let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+    number.unwrap_or_else(|| panic!("no number called {key} in {path}"))
+}

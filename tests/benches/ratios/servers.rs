@@ -1,0 +1,117 @@
+//! The servers under test, followed from generation to generation.
+//!
+//! The invariant: the next upgrade begins when the last one is over, its old process gone; so every number belongs to
+//! one upgrade. And only descendants of our own are signalled.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use lab::{Program, await_exit, field};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::fresh::{Fresh, Knock};
+use crate::roles::{ANYWHERE, Role};
+
+/// The programs that servers are made of.
+pub(crate) struct Binaries {
+    /// Chapter 4's server.
+    pub(crate) ours: PathBuf,
+    /// This program.
+    itself: PathBuf,
+}
+
+impl Binaries {
+    pub(crate) fn new(ours: PathBuf) -> Binaries {
+        Binaries { ours, itself: std::env::current_exe().expect("/proc is mounted") }
+    }
+
+    pub(crate) fn ours(&self) -> Server {
+        Server::start(Command::new(&self.ours).args(["--listen", ANYWHERE]))
+    }
+
+    pub(crate) fn plain(&self) -> Server {
+        self.playing(Role::Plain)
+    }
+
+    pub(crate) fn playing(&self, role: Role) -> Server {
+        Server::start(&mut role.command(self.itself.as_os_str()))
+    }
+}
+
+/// A server that was started, and the generation of it that serves.
+pub(crate) struct Server {
+    pub(crate) program: Program,
+    pub(crate) address: String,
+    pub(crate) serving: Pid,
+    pub(crate) generation: u64,
+}
+
+/// What one upgrade looked like from outside.
+pub(crate) struct Upgrade {
+    /// When the signal was sent.
+    pub(crate) asked: Instant,
+    /// When the old process said that its successor was ready.
+    pub(crate) ready: Instant,
+    /// When the old process was gone.
+    pub(crate) old_gone: Instant,
+    /// The fresh connections of that time, and of a little before and after.
+    pub(crate) knocks: Vec<Knock>,
+}
+
+impl Upgrade {
+    /// When the first fresh connection was answered by `generation`.
+    pub(crate) fn first_answer(&self, generation: u64) -> Instant {
+        let new = self.knocks.iter().filter(|knock| knock.generation == generation);
+        new.map(|knock| knock.answered).min().expect("every client has met the new generation")
+    }
+
+    /// From then to the start of the last fresh connection that the one before it answered.
+    pub(crate) fn overlap(&self, generation: u64) -> Duration {
+        let old = self.knocks.iter().filter(|knock| knock.generation < generation);
+        let last = old.map(|knock| knock.began).max();
+        last.map_or(Duration::ZERO, |last| last.saturating_duration_since(self.first_answer(generation)))
+    }
+
+    /// The longest that any of the connections took which were there before that.
+    pub(crate) fn worst(&self, generation: u64) -> Duration {
+        let first = self.first_answer(generation);
+        let meanwhile = self.knocks.iter().filter(|knock| knock.overlaps(self.asked, first));
+        meanwhile.map(Knock::latency).max().expect("the first answer is one")
+    }
+}
+
+impl Server {
+    fn start(command: &mut Command) -> Server {
+        let mut program = Program::start(command.env("RUST_LOG", "info"));
+        let (address, serving) = next_generation(&mut program);
+        Server { program, address, serving, generation: 1 }
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) -> Instant {
+        let now = Instant::now();
+        kill(self.serving, signal).expect("the serving process is there");
+        now
+    }
+
+    /// Upgrades while `fresh` clients knock, until each of them has met the new generation alone.
+    pub(crate) fn upgrade(&mut self, fresh: &Fresh) -> Upgrade {
+        let old = self.serving;
+        let asked = self.signal(Signal::SIGUSR2);
+        self.program.line("draining");
+        let ready = Instant::now();
+        await_exit(old);
+        let old_gone = Instant::now();
+        self.generation += 1;
+        self.serving = next_generation(&mut self.program).1;
+        Upgrade { asked, ready, old_gone, knocks: fresh.until_all_began_after(old_gone) }
+    }
+}
+
+fn next_generation(program: &mut Program) -> (String, Pid) {
+    let line = program.line("listening");
+    let get = |key| field(&line, key).unwrap_or_else(|| panic!("no {key} in {line:?}"));
+    let pid = get("pid").parse().expect("a pid is a number");
+    (get("address").to_owned(), Pid::from_raw(pid))
+}

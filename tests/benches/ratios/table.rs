@@ -1,0 +1,32 @@
+//! What a person sees at the end.
+//!
+//! The invariant: it only formats; every number in it was measured elsewhere.
+
+use comfy_table::{Cell, CellAlignment, LineStyle, Table, TableStyle};
+
+use crate::row::Row;
+
+/// A line under the header, and nothing else, as in the program `lab`.
+const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
+
+/// The rows under the titles of their figures.
+pub(crate) fn table(sections: &[(&str, Vec<Row>)]) -> Table {
+    let mut table = Table::new();
+    table.load_style(STYLE);
+    let numbers = ["asked", "median", "8 in 10 lie in (of)", "verdict"].map(right);
+    table.set_header([Cell::new("figure")].into_iter().chain(numbers));
+    for (title, rows) in sections {
+        table.add_row([Cell::new(title)]);
+        for row in rows {
+            let verdict = row.kept().map_or("", |kept| if kept { "kept" } else { "MISSED" });
+            let figure = Cell::new(format!("  {}", row.what));
+            let numbers = [row.asked(), row.median(), row.spread(), verdict.to_owned()].map(right);
+            table.add_row([figure].into_iter().chain(numbers));
+        }
+    }
+    table
+}
+
+fn right(text: impl ToString) -> Cell {
+    Cell::new(text).set_alignment(CellAlignment::Right)
+}
