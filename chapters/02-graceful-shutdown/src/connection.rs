@@ -101,7 +101,8 @@ async fn http1<S: HttpService>(transport: Transport, service: Counted<S>, traffi
         ended = &mut connection => Ok(ended),
         why = leave(traffic) => Err(why),
     };
-    let owed = traffic.exchanges();
+    // An answer that hyper has taken whole is owed until its last byte is written.
+    let owed = traffic.exchanges().max(usize::from(traffic.is_busy()));
     // Nothing comes back from a connection that a handler took over.
     let Some(parts) = connection.into_parts() else { return Round::Over };
     let transport = parts.io.into_inner();

@@ -15,7 +15,7 @@ use crate::address::Address;
 #[derive(Debug, Clone, Args)]
 pub struct Options {
     /// Where to listen: HOST:PORT (port 0 means any free one) or unix:PATH. May be given several times
-    #[arg(long, value_name = "ADDR", env = "LISTEN", value_delimiter = ',', default_value = "127.0.0.1:48567")]
+    #[arg(long, value_name = "ADDR", env = "LISTEN", default_value = "127.0.0.1:48567")]
     pub listen: Vec<Address>,
 
     /// How long a graceful shutdown may take before the rest is cut, e.g. 300ms, 1.5s or 2m

@@ -97,10 +97,12 @@ impl Channel {
     pub(crate) async fn hear(&self) -> Option<Word> {
         let mut text = vec![0; LONGEST];
         loop {
-            let length = self.0.recv(&mut text).await.unwrap_or(0);
-            if length == 0 {
-                return None;
-            }
+            let length = match self.0.recv(&mut text).await {
+                // It is gone and has not heard us out. What it said before can still be heard.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => continue,
+                Ok(0) | Err(_) => return None,
+                Ok(length) => length,
+            };
             if let Ok(word) = serde_json::from_slice(&text[..length]) {
                 return Some(word);
             }

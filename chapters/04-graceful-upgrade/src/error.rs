@@ -23,6 +23,9 @@ pub enum StartError {
     /// Two services have one name, or one that cannot be passed on.
     #[error("cannot pass on a listener: {0}")]
     Name(#[from] inherited_fds::NameError),
+    /// A service has the name of a channel between processes.
+    #[error("a service cannot be called {0:?}, that is the name of a channel between processes; choose another name")]
+    Reserved(String),
     /// The predecessor's channel says nothing that we understand.
     #[error("the predecessor's first word is missing ({0}); start this program from a shell, or upgrade with SIGUSR2")]
     Predecessor(io::Error),

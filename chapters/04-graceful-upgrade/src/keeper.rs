@@ -31,12 +31,15 @@ pub(crate) const KEEPER: &str = "keeper";
 pub(crate) async fn keep(program: &Program, mut inherited: Inherited) -> Result<ExitCode, StartError> {
     let mut signals = notify(&[Signal::SIGINT, Signal::SIGTERM, Signal::SIGUSR2, Signal::SIGCHLD])?;
     let (generations, theirs) = Channel::new()?;
-    let names: Names = inherited.names().map(str::to_owned).collect();
+    let names: Vec<_> = inherited.names().map(str::to_owned).collect();
     let sockets: Vec<_> = names.iter().filter_map(|name| Some((name, inherited.take(name)?))).collect();
     let mut bequest = Bequest::new();
     bequest.add(KEEPER, theirs.as_fd())?;
-    for (name, socket) in &sockets {
-        bequest.add(name, socket.as_fd())?;
+    for (index, (name, socket)) in sockets.iter().enumerate() {
+        // systemd gives all sockets of a unit one name; they are claimed by address.
+        let again = names[..index].contains(name);
+        let name = if again { format!("{name}-{index}") } else { (*name).clone() };
+        bequest.add(&name, socket.as_fd())?;
     }
     let hello = Word::Hello { generation: 1, older: 0, files: Names::new() };
     let first = Successor::start(program, bequest, &hello).await?;

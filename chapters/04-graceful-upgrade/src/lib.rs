@@ -35,7 +35,7 @@ use listening::Listeners;
 use pid_file::PidFile;
 use program::Program;
 use shell::{Progress, Shell};
-use successor::CHANNEL;
+use successor::{CHANNEL, keep_children_until_reaped};
 
 /// How patient an upgradable server is, and where it says which process serves.
 #[derive(Debug, Clone)]
@@ -59,9 +59,10 @@ pub struct Config {
 /// predecessor serves on.
 pub fn run(config: Config, services: Vec<Service>) -> Result<ExitCode, StartError> {
     let Config { drain_timeout, ready_timeout, pid_file } = config;
-    let program = Program::of_this_process().map_err(StartError::Program)?;
+    keep_children_until_reaped()?;
     let mut inherited = Inherited::from_env_vouched_by(CHANNEL)?;
     let far_end = inherited.take(CHANNEL).map(FarEnd::inherited).transpose()?;
+    let program = Program::of_this_process(far_end.is_some()).map_err(StartError::Program)?;
     if far_end.is_none() && std::process::id() == 1 {
         return keeper::keep(&program, inherited);
     }
@@ -77,6 +78,8 @@ pub fn run(config: Config, services: Vec<Service>) -> Result<ExitCode, StartErro
     let server = Server::new();
     let context = Context { generation, draining: server.draining() };
     let mut listeners = Listeners::inherit_or_bind(services, &context, &mut inherited, &files)?;
+    // What cannot be passed on is refused now, not at the first upgrade.
+    drop(listeners.bequeath()?);
     // An inherited listener that is held and never accepted from would keep its clients waiting for ever.
     let unused: Names = inherited.names().map(str::to_owned).collect();
     drop(inherited);

@@ -71,8 +71,8 @@ pub enum Action {
     SettlePredecessor,
     /// Kill and reap the successor, log why, and take back what was its own: the pid file.
     DismissSuccessor,
-    /// Ask the successor to stop (SIGTERM).
-    StopSuccessor,
+    /// Kill and reap the successor, which has served nobody yet: or it would hold the listeners open while we stop.
+    EndSuccessor,
     /// Stop accepting for good: remove socket files, empty the queues, close the listeners, and drain.
     Stop,
     /// Close the listeners of a drain that cannot be called off any more.
@@ -104,8 +104,8 @@ pub const EVENTS: [Event; 10] = [
 #[expect(clippy::match_same_arms, reason = "grouped by state, to be read as a table")]
 pub fn next(state: State, event: Event) -> (State, &'static [Action]) {
     use Action::{
-        Accept, Cut, DismissSuccessor, GiveUpListeners, Refuse, Retire, SettlePredecessor, StartSuccessor, Stop,
-        StopSuccessor, YieldToSuccessor,
+        Accept, Cut, DismissSuccessor, EndSuccessor, GiveUpListeners, Refuse, Retire, SettlePredecessor,
+        StartSuccessor, Stop, YieldToSuccessor,
     };
     use Event::{
         DeadlinePassed, Drained, PredecessorGone, PredecessorYields, StopAsked, SuccessorGone, SuccessorReady,
@@ -121,7 +121,8 @@ pub fn next(state: State, event: Event) -> (State, &'static [Action]) {
             (Standby, &[Refuse("upgrade refused: this process is not serving yet; ask again when it is")])
         }
 
-        (Serving, UpgradeAsked) => (Upgrading, &[StartSuccessor]),
+        // An older generation that came back now would find the successor in its place.
+        (Serving, UpgradeAsked) => (Upgrading, &[SettlePredecessor, StartSuccessor]),
         (Serving, UpgradeAskedOfTooMany) => (
             Serving,
             &[Refuse("upgrade refused: too many older generations still drain; ask again when one has ended")],
@@ -129,12 +130,12 @@ pub fn next(state: State, event: Event) -> (State, &'static [Action]) {
         (Serving, StopAsked) => (Stopping, &[SettlePredecessor, Stop]),
 
         // Retire first: from here to the successor's first accept(2), connections wait in the queue.
-        (Upgrading, SuccessorReady) => (Retiring, &[Retire, YieldToSuccessor, SettlePredecessor]),
+        (Upgrading, SuccessorReady) => (Retiring, &[Retire, YieldToSuccessor]),
         (Upgrading, SuccessorGone) => (Serving, &[DismissSuccessor]),
         (Upgrading, UpgradeAsked | UpgradeAskedOfTooMany) => {
             (Upgrading, &[Refuse("upgrade refused: one is under way; ask again when it is over")])
         }
-        (Upgrading, StopAsked) => (Stopping, &[StopSuccessor, SettlePredecessor, Stop]),
+        (Upgrading, StopAsked) => (Stopping, &[EndSuccessor, Stop]),
 
         (Retiring, SuccessorGone) => (Serving, &[DismissSuccessor, Accept]),
         // Not ours to come back for. Another SIGTERM than the first is needed to cut us short.

@@ -11,6 +11,8 @@ use inherited_fds::{Bequest, Inherited, NameError};
 
 use crate::channel::Names;
 use crate::error::StartError;
+use crate::keeper::KEEPER;
+use crate::successor::CHANNEL;
 
 /// What a service may know of the process that serves it.
 #[derive(Debug, Clone)]
@@ -43,7 +45,8 @@ enum Queue {
 impl Service {
     /// A service called `name`, made by `make` once the process knows its generation.
     ///
-    /// Names are 1 to 255 printable ASCII characters without a colon (`FileDescriptorName=` in systemd.socket(5)).
+    /// Names are 1 to 255 printable ASCII characters without a colon (`FileDescriptorName=` in systemd.socket(5)), and
+    /// not `predecessor` or `keeper`, which are the names of channels between processes.
     pub fn new<S: HttpService>(
         name: impl Into<String>,
         address: Address,
@@ -89,10 +92,13 @@ impl Listeners {
         files: &Names,
     ) -> Result<Listeners, StartError> {
         let hold = |Service { name, address, make }: Service| {
+            if [CHANNEL, KEEPER].contains(&name.as_str()) {
+                return Err(StartError::Reserved(name));
+            }
             let inherited = inherited.listener(&name, &address)?;
             let removes_file = inherited.is_none() || files.contains(&name);
             let mut listener = inherited.map_or_else(|| address.bind(), Ok)?;
-            let file = if let Listener::Unix(_, file) = &mut listener { file.take() } else { None };
+            let file = file_of(&mut listener);
             let address = listener.address()?;
             Ok(Held { name, address, listener: Some(listener), removes_file, file, serve: make(context) })
         };
@@ -160,7 +166,9 @@ impl Held {
     fn accept(&mut self, server: &Server) -> Result<(), StartError> {
         if self.listener.is_none() {
             // The successor had no use for it, then it was lost: the address is ours again.
-            self.listener = Some(self.address.bind()?);
+            let mut listener = self.address.bind()?;
+            self.file = file_of(&mut listener);
+            self.listener = Some(listener);
         }
         let Some(listener) = &self.listener else { return Ok(()) };
         (self.serve)(server, listener.try_clone()?, Queue::AllToCome)?;
@@ -168,7 +176,10 @@ impl Held {
             && self.removes_file
             && self.file.is_none()
         {
-            self.file = Some(SocketFile::at(path)?);
+            match SocketFile::at(path) {
+                Ok(file) => self.file = Some(file),
+                Err(error) => tracing::warn!(%error, path = %path.display(), "the file of a socket is gone"),
+            }
         }
         Ok(())
     }
@@ -178,5 +189,13 @@ impl Held {
         if let Err(error) = (self.serve)(server, listener, Queue::WhatIsThere) {
             tracing::warn!(%error, name = self.name, "cannot answer the connections that wait");
         }
+    }
+}
+
+/// Takes the file away from a listener: it is the business of the last generation, not of whoever drops the listener.
+fn file_of(listener: &mut Listener) -> Option<SocketFile> {
+    match listener {
+        Listener::Unix(_, file) => file.take(),
+        Listener::Tcp(_) => None,
     }
 }

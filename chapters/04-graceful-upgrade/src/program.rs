@@ -18,15 +18,17 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Must be called before the working directory or the environment changes.
+    /// Must be called before the working directory or the environment changes. A successor trusts the absolute path that
+    /// its predecessor gave it for a name: the file may have been replaced once more while it was starting.
     ///
     /// # Errors
     /// If `/proc` is not mounted.
-    pub(crate) fn of_this_process() -> io::Result<Program> {
+    pub(crate) fn of_this_process(is_successor: bool) -> io::Result<Program> {
         let arguments: Vec<OsString> = env::args_os().collect();
         let running = env::current_exe()?;
         let started_as = arguments.first().map(PathBuf::from).unwrap_or_default();
-        let path = as_started(&started_as, &running).unwrap_or(running);
+        let given = Some(&started_as).filter(|path| is_successor && path.is_absolute()).cloned();
+        let path = given.or_else(|| as_started(&started_as, &running)).unwrap_or(running);
         let path = CString::new(path.into_os_string().into_vec())?;
         // The successor learns the absolute path as its name, so that it finds the program in its turn.
         let rest = arguments.into_iter().skip(1).map(|argument| Ok(CString::new(argument.into_vec())?));

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use graceful_shutdown::Server;
 use signal_channel::{Receiver, Signal, exit};
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until};
 
 use crate::channel::{Channel, Names, Word};
 use crate::keeper::KEEPER;
@@ -53,6 +53,8 @@ pub(crate) struct Progress {
     failure: Option<String>,
     /// Listeners that the successor has no use for.
     unused: Names,
+    /// Whether we have ever accepted.
+    served: bool,
     /// Whether a successor has our place, and with it the pid file and the socket files.
     replaced: bool,
     /// When the successor has to be ready; in a drain, when the drain has to be over.
@@ -85,9 +87,10 @@ impl Shell {
         }
         // A generation that drains outlives the one before it. So its end tells the one after it that no older one is
         // left, and whoever may have to come back has somebody to come back to.
-        let may_end = state == State::Stopping || state == State::Retiring && self.older == 0;
+        let draining = matches!(state, State::Retiring | State::Stopping);
+        let may_end = draining && (self.older == 0 || !self.progress.replaced);
         // All generations hold the same end of the keeper's channel; it means the one that serves.
-        let serves = matches!(state, State::Serving | State::Upgrading);
+        let serves = self.progress.served && !self.progress.replaced;
         loop {
             tokio::select! {
                 // Signals first: a SIGTERM that came while the successor was started ends both, however soon that one
@@ -171,6 +174,7 @@ impl Shell {
                 if self.progress.replaced {
                     self.server.resume();
                 }
+                self.progress.served = true;
                 self.progress.replaced = false;
                 self.progress.deadline = None;
                 if let Err(error) = self.listeners.accept(&self.server, self.generation) {
@@ -194,10 +198,12 @@ impl Shell {
                 }
             }
             Action::DismissSuccessor => self.dismiss_successor().await,
-            Action::StopSuccessor => {
-                if let Some(successor) = &self.progress.successor {
-                    successor.stop();
+            Action::EndSuccessor => {
+                if let Some(successor) = self.progress.successor.take() {
+                    let end = successor.dismiss().await;
+                    tracing::info!(end, "the successor was told to stop with us");
                 }
+                self.restore_pid_file();
             }
             Action::Stop => {
                 // In this order: our own descriptors go, the server's copies are what the queues are emptied from.
@@ -245,20 +251,16 @@ impl Shell {
             reasons.push(successor.dismiss().await);
         }
         tracing::error!(reason = reasons.join(", "), "upgrade failed, this process serves on");
+        self.restore_pid_file();
+    }
+
+    fn restore_pid_file(&self) {
         if let Some(Err(error)) = self.pid_file.as_ref().map(PidFile::write) {
             tracing::error!(%error, "cannot restore the pid file");
         }
     }
 
-    async fn end(mut self, last: Event) -> ExitCode {
-        // One that never came to serve, and was told to stop with us.
-        if let Some(successor) = self.progress.successor.take_if(|_| !self.progress.replaced) {
-            let deadline = self.progress.deadline.unwrap_or_else(Instant::now);
-            let gone = async { while successor.channel().hear().await.is_some() {} };
-            // Gone or not, it is dismissed.
-            let _ = timeout_at(deadline, gone).await;
-            successor.dismiss().await;
-        }
+    async fn end(self, last: Event) -> ExitCode {
         let outcome = self.server.cut().await;
         outcome.report();
         if let Some(pid_file) = self.pid_file.filter(|_| !self.progress.replaced) {

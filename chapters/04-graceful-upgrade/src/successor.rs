@@ -10,7 +10,7 @@ use std::os::fd::{AsFd as _, AsRawFd as _};
 use inherited_fds::Bequest;
 use nix::errno::Errno;
 use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
-use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, sigaction};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 use tokio::task::spawn_blocking;
@@ -57,12 +57,6 @@ impl Successor {
         &self.channel
     }
 
-    /// Asks it to stop as anybody would.
-    pub(crate) fn stop(&self) {
-        // It is our child and not reaped; if it has ended already, all the better.
-        let _ = kill(self.pid, Signal::SIGTERM);
-    }
-
     /// Kills it, if it is still there, and reaps it; says how it ended.
     pub(crate) async fn dismiss(self) -> String {
         let pid = self.pid;
@@ -73,10 +67,21 @@ impl Successor {
             Ok(Ok(WaitStatus::Exited(_, status))) => format!("it exited with status {status}"),
             Ok(Ok(WaitStatus::Signaled(_, Signal::SIGKILL, _))) => "it was killed".to_owned(),
             Ok(Ok(WaitStatus::Signaled(_, signal, _))) => format!("it died by {signal}"),
-            // Whoever started us ignores SIGCHLD, so the kernel reaps our children (wait(2)) and keeps no status.
             _ => "it ended".to_owned(),
         }
     }
+}
+
+/// Makes the kernel keep our children until they are reaped, which it does not if whoever started us ignores SIGCHLD
+/// (wait(2)): a pid could be somebody else's before we know that the child has ended.
+///
+/// # Errors
+/// None that sigaction(2) knows for this signal.
+pub(crate) fn keep_children_until_reaped() -> io::Result<()> {
+    let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+    // SAFETY: sigaction(2) may only install a handler that is async-signal-safe; SIG_DFL is no handler at all.
+    unsafe { sigaction(Signal::SIGCHLD, &default) }?;
+    Ok(())
 }
 
 /// Starts a process without copying this one.
@@ -96,7 +101,13 @@ fn spawn(
     // Rust ignores SIGPIPE from the start, ignored signals stay ignored across exec, and the program on disk need not be
     // one in Rust. All else — the mask, the other dispositions — is passed on as we got it.
     let mut attributes = PosixSpawnAttr::init()?;
-    attributes.set_flags(PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF)?;
+    let mut flags = PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF;
     attributes.set_sigdefault(&SigSet::from(Signal::SIGPIPE))?;
+    if std::process::id() == 1 {
+        // A keeper passes signals on: the terminal's, which go to a whole process group, must not come twice.
+        flags |= PosixSpawnFlags::POSIX_SPAWN_SETPGROUP;
+        attributes.set_pgroup(Pid::from_raw(0))?;
+    }
+    attributes.set_flags(flags)?;
     posix_spawn(path, &actions, &attributes, arguments, environment)
 }

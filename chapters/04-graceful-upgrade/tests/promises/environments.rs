@@ -32,8 +32,7 @@ fn a_parent_that_ignores_and_blocks_the_signals_changes_nothing() {
     let (blocked, first) = (Census::of(server.serving).blocked, server.serving);
 
     deployment.put_script("exit 7");
-    // The kernel keeps no status of a child whose parent ignores SIGCHLD (wait(2)).
-    server.upgrade_in_vain();
+    assert!(server.upgrade_in_vain().contains("it exited with status 7"), "the child should be reaped by its parent");
     assert_eq!(children(first), "");
     deployment.put_binary();
     await_exit(server.upgrade());
@@ -79,4 +78,15 @@ fn process_1_says_that_requests_were_cut() {
     let _held = hold(server.address());
     kill(process_1, Signal::SIGTERM).unwrap();
     assert_eq!(server.program.wait().code(), 3);
+}
+
+#[test]
+fn process_1_passes_on_the_second_signal_too() {
+    let Some((mut server, process_1)) = as_process_1(&["--drain-timeout", "1h"]) else { return };
+    let _held = hold(server.address());
+    kill(process_1, Signal::SIGTERM).unwrap();
+    server.program.line("draining");
+    kill(process_1, Signal::SIGTERM).unwrap();
+    assert_eq!(server.program.wait().code(), 143, "cut short by the second SIGTERM");
+    server.program.line("the deadline passed and 1 request was cut");
 }
