@@ -144,3 +144,16 @@ async fn a_queue_can_be_emptied_without_accepting_more() {
     assert_eq!(server.shutdown(A_LONG_TIME).await, Outcome { finished: 1, cut: 0 });
     assert!(Wire::try_connect(&address).is_err(), "the listener should be closed");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_cut_on_its_way_out_is_counted() {
+    // As above: hyper has all of it, the client has not.
+    let large = service_fn(async |_: Request<Incoming>| Ok::<_, Infallible>(Response::new("x".repeat(16 << 20))));
+    let (listener, address) = bind();
+    let server = Server::new();
+    server.serve(listener, large).expect("the runtime waits on it");
+    let mut client = Wire::connect(&address);
+    client.get("/");
+    client.wait_for("xxx");
+    assert_eq!(server.shutdown(Duration::from_millis(100)).await.cut, 1);
+}
