@@ -1,4 +1,5 @@
-//! Wrong turn: the drain is begun, and nobody waits for it. In Go: `ListenAndServe` returns as soon as `Shutdown` is called.
+//! Wrong turn: the drain is begun, and nobody waits for it. In Go, `ListenAndServe` returns as soon as `Shutdown` is
+//! called.
 //!
 //! What is wrong: `main` waits for the end of *accepting*. The drain goes on in a task that dies with `main`.
 

@@ -1,6 +1,6 @@
 //! The life of a server that can be replaced, as a table: state × event → state × actions.
 //!
-//! The invariant: at every moment exactly one generation that is alive accepts connections, or none because all were
+//! The invariant: at no moment do two generations accept; and one does, or is told that it is its turn, until all were
 //! told to stop. Nothing here does anything: the table is read, drawn and explored, and the shell performs it.
 //!
 //! | state | accepts | may come back | what it waits for |

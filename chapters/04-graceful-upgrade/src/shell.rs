@@ -97,17 +97,21 @@ impl Shell {
                 // was ready.
                 biased;
                 Some(signal) = self.signals.recv() => return self.asked(signal),
-                word = hear(self.predecessor.as_ref()) => if let Some(event) = self.heard_from_predecessor(word.as_ref()) {
-                    return event;
-                },
+                word = hear(self.predecessor.as_ref()) => {
+                    if let Some(event) = self.heard_from_predecessor(word.as_ref()) {
+                        return event;
+                    }
+                }
                 word = hear(self.progress.successor.as_ref().map(Successor::channel)) => {
                     if let Some(event) = self.heard_from_successor(word).await {
                         return event;
                     }
                 }
-                Some(Word::Signal(number)) = hear(self.keeper.as_ref()), if serves => if let Ok(signal) = Signal::try_from(number) {
-                    return self.asked(signal);
-                },
+                Some(Word::Signal(number)) = hear(self.keeper.as_ref()), if serves => {
+                    if let Ok(signal) = Signal::try_from(number) {
+                        return self.asked(signal);
+                    }
+                }
                 () = self.server.drained(), if may_end => return Event::Drained,
                 () = until(self.progress.deadline) => {
                     self.progress.deadline = None;
