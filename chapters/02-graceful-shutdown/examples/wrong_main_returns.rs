@@ -32,7 +32,7 @@ async fn serve(options: Options) -> Result<ExitCode, Box<dyn Error>> {
         tracing::info!(%address, pid = std::process::id(), "listening");
     }
 
-    let mut draining = server.draining();
+    let draining = server.draining();
     tokio::spawn(async move {
         let signal = signals.recv().await;
         tracing::info!(?signal, "draining");

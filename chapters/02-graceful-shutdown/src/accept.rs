@@ -40,7 +40,7 @@ impl Acceptor {
     }
 
     /// Hands every connection to `take`, until a drain begins.
-    pub(crate) async fn run(self, mut draining: Draining, take: impl Fn(Stream)) {
+    pub(crate) async fn run(self, draining: Draining, take: impl Fn(Stream)) {
         let mut pause = PAUSES.0;
         loop {
             tokio::select! {
@@ -76,7 +76,7 @@ impl Acceptor {
     /// The kernel completes handshakes without asking us. Whoever is in the queue is connected, may have sent a request,
     /// and would be reset by our close(2). What remains is the instant between the last accept(2) and the close(2): only
     /// a successor, or a load balancer that was told, takes that away.
-    pub(crate) async fn empty_the_queue(self, mut draining: Draining, take: impl Fn(Stream)) {
+    pub(crate) async fn empty_the_queue(self, draining: Draining, take: impl Fn(Stream)) {
         drop(self.file);
         // Straight from the kernel: what the runtime knows of the queue may be older.
         let next: Box<dyn Fn() -> io::Result<Stream> + Send> = match self.listener {

@@ -129,7 +129,7 @@ async fn http2<S: HttpService>(transport: Transport, service: Counted<S>, traffi
             .timer(TokioTimer::new())
             .serve_connection(TokioIo::new(transport), service)
     );
-    let mut cut = traffic.draining.clone();
+    let cut = &traffic.draining;
     let mut goaway = pin!(goaway_due(traffic));
     let mut said = false;
     loop {

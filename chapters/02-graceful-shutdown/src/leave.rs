@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use crate::phase::Draining;
 use crate::traffic::Traffic;
 
 /// How long a drain waits for a client that says nothing, and a close for a client that does not close its side.
@@ -31,10 +32,9 @@ pub(crate) enum Leave {
 ///
 /// Must be polled by the task that drives the connection, after the connection: what happens there is what wakes it.
 pub(crate) async fn leave(traffic: &Traffic) -> Leave {
-    let mut draining = traffic.draining.clone();
+    let draining = &traffic.draining;
     loop {
-        draining.begun().await;
-        let (mut cut, mut called_off) = (draining.clone(), draining.clone());
+        begun(draining).await;
         let mut seen = traffic.activity();
         let mut patience = pin!(sleep(PATIENCE));
         let silent = poll_fn(|cx| {
@@ -46,9 +46,9 @@ pub(crate) async fn leave(traffic: &Traffic) -> Leave {
             patience.as_mut().poll(cx)
         });
         tokio::select! {
-            () = cut.cut() => return Leave::Now,
+            () = draining.cut() => return Leave::Now,
             () = silent => return Leave::Politely,
-            () = called_off.called_off() => {}
+            () = draining.called_off() => {}
         }
     }
 }
@@ -58,15 +58,32 @@ pub(crate) async fn leave(traffic: &Traffic) -> Leave {
 /// A client that gets a GOAWAY before its first request was answered may take the connection for broken (curl does). So a
 /// fresh connection is given the time to speak and be answered; after that, everything goes by GOAWAY's own rules.
 pub(crate) async fn goaway_due(traffic: &Traffic) {
-    let mut draining = traffic.draining.clone();
+    let draining = &traffic.draining;
     loop {
-        draining.begun().await;
-        let mut called_off = draining.clone();
+        begun(draining).await;
         let answered = poll_fn(|_| if traffic.was_answered() { Poll::Ready(()) } else { Poll::Pending });
         tokio::select! {
             () = answered => return,
             () = sleep(PATIENCE) => return,
-            () = called_off.called_off() => {}
+            () = draining.called_off() => {}
         }
     }
+}
+
+/// [`Draining::begun`], for a task that is polled with every request.
+///
+/// To look after a wait takes a lock, and one look is enough until the phase changes: the waker is that of the same task
+/// every time. Not "until a drain is under way": one that was called off before we looked has used the wait up.
+async fn begun(draining: &Draining) {
+    let mut begun = pin!(draining.begun());
+    let mut looked_at = None;
+    poll_fn(|cx| {
+        let changes = draining.changes();
+        if looked_at == Some(changes) {
+            return Poll::Pending;
+        }
+        looked_at = Some(changes);
+        begun.as_mut().poll(cx)
+    })
+    .await;
 }

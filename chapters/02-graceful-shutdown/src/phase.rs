@@ -2,7 +2,11 @@
 //!
 //! The invariant: there is one phase, one place sets it, and whoever waits for a change is woken by it; nobody polls.
 
-use tokio::sync::watch;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::{Acquire, Release};
+
+use tokio::sync::Notify;
 
 /// What a server is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,12 +21,42 @@ pub(crate) enum Phase {
     Cut,
 }
 
+/// The one place that sets the phase.
+#[derive(Debug, Default)]
+pub(crate) struct PhaseSetter(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// The phase in the lowest [`BITS`], and above them how often it has changed. Every request reads it, on every
+    /// processor, so there is nothing to lock.
+    word: AtomicUsize,
+    changed: Notify,
+}
+
+/// Enough for four phases.
+const BITS: u32 = 2;
+
+impl PhaseSetter {
+    /// Enters `phase` and wakes everybody who waits for a change.
+    pub(crate) fn enter(&self, phase: Phase) {
+        // Calls that meet each count their change, and one of them has the last word.
+        let next = |word: usize| Some(((word >> BITS).wrapping_add(1) << BITS) | phase as usize);
+        // Always `Ok`: `next` always has a value. Before the wake-up: whoever is woken must find the new phase.
+        let _ = self.0.word.fetch_update(Release, Acquire, next);
+        self.0.changed.notify_waiters();
+    }
+
+    pub(crate) fn watch(&self) -> Draining {
+        Draining(Arc::clone(&self.0))
+    }
+}
+
 /// Tells whether a server is draining, and when that begins.
 ///
 /// A handler asks it to answer `/readyz`; the owner of an upgraded connection waits for it to say goodbye in its own
 /// protocol.
 #[derive(Debug, Clone)]
-pub struct Draining(pub(crate) watch::Receiver<Phase>);
+pub struct Draining(Arc<Shared>);
 
 impl Draining {
     /// Whether a drain is under way.
@@ -32,28 +66,59 @@ impl Draining {
     }
 
     /// Returns as soon as a drain is under way.
-    pub async fn begun(&mut self) {
+    pub async fn begun(&self) {
         self.until(|phase| phase != Phase::Serving).await;
     }
 
     pub(crate) fn phase(&self) -> Phase {
-        *self.0.borrow()
+        match self.0.word.load(Acquire) & ((1 << BITS) - 1) {
+            0 => Phase::Serving,
+            1 => Phase::Retiring,
+            2 => Phase::Stopping,
+            _ => Phase::Cut,
+        }
+    }
+
+    /// How often the phase has changed. As long as this stands still, a wait that was begun need not be looked after.
+    pub(crate) fn changes(&self) -> usize {
+        self.0.word.load(Acquire) >> BITS
     }
 
     /// Returns as soon as the server serves again: a successor failed, and the drain was called off.
-    pub(crate) async fn called_off(&mut self) {
+    pub(crate) async fn called_off(&self) {
         self.until(|phase| phase == Phase::Serving).await;
     }
 
     /// Returns as soon as the deadline has passed.
-    pub(crate) async fn cut(&mut self) {
+    pub(crate) async fn cut(&self) {
         self.until(|phase| phase == Phase::Cut).await;
     }
 
-    async fn until(&mut self, wanted: impl Fn(Phase) -> bool) {
-        if self.0.wait_for(|phase| wanted(*phase)).await.is_err() {
-            // The server is gone without a word: then its phase never changes again.
-            std::future::pending::<()>().await;
+    async fn until(&self, wanted: impl Fn(Phase) -> bool) {
+        loop {
+            // Before the look: a change after it is not missed, for `notify_waiters` counts from here.
+            let changed = self.0.changed.notified();
+            if wanted(self.phase()) {
+                return;
+            }
+            changed.await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_phase_is_read_as_it_was_entered_and_every_entry_is_a_change() {
+        let setter = PhaseSetter::default();
+        let draining = setter.watch();
+        assert_eq!((draining.phase(), draining.changes()), (Phase::Serving, 0));
+        let phases = [Phase::Retiring, Phase::Serving, Phase::Stopping, Phase::Cut];
+        for (phase, changes) in phases.into_iter().zip(1..) {
+            setter.enter(phase);
+            assert_eq!((draining.phase(), draining.changes()), (phase, changes));
         }
     }
 }

@@ -8,14 +8,13 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use crate::accept::Acceptor;
 use crate::address::Listener;
 use crate::connection::{self, HttpService};
 use crate::outcome::Outcome;
-use crate::phase::{Draining, Phase};
+use crate::phase::{Draining, Phase, PhaseSetter};
 use crate::traffic::{Ledger, Traffic};
 use crate::transport::{Stream, Transport};
 
@@ -46,7 +45,7 @@ type Hook = Box<dyn FnOnce() + Send>;
 /// # }
 /// ```
 pub struct Server {
-    phase: watch::Sender<Phase>,
+    phase: PhaseSetter,
     /// The accept loops. A drain is not over before they are: each may still bring a connection.
     acceptors: TaskTracker,
     /// A token for every open socket, see [`Transport`].
@@ -66,7 +65,7 @@ impl Server {
     #[must_use]
     pub fn new() -> Server {
         let server = Server {
-            phase: watch::Sender::new(Phase::Serving),
+            phase: PhaseSetter::default(),
             acceptors: TaskTracker::new(),
             connections: TaskTracker::new(),
             ledger: Arc::default(),
@@ -119,7 +118,7 @@ impl Server {
     /// Tells handlers, and whoever else wants to know, when a drain begins.
     #[must_use]
     pub fn draining(&self) -> Draining {
-        Draining(self.phase.subscribe())
+        self.phase.watch()
     }
 
     /// Runs `hook` when the server stops for good, before its connections are waited for. It must not block.
@@ -175,6 +174,6 @@ impl Server {
     }
 
     fn enter(&self, phase: Phase) {
-        self.phase.send_replace(phase);
+        self.phase.enter(phase);
     }
 }

@@ -84,7 +84,7 @@ impl Transport {
             return;
         }
         let mut unwanted = [0; 1024];
-        let mut draining = self.traffic.draining.clone();
+        let draining = self.traffic.draining.clone();
         let discard = async { while self.read(&mut unwanted).await.is_ok_and(|bytes| bytes > 0) {} };
         // In any case the socket is closed now. Nobody is owed anything, so a deadline that passes here cuts nothing.
         tokio::select! {
@@ -146,7 +146,7 @@ impl Transport {
         if !self.traffic.is_upgraded() {
             return Ok(());
         }
-        let mut draining = self.traffic.draining.clone();
+        let draining = self.traffic.draining.clone();
         let cut = self.cut[half as usize].get_or_insert_with(|| Box::pin(async move { draining.cut().await }));
         match cut.as_mut().poll(cx) {
             Poll::Ready(()) => {

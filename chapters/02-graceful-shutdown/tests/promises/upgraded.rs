@@ -56,7 +56,7 @@ async fn upgraded() -> (Server, Wire, Connection) {
 #[tokio::test(flavor = "multi_thread")]
 async fn it_is_waited_for_and_its_handler_hears_of_the_drain() {
     let (server, mut client, mut connection) = upgraded().await;
-    let mut draining = server.draining();
+    let draining = server.draining();
     let drain = tokio::spawn(async move { server.shutdown(A_LONG_TIME).await });
     draining.begun().await;
     connection.write_all(b"leaving").await.expect("a drain does not cut it");
