@@ -1,0 +1,1 @@
+//! The built book, as a browser shows it.
