@@ -1,0 +1,28 @@
+//! A drain that waits for its connections, but not for ever.
+
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
+
+/// What a drain came to.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Connections that came to their own end.
+    pub finished: usize,
+    /// Connections that the deadline ended.
+    pub cut: usize,
+}
+
+/// Waits for all `connections`; those that are still there after `patience` are ended, and counted.
+pub async fn drain(mut connections: JoinSet<()>, patience: Duration) -> Outcome {
+    // One moment for all: a patience that began anew with each would never end.
+    let deadline = Instant::now() + patience;
+    let mut finished = 0;
+    while let Ok(Some(_)) = timeout_at(deadline, connections.join_next()).await {
+        finished += 1;
+    }
+    let cut = connections.len();
+    connections.shutdown().await;
+    Outcome { finished, cut }
+}
