@@ -12,7 +12,7 @@
 //! | skip a test, aloud, when a machine lacks something | [`require`] |
 //!
 //! The program `lab` composes them: it upgrades a server again and again under load ([`upgrade_run`]) and prints what
-//! the clients noticed ([`report`]).
+//! the clients noticed ([`report`]); and it draws a single restart, request by request ([`timeline`]).
 
 mod census;
 mod end;
@@ -24,6 +24,7 @@ pub mod report;
 mod requirement;
 pub mod server_binary;
 pub mod show;
+pub mod timeline;
 pub mod upgrade_run;
 mod wire;
 

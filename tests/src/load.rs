@@ -26,6 +26,7 @@
 
 mod answer;
 mod ending;
+mod journal;
 mod pace;
 mod plan;
 mod pooled;
@@ -43,6 +44,7 @@ use std::time::Instant;
 
 use tokio::sync::watch;
 
+pub use journal::{Entry, Fate};
 pub use plan::{Client, Plan, Request};
 pub use progress::During;
 pub use tally::{Latencies, Latency, Tally};

@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::load::{Client, Plan};
 
@@ -25,8 +25,12 @@ const INTERVAL: Duration = Duration::from_millis(10);
 /// Without --client and --mode, three loads are shown side by side: keep-alive connections in full use, keep-alive
 /// connections with pauses, and a connection per request.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, args_conflicts_with_subcommands = true)]
 pub struct Options {
+    /// Something else to show
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
     /// How many times to upgrade the server under each load
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     pub upgrades: u32,
@@ -47,6 +51,16 @@ pub struct Options {
     /// address=… and pid=…, answers with `x-generation`, and upgrades itself on SIGUSR2
     #[arg(long, value_name = "PATH")]
     pub server: Option<PathBuf>,
+}
+
+/// What else there is.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Restarts chapter 4's server in three ways, and draws what became of each request
+    Timelines {
+        /// Where to put kill.svg, stop-start.svg, upgrade.svg, and values.md with their numbers
+        directory: PathBuf,
+    },
 }
 
 /// Who asks.

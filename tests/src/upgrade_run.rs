@@ -104,13 +104,17 @@ pub fn upgrade_run(
     Ok(UpgradeRun { scenario, upgrades: done, tally: load.stop() })
 }
 
-struct Listening {
-    address: String,
-    pid: Pid,
+/// Who serves, and where.
+pub(crate) struct Listening {
+    pub(crate) address: String,
+    pub(crate) pid: Pid,
 }
 
 /// What the next generation says when it is ready.
-fn next_listening(program: &mut Program) -> Result<Listening, GaveUp> {
+///
+/// # Errors
+/// If it says nothing, or names a pid that is none of the program's.
+pub(crate) fn next_listening(program: &mut Program) -> Result<Listening, GaveUp> {
     let line = program.try_line("listening")?;
     let address = field(&line, "address").map(str::to_owned);
     let pid = field(&line, "pid").and_then(|pid| pid.parse().ok()).map(Pid::from_raw);

@@ -16,6 +16,7 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, si
 /// When we stop waiting for the interrupted thread. Any length will do: it is not slow, it is stuck.
 const PATIENCE: Duration = Duration::from_millis(300);
 
+// ANCHOR: handlers
 static REQUESTS: Mutex<u32> = Mutex::new(0);
 static STOP: AtomicBool = AtomicBool::new(false);
 
@@ -26,6 +27,7 @@ extern "C" fn store(_number: c_int) {
 extern "C" fn lock(_number: c_int) {
     *REQUESTS.lock().unwrap_or_else(PoisonError::into_inner) += 1;
 }
+// ANCHOR_END: handlers
 
 fn main() -> io::Result<()> {
     let outcome = interrupt_the_holder_of_the_lock(store)?.recv();
@@ -36,6 +38,7 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
+// ANCHOR: holder
 /// Runs `handler` on a thread that holds the lock, and says so when that thread gets through.
 fn interrupt_the_holder_of_the_lock(handler: extern "C" fn(c_int)) -> io::Result<Receiver<&'static str>> {
     let action = SigAction::new(SigHandler::Handler(handler), SaFlags::SA_RESTART, SigSet::empty());
@@ -51,3 +54,4 @@ fn interrupt_the_holder_of_the_lock(handler: extern "C" fn(c_int)) -> io::Result
     });
     Ok(outcome)
 }
+// ANCHOR_END: holder

@@ -22,6 +22,7 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
+// ANCHOR: look_then_sleep
 fn look_then_sleep(mask_while_asleep: Option<SigSet>) -> io::Result<String> {
     if s1_flag::seen() {
         return Ok("there was a signal before the look".to_owned());
@@ -33,3 +34,4 @@ fn look_then_sleep(mask_while_asleep: Option<SigSet>) -> io::Result<String> {
     };
     Ok(format!("{sleep}, flag set: {}", s1_flag::seen()))
 }
+// ANCHOR_END: look_then_sleep

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, sigaction};
 
+// ANCHOR: die_by
 /// Dies by `signal`, so that the parent sees what ended us. A shell shows 128 + n; and a script ends on Ctrl-C only if
 /// the command that it runs dies by SIGINT (<https://www.cons.org/cracauer/sigint.html>).
 ///
@@ -31,7 +32,9 @@ pub fn die_by(signal: Signal) -> ExitCode {
     }
     u8::try_from(128 + signal as i32).map_or(ExitCode::FAILURE, ExitCode::from)
 }
+// ANCHOR_END: die_by
 
+// ANCHOR: run
 /// What a `main` returns: understands the command line, runs `program` with it, and reports what goes wrong.
 ///
 /// `--help` and `--version` go to stdout and give success. A bad option, or an error of the program with its causes, is
@@ -48,6 +51,7 @@ pub fn run<A: Parser, E: Into<Box<dyn Error>>>(program: impl FnOnce(A) -> Result
         }
     }
 }
+// ANCHOR_END: run
 
 fn report(sentence: &str) -> ExitCode {
     // Not `eprintln!`: that panics if stderr is closed, and then even the exit status would be wrong.

@@ -19,12 +19,15 @@ use signal_hook::consts::FORBIDDEN;
 use signal_hook::iterator::{Handle, Signals};
 use tokio::sync::mpsc;
 
+// ANCHOR: capacity
 /// How many unread signals a channel keeps.
 ///
 /// Linux has 31 standard signals, and one that is caught again before it was moved to the channel counts once: so 32
 /// holds a burst of every kind there is. A reader that is further behind than that has stopped reading.
 const CAPACITY: usize = 32;
+// ANCHOR_END: capacity
 
+// ANCHOR: receiver
 /// The end of the channel on which signals arrive.
 ///
 /// Dropping it ends its thread and closes its descriptors before the drop returns. It does not give the signals their
@@ -40,6 +43,7 @@ pub struct Receiver {
     /// `None` only while it is being joined.
     thread: Option<JoinHandle<()>>,
 }
+// ANCHOR_END: receiver
 
 /// Sends every one of `signals` that this process gets from now on to a channel.
 ///
@@ -70,12 +74,13 @@ pub struct Receiver {
 /// assert_eq!(signals.blocking_recv(), Some(Signal::SIGUSR1));
 /// # std::io::Result::Ok(())
 /// ```
+// ANCHOR: notify
 pub fn notify(signals: &[Signal]) -> io::Result<Receiver> {
     refuse_uncatchable(signals)?;
     let wanted: SigSet = signals.iter().copied().collect();
 
-    // `signal-hook` installs its handler a moment before the handler knows our entry, and swallows what comes then: 115
-    // of 40,000 signals that we aimed at that moment. Blocked, a signal waits until it is over: 0 of 40,000.
+    // `signal-hook` installs its handler a moment before the handler knows our entry, and swallows what comes then.
+    // Blocked, a signal waits until that moment is over.
     let before = wanted.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
     let caught = Signals::new(signals.iter().map(|signal| *signal as c_int));
     before.thread_set_mask()?;
@@ -91,7 +96,9 @@ pub fn notify(signals: &[Signal]) -> io::Result<Receiver> {
     })?;
     Ok(Receiver { channel, handle, thread: Some(thread) })
 }
+// ANCHOR_END: notify
 
+// ANCHOR: receive
 impl Receiver {
     /// The next signal, for async code. `None` if the thread that moves the signals has died, which would be a bug.
     ///
@@ -118,14 +125,18 @@ impl Drop for Receiver {
         }
     }
 }
+// ANCHOR_END: receive
 
+// ANCHOR: forward
 fn forward(caught: impl Iterator<Item = c_int>, channel: &mpsc::Sender<Signal>) {
     for signal in caught.filter_map(|number| Signal::try_from(number).ok()) {
         // Full: dropped on purpose, see `notify`. Closed: the receiver is being dropped and ends this loop.
         let _ = channel.try_send(signal);
     }
 }
+// ANCHOR_END: forward
 
+// ANCHOR: refuse
 fn refuse_uncatchable(signals: &[Signal]) -> io::Result<()> {
     let invalid = |sentence: String| Err(io::Error::new(io::ErrorKind::InvalidInput, sentence));
     // In Go an empty list means every signal. Neither that nor a channel that stays silent is what the caller meant.
@@ -150,6 +161,7 @@ fn refuse_uncatchable(signals: &[Signal]) -> io::Result<()> {
 fn fault(signal: Signal) -> String {
     format!("{signal} cannot become a message: a handler that returns from a fault runs into it again (sigaction(2))")
 }
+// ANCHOR_END: refuse
 
 #[cfg(test)]
 mod tests {

@@ -10,6 +10,7 @@ use nix::unistd::{Pid, getpid};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_signal-channel");
 
+// ANCHOR: end_by
 fn start(command: &mut Command) -> Program {
     let mut program = Program::start(command);
     program.line("waiting for SIGINT or SIGTERM");
@@ -22,6 +23,7 @@ fn end_by(signal: Signal, mut program: Program) -> End {
     program.line("quit signal received, quit");
     program.wait()
 }
+// ANCHOR_END: end_by
 
 /// The program, started by someone who has left signals in a certain state: `exec` keeps it (signal(7)).
 fn born_with(prepare: fn() -> io::Result<()>) -> Command {
@@ -35,12 +37,14 @@ fn run(argument: &str) -> Output {
     Command::new(PROGRAM).arg(argument).output().expect("the program can be started")
 }
 
+// ANCHOR: ctrl_c
 #[test]
 fn ctrl_c_is_said_and_then_ends_the_program_as_130() {
     let end = end_by(Signal::SIGINT, start(&mut Command::new(PROGRAM)));
     assert_eq!(end, End::Killed(Signal::SIGINT), "the parent must see death by the signal: look at exit::die_by");
     assert_eq!(end.code(), 130);
 }
+// ANCHOR_END: ctrl_c
 
 #[test]
 fn sigterm_is_said_and_then_ends_the_program_as_143() {

@@ -33,6 +33,7 @@ async fn serve(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
     let listener = TcpListener::from_std(listener)?;
     tracing::info!(address = %listener.local_addr()?, pid = std::process::id(), "listening");
 
+    // ANCHOR: wrong
     let graceful = GracefulShutdown::new();
     loop {
         let (stream, _) = tokio::select! {
@@ -46,4 +47,5 @@ async fn serve(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
     // Polled in this order: the connections have been told when the line is logged.
     let drained = timeout(options.drain_timeout, async { tokio::join!(biased; graceful.shutdown(), said) }).await;
     Ok(ExitCode::from(if drained.is_ok() { 0 } else { 3 }))
+    // ANCHOR_END: wrong
 }

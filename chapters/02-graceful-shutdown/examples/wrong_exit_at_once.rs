@@ -31,7 +31,10 @@ async fn serve(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
         tracing::info!(%address, pid = std::process::id(), "listening");
     }
 
-    let signal = signals.recv().await;
-    tracing::info!(?signal, "bye");
+    // ANCHOR: wrong
+    if let Some(signal) = signals.recv().await {
+        tracing::info!(%signal, "bye");
+    }
     Ok(ExitCode::SUCCESS)
+    // ANCHOR_END: wrong
 }

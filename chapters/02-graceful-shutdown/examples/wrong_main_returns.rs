@@ -32,6 +32,7 @@ async fn serve(options: Options) -> Result<ExitCode, Box<dyn Error>> {
         tracing::info!(%address, pid = std::process::id(), "listening");
     }
 
+    // ANCHOR: wrong
     let draining = server.draining();
     tokio::spawn(async move {
         let signal = signals.recv().await;
@@ -40,4 +41,5 @@ async fn serve(options: Options) -> Result<ExitCode, Box<dyn Error>> {
     });
     draining.begun().await;
     Ok(ExitCode::SUCCESS)
+    // ANCHOR_END: wrong
 }

@@ -31,6 +31,7 @@ async fn serve(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
         tracing::info!(%address, pid = std::process::id(), "listening");
     }
 
+    // ANCHOR: wrong
     let signal = signals.recv().await;
     server.stop();
     tracing::info!(?signal, "draining");
@@ -38,4 +39,5 @@ async fn serve(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
     let outcome = server.cut().await;
     outcome.report();
     Ok(outcome.code().into())
+    // ANCHOR_END: wrong
 }

@@ -14,6 +14,7 @@ use crate::address::{Listener, SocketFile};
 use crate::phase::{Draining, Phase};
 use crate::transport::Stream;
 
+// ANCHOR: acceptor
 /// The first and the longest pause after an error that only time, or closing something, can mend. Go's net/http has the
 /// same two: too short for a client to feel, long enough not to keep a processor busy.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
@@ -24,6 +25,7 @@ pub(crate) struct Acceptor {
     /// Removed when we stop for good. Before the queue is emptied: who finds no file knows better than to connect.
     file: Option<SocketFile>,
 }
+// ANCHOR_END: acceptor
 
 impl Acceptor {
     /// # Errors
@@ -39,6 +41,7 @@ impl Acceptor {
         })
     }
 
+    // ANCHOR: run
     /// Hands every connection to `take`, until a drain begins.
     pub(crate) async fn run(self, draining: Draining, take: impl Fn(Stream)) {
         let mut pause = PAUSES.0;
@@ -65,6 +68,7 @@ impl Acceptor {
             self.empty_the_queue(draining, take).await;
         }
     }
+    // ANCHOR_END: run
 
     async fn accept(&self) -> io::Result<Stream> {
         match &self.listener {
@@ -73,6 +77,7 @@ impl Acceptor {
         }
     }
 
+    // ANCHOR: queue
     /// The kernel completes handshakes without asking us. Whoever is in the queue is connected, may have sent a request,
     /// and would be reset by our close(2). What remains is the instant between the last accept(2) and the close(2): only
     /// a successor, or a load balancer that was told, takes that away.
@@ -109,8 +114,10 @@ impl Acceptor {
             }
         }
     }
+    // ANCHOR_END: queue
 }
 
+// ANCHOR: passes
 /// Whether an error of accept(2) is about one connection, or about the network below it, and not about us: the next call
 /// may well succeed. The list is the one in the manual page's section "Error handling".
 fn passes(error: &io::Error) -> bool {
@@ -128,3 +135,4 @@ fn passes(error: &io::Error) -> bool {
             | Errno::ENETUNREACH
     )
 }
+// ANCHOR_END: passes

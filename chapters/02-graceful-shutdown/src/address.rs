@@ -14,11 +14,13 @@ use std::{fmt, fs, io};
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, connect, listen, socket};
 
+// ANCHOR: backlog
 /// Connections that the kernel keeps for us until we accept them.
 ///
 /// The standard library asks for 128; a burst beyond that waits a second for its SYN to be sent again. 4096 is what the
 /// kernel itself caps it at by default (`net.core.somaxconn`, listen(2)).
 const BACKLOG: i32 = 4096;
+// ANCHOR_END: backlog
 
 /// `HOST:PORT`, where port 0 means any free one, or `unix:PATH`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -103,6 +105,7 @@ impl fmt::Display for Address {
 }
 
 impl Address {
+    // ANCHOR: bind
     /// Binds and listens.
     ///
     /// # Errors
@@ -127,6 +130,7 @@ impl Address {
             _ => BindError::Other(self.clone(), error),
         })
     }
+    // ANCHOR_END: bind
 
     /// Whether a socket bound to `actual` is what was asked for: port 0 asks for any port.
     #[must_use]

@@ -42,6 +42,7 @@ where
     type Body = B;
 }
 
+// ANCHOR: serve
 /// Serves one connection until it ends.
 pub(crate) async fn serve<S: HttpService>(mut transport: Transport, service: S, traffic: Arc<Traffic>) {
     let service = Counted { service, traffic: Arc::clone(&traffic) };
@@ -74,7 +75,9 @@ fn farewell(mut idle: Transport, unparsed: Bytes) -> Option<Transport> {
     }
     Some(idle)
 }
+// ANCHOR_END: serve
 
+// ANCHOR: http1
 /// How a round of HTTP/1 on a connection ended.
 enum Round {
     /// The last answer is written; the client may still have to read it.
@@ -122,7 +125,9 @@ async fn http1<S: HttpService>(transport: Transport, service: Counted<S>, traffi
         }
     }
 }
+// ANCHOR_END: http1
 
+// ANCHOR: http2
 async fn http2<S: HttpService>(transport: Transport, service: Counted<S>, traffic: &Traffic) {
     let mut connection = pin!(
         http2::Builder::new(TokioExecutor::new())
@@ -154,3 +159,4 @@ async fn http2<S: HttpService>(transport: Transport, service: Counted<S>, traffi
         }
     }
 }
+// ANCHOR_END: http2

@@ -114,6 +114,7 @@ impl Demo {
         Ok(Response::new(text(format!("{name} started at {started} slept for {nanos} nanoseconds from pid {pid}.\n"))))
     }
 
+    // ANCHOR: readyz
     /// 503 from the moment a drain begins: a load balancer that asks sends no further client here.
     fn readyz(&self) -> Response<Body> {
         let (status, sentence) = if self.draining.is_draining() {
@@ -125,6 +126,7 @@ impl Demo {
         *response.status_mut() = status;
         response
     }
+    // ANCHOR_END: readyz
 }
 
 fn text(text: impl Into<Bytes>) -> Body {

@@ -17,6 +17,7 @@ use pin_project_lite::pin_project;
 use crate::phase::Phase;
 use crate::traffic::Traffic;
 
+// ANCHOR: counted
 /// A service whose exchanges are counted on their connection.
 #[derive(Debug, Clone)]
 pub(crate) struct Counted<S> {
@@ -56,6 +57,7 @@ where
         Answer { future: self.service.call(request), exchange: Some(exchange), version, connects }
     }
 }
+// ANCHOR_END: counted
 
 pin_project! {
     /// The answer to one request, on its way.
@@ -75,6 +77,7 @@ where
 {
     type Output = Result<Response<CountedBody<B>>, E>;
 
+    // ANCHOR: answer
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let mut response = ready!(this.future.poll(cx))?;
@@ -91,8 +94,10 @@ where
         }
         Poll::Ready(Ok(response.map(|body| CountedBody { body, exchange })))
     }
+    // ANCHOR_END: answer
 }
 
+// ANCHOR: say_close
 /// hyper closes the connection after this answer, and the client knows that it will.
 fn say_close<B>(response: &mut Response<B>, asked_in: Version) {
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -102,7 +107,9 @@ fn say_close<B>(response: &mut Response<B>, asked_in: Version) {
         *response.version_mut() = Version::HTTP_10;
     }
 }
+// ANCHOR_END: say_close
 
+// ANCHOR: body
 pin_project! {
     /// A body that keeps its exchange open until its last byte.
     #[derive(Debug)]
@@ -130,3 +137,4 @@ impl<B: Body> Body for CountedBody<B> {
         self.body.size_hint()
     }
 }
+// ANCHOR_END: body

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep};
 use crate::phase::Draining;
 use crate::traffic::Traffic;
 
+// ANCHOR: leave
 /// How long a drain waits for a client that says nothing, and a close for a client that does not close its side.
 ///
 /// A request that was on its way when the drain began needs a network round trip, and a client that thinks between
@@ -52,7 +53,9 @@ pub(crate) async fn leave(traffic: &Traffic) -> Leave {
         }
     }
 }
+// ANCHOR_END: leave
 
+// ANCHOR: goaway
 /// Ready when an HTTP/2 connection should be told to leave, by the same rule about who polls it.
 ///
 /// A client that gets a GOAWAY before its first request was answered may take the connection for broken (curl does). So a
@@ -69,7 +72,9 @@ pub(crate) async fn goaway_due(traffic: &Traffic) {
         }
     }
 }
+// ANCHOR_END: goaway
 
+// ANCHOR: begun
 /// [`Draining::begun`], for a task that is polled with every request.
 ///
 /// To look after a wait takes a lock, and one look is enough until the phase changes: the waker is that of the same task
@@ -87,3 +92,4 @@ async fn begun(draining: &Draining) {
     })
     .await;
 }
+// ANCHOR_END: begun

@@ -9,6 +9,7 @@ use signal_channel::{Signal, exit, notify};
 
 /// A server that stops without dropping a request.
 #[derive(Parser)]
+#[command(version)]
 struct Args {
     #[command(flatten)]
     options: Options,

@@ -11,6 +11,7 @@ use tracing_subscriber::prelude::*;
 
 use crate::address::Address;
 
+// ANCHOR: options
 /// The options that all servers share.
 #[derive(Debug, Clone, Args)]
 pub struct Options {
@@ -22,6 +23,7 @@ pub struct Options {
     #[arg(long, value_name = "DUR", env = "DRAIN_TIMEOUT", value_parser = parse_duration, default_value = "5s")]
     pub drain_timeout: Duration,
 }
+// ANCHOR_END: options
 
 /// Understands a duration as Go and systemd users write it: `300ms`, `1.5s`, `1m30s`, `2m`.
 ///

@@ -5,7 +5,8 @@
 /// What a drain came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outcome {
-    /// Requests (and upgraded connections) that came to their own end after the drain had begun.
+    /// Requests (and upgraded connections) that came to their own end after the drain had begun: answered, or given up by
+    /// their client.
     pub finished: usize,
     /// Requests (and upgraded connections) that the deadline cut. A request of which only half the head had come counts.
     pub cut: usize,
@@ -26,7 +27,7 @@ impl Outcome {
             tracing::info!(finished, "drained");
         } else {
             let requests = if cut == 1 { "1 request was" } else { &format!("{cut} requests were") };
-            tracing::error!(finished, cut, "the deadline passed and {requests} cut");
+            tracing::error!(finished, cut, "{requests} cut: the drain ended first");
         }
     }
 }

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering::{Acquire, Release};
 
 use tokio::sync::Notify;
 
+// ANCHOR: phases
 /// What a server is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
@@ -20,7 +21,9 @@ pub(crate) enum Phase {
     /// The deadline has passed: every connection ends now.
     Cut,
 }
+// ANCHOR_END: phases
 
+// ANCHOR: setter
 /// The one place that sets the phase.
 #[derive(Debug, Default)]
 pub(crate) struct PhaseSetter(Arc<Shared>);
@@ -50,6 +53,7 @@ impl PhaseSetter {
         Draining(Arc::clone(&self.0))
     }
 }
+// ANCHOR_END: setter
 
 /// Tells whether a server is draining, and when that begins.
 ///
@@ -94,6 +98,7 @@ impl Draining {
         self.until(|phase| phase == Phase::Cut).await;
     }
 
+    // ANCHOR: until
     async fn until(&self, wanted: impl Fn(Phase) -> bool) {
         loop {
             // Before the look: a change after it is not missed, for `notify_waiters` counts from here.
@@ -104,6 +109,7 @@ impl Draining {
             changed.await;
         }
     }
+    // ANCHOR_END: until
 }
 
 #[cfg(test)]

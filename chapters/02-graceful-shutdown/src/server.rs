@@ -18,12 +18,15 @@ use crate::phase::{Draining, Phase, PhaseSetter};
 use crate::traffic::{Ledger, Traffic};
 use crate::transport::{Stream, Transport};
 
+// ANCHOR: cut_grace
 /// How long connections that are told to end now get to notice. Their tasks only have to be polled once more; what takes
 /// longer is a handler that blocks its thread, and no waiting helps there.
 const CUT_GRACE: Duration = Duration::from_millis(250);
+// ANCHOR_END: cut_grace
 
 type Hook = Box<dyn FnOnce() + Send>;
 
+// ANCHOR: server
 /// An HTTP server that can stop.
 ///
 /// It speaks HTTP/1.1 and, to clients with prior knowledge, HTTP/2, on any number of listeners.
@@ -53,6 +56,7 @@ pub struct Server {
     ledger: Arc<Ledger>,
     hooks: Mutex<Vec<Hook>>,
 }
+// ANCHOR_END: server
 
 impl Default for Server {
     fn default() -> Server {
@@ -61,6 +65,7 @@ impl Default for Server {
 }
 
 impl Server {
+    // ANCHOR: new
     /// A server that serves nothing yet.
     #[must_use]
     pub fn new() -> Server {
@@ -76,7 +81,9 @@ impl Server {
         server.connections.close();
         server
     }
+    // ANCHOR_END: new
 
+    // ANCHOR: serve
     /// Accepts connections from `listener` and answers their requests with `service`, until a drain begins.
     ///
     /// # Errors
@@ -89,6 +96,7 @@ impl Server {
         self.acceptors.spawn(acceptor.run(self.draining(), self.taker(service)));
         Ok(())
     }
+    // ANCHOR_END: serve
 
     /// Answers the connections that wait in the queue of `listener`, then closes it. For one that nobody else accepts
     /// from, in a drain: those who are connected are answered, all others refused.
@@ -104,6 +112,7 @@ impl Server {
         Ok(())
     }
 
+    // ANCHOR: taker
     /// What is done with each connection.
     fn taker<S: HttpService>(&self, service: S) -> impl Fn(Stream) + Send + use<S> {
         let (draining, connections, ledger) = (self.draining(), self.connections.clone(), Arc::clone(&self.ledger));
@@ -114,6 +123,7 @@ impl Server {
             tokio::spawn(connection::serve(transport, service.clone(), traffic));
         }
     }
+    // ANCHOR_END: taker
 
     /// Tells handlers, and whoever else wants to know, when a drain begins.
     #[must_use]
@@ -126,6 +136,7 @@ impl Server {
         self.hooks.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(hook));
     }
 
+    // ANCHOR: stop
     /// Stops accepting and lets every request that was sent be answered, until `deadline` has passed; then cuts the rest.
     pub async fn shutdown(&self, deadline: Duration) -> Outcome {
         self.stop();
@@ -142,6 +153,7 @@ impl Server {
             hook();
         }
     }
+    // ANCHOR_END: stop
 
     /// Begins a drain in favour of a successor that accepts from the same sockets: what is in their queues is left to it.
     ///
@@ -156,6 +168,7 @@ impl Server {
         self.enter(Phase::Serving);
     }
 
+    // ANCHOR: cut
     /// Ready the moment the last connection is closed, in a drain.
     pub async fn drained(&self) {
         self.acceptors.wait().await;
@@ -172,6 +185,7 @@ impl Server {
             cut: self.ledger.cut.load(Relaxed) + self.connections.len(),
         }
     }
+    // ANCHOR_END: cut
 
     fn enter(&self, phase: Phase) {
         self.phase.enter(phase);

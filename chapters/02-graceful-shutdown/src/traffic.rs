@@ -16,6 +16,7 @@ pub(crate) struct Ledger {
     pub(crate) cut: AtomicUsize,
 }
 
+// ANCHOR: traffic
 /// Notes that transport and service leave for the task that drives the connection.
 ///
 /// All three run in that one task (HTTP/2 streams excepted, which only count themselves), so the atomics carry no
@@ -41,6 +42,7 @@ pub(crate) struct Traffic {
     /// The account book of the whole server.
     pub(crate) ledger: Arc<Ledger>,
 }
+// ANCHOR_END: traffic
 
 impl Traffic {
     pub(crate) fn new(draining: Draining, ledger: Arc<Ledger>) -> Traffic {
@@ -57,6 +59,7 @@ impl Traffic {
         }
     }
 
+    // ANCHOR: notes
     /// A request's head has been read.
     pub(crate) fn exchange_begins(&self) {
         self.exchanges.fetch_add(1, Relaxed);
@@ -91,6 +94,7 @@ impl Traffic {
     pub(crate) fn read_nothing(&self) {
         self.quiet.store(true, Relaxed);
     }
+    // ANCHOR_END: notes
 
     /// The answer that is about to be written hands the connection to its handler.
     pub(crate) fn upgrades(&self) {
@@ -105,6 +109,7 @@ impl Traffic {
         self.unflushed.store(unflushed, Relaxed);
     }
 
+    // ANCHOR: quiet
     /// Whether, as far as anybody on this side can see, the client has sent nothing beyond the request being answered.
     ///
     /// hyper reads ahead while it answers (to notice a client that goes away), but only when its buffer is empty. So a
@@ -112,6 +117,7 @@ impl Traffic {
     pub(crate) fn has_nothing_to_read(&self) -> bool {
         self.quiet.load(Relaxed)
     }
+    // ANCHOR_END: quiet
 
     /// Requests being answered.
     pub(crate) fn exchanges(&self) -> usize {

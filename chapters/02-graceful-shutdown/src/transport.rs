@@ -34,6 +34,7 @@ enum Half {
     Write,
 }
 
+// ANCHOR: transport
 /// A counted socket that notes its traffic.
 pub(crate) struct Transport {
     stream: Stream,
@@ -48,6 +49,7 @@ pub(crate) struct Transport {
     /// The drop of this token is what the drain waits for. It must live exactly as long as `stream`.
     _counted: TaskTrackerToken,
 }
+// ANCHOR_END: transport
 
 impl Transport {
     pub(crate) fn new(stream: Stream, traffic: Arc<Traffic>, counted: TaskTrackerToken) -> Transport {
@@ -65,6 +67,7 @@ impl Transport {
         self.undecided = false;
     }
 
+    // ANCHOR: peek
     /// Whether there are bytes that hyper has not seen: held back here, or still in the kernel.
     pub(crate) fn has_unread_bytes(&self) -> bool {
         if !self.replay.is_empty() {
@@ -73,7 +76,9 @@ impl Transport {
         let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
         recv(self.as_raw_fd(), &mut [0], flags).is_ok_and(|bytes| bytes > 0)
     }
+    // ANCHOR_END: peek
 
+    // ANCHOR: close
     /// Ends a connection on which something was answered, without destroying the answer.
     ///
     /// A close with unread bytes makes our kernel send RST and throw away what it has not sent yet, and RST may make the
@@ -93,6 +98,7 @@ impl Transport {
             () = draining.cut() => {}
         }
     }
+    // ANCHOR_END: close
 
     fn as_raw_fd(&self) -> RawFd {
         match &self.stream {
@@ -102,6 +108,7 @@ impl Transport {
     }
 }
 
+// ANCHOR: drop
 impl Drop for Transport {
     fn drop(&mut self) {
         if self.traffic.is_upgraded() {
@@ -114,6 +121,7 @@ impl Drop for Transport {
         }
     }
 }
+// ANCHOR_END: drop
 
 impl AsyncRead for Transport {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
@@ -141,6 +149,7 @@ impl AsyncRead for Transport {
 }
 
 impl Transport {
+    // ANCHOR: deadline
     /// Fails once the deadline has passed on an upgraded connection.
     fn check_not_cut(&mut self, half: Half, cx: &mut Context<'_>) -> io::Result<()> {
         if !self.traffic.is_upgraded() {
@@ -156,7 +165,9 @@ impl Transport {
             Poll::Pending => Ok(()),
         }
     }
+    // ANCHOR_END: deadline
 
+    // ANCHOR: preface
     /// hyper tells the two protocols apart by the whole preface and takes half of it for a broken HTTP/1 request: so it
     /// gets to see the first bytes only once they cannot be half a preface.
     fn hold_back_half_a_preface(&mut self, before: usize, buf: &mut ReadBuf<'_>) {
@@ -172,6 +183,7 @@ impl Transport {
         self.undecided = is_half_a_preface(&held) && !ended;
         self.replay = held.freeze();
     }
+    // ANCHOR_END: preface
 }
 
 fn is_half_a_preface(bytes: &[u8]) -> bool {

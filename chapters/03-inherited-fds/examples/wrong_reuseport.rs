@@ -1,7 +1,7 @@
 //! Wrong turn: let both servers bind the same port with `SO_REUSEPORT`, start the new one, then stop the old one.
 //!
 //! Each socket has a queue of its own, and the kernel deals connections out among them by a hash of their addresses
-//! (socket(7)). A connection that waits in the old one's queue when it closes is reset: its client was connected, and
+//! (SO_REUSEPORT in socket(7), `inet_ehashfn` in Linux). A connection that waits in the old one's queue when it closes is reset: its client was connected, and
 //! may have sent a request already.
 
 use std::io::{self, Read as _, Write as _};
@@ -12,6 +12,7 @@ use socket2::{Domain, Socket, Type};
 /// Enough that none of them in one of the two queues would be a miracle, and fewer than one queue holds.
 const CLIENTS: usize = 200;
 
+// ANCHOR: main
 fn main() -> io::Result<()> {
     let old = bind_shared((Ipv4Addr::LOCALHOST, 0).into())?;
     let address = old.local_addr()?;
@@ -37,6 +38,7 @@ fn main() -> io::Result<()> {
     println!("clients={CLIENTS} answered={answered} reset={}", CLIENTS - answered);
     Ok(())
 }
+// ANCHOR_END: main
 
 fn bind_shared(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;

@@ -13,6 +13,7 @@ use nix::fcntl::{FcntlArg, fcntl};
 
 use crate::protocol::{COUNT, FIRST, NAMES, VARIABLES, is_name};
 
+// ANCHOR: bequest
 /// Descriptors with names, for a program that is about to be started.
 ///
 /// ```
@@ -36,6 +37,7 @@ pub struct Bequest<'fd> {
     /// The first one becomes descriptor 3, and so on.
     entries: Vec<(String, BorrowedFd<'fd>)>,
 }
+// ANCHOR_END: bequest
 
 /// Why a descriptor cannot have this name.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +63,7 @@ impl<'fd> Bequest<'fd> {
         Bequest::default()
     }
 
+    // ANCHOR: add
     /// Adds a descriptor.
     ///
     /// # Errors
@@ -75,7 +78,9 @@ impl<'fd> Bequest<'fd> {
         self.entries.push((name.to_owned(), fd));
         Ok(())
     }
+    // ANCHOR_END: add
 
+    // ANCHOR: environment
     /// The environment of the new program: ours, with `LISTEN_FDS` and `LISTEN_FDNAMES` for this bequest.
     ///
     /// `LISTEN_PID` is not in it, neither this bequest's nor one that we were given: only the new process knows it.
@@ -91,7 +96,9 @@ impl<'fd> Bequest<'fd> {
         // The kernel ends each string at its first NUL, so no variable that we were given holds one.
         all.into_iter().filter_map(|assignment| CString::new(assignment).ok()).collect()
     }
+    // ANCHOR_END: environment
 
+    // ANCHOR: placements
     /// Copies the descriptors out of each other's way, with the numbers they have to get.
     ///
     /// Between fork and exec, or in the file actions of a `posix_spawn(3)`, one dup2(2) each puts them there; the copy
@@ -104,6 +111,7 @@ impl<'fd> Bequest<'fd> {
         let placed = self.entries.iter().zip(FIRST..).map(|((_, fd), target)| Ok((copy_above(*fd, above)?, target)));
         placed.collect::<io::Result<_>>().map(Placements)
     }
+    // ANCHOR_END: placements
 }
 
 impl Placements {
@@ -118,12 +126,14 @@ impl Placements {
     }
 }
 
+// ANCHOR: copy
 /// A copy of `fd` with CLOEXEC and a number of at least `lowest`.
 pub(crate) fn copy_above(fd: BorrowedFd<'_>, lowest: RawFd) -> io::Result<OwnedFd> {
     let copy = fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(lowest))?;
     // SAFETY: F_DUPFD_CLOEXEC returned a new descriptor, and nobody else knows its number (fcntl(2)).
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
+// ANCHOR_END: copy
 
 fn assignment(key: OsString, value: OsString) -> Vec<u8> {
     [key.into_vec(), value.into_vec()].join(&b'=')

@@ -10,6 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
+// ANCHOR: child
 /// A child process. Dropping it neither ends nor reaps it, as with [`std::process::Child`].
 #[derive(Debug)]
 pub struct Child {
@@ -17,6 +18,7 @@ pub struct Child {
     /// Set once it is reaped: from then on, the pid may be somebody else's.
     end: Option<WaitStatus>,
 }
+// ANCHOR_END: child
 
 impl Child {
     pub(crate) fn new(pid: Pid) -> Child {

@@ -20,6 +20,7 @@ use crate::process;
 use crate::protocol::PID;
 
 impl Bequest<'_> {
+    // ANCHOR: exec
     /// Replaces the program that runs in this process by `program`, which gets this bequest.
     ///
     /// Returns only if that failed, and then this process is as it was. What is not in the bequest ends: no destructor
@@ -45,10 +46,13 @@ impl Bequest<'_> {
         unsafe { sigaction(Signal::SIGPIPE, &before) }?;
         Err(errno.into())
     }
+    // ANCHOR_END: exec
 }
 
+// ANCHOR: displaced
 /// The descriptors that had to make room. Dropping it puts them back.
 struct Displaced(Vec<(RawFd, Option<Kept>)>);
+// ANCHOR_END: displaced
 
 /// A descriptor that stood where another one has to be.
 struct Kept {

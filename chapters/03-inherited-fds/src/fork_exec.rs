@@ -26,6 +26,7 @@ use crate::child::Child;
 use crate::image::Image;
 
 impl Bequest<'_> {
+    // ANCHOR: fork_exec
     /// Starts `program` as a child process that gets this bequest, with `LISTEN_PID` set as `sd_listen_fds(3)` wants
     /// it.
     ///
@@ -63,8 +64,10 @@ impl Bequest<'_> {
             }
         }
     }
+    // ANCHOR_END: fork_exec
 }
 
+// ANCHOR: newborn
 /// What the child needs, and where. Nothing in it is allocated, grown or freed after the fork.
 struct Newborn<'parent> {
     program: *const c_char,
@@ -75,6 +78,7 @@ struct Newborn<'parent> {
     /// Where the errno of a failed exec goes.
     report: &'parent OwnedFd,
 }
+// ANCHOR_END: newborn
 
 impl<'parent> Newborn<'parent> {
     fn new(image: &'parent Image, placements: &'parent Placements, report: &'parent OwnedFd) -> Newborn<'parent> {
@@ -84,6 +88,7 @@ impl<'parent> Newborn<'parent> {
         Newborn { program: image.program.as_ptr(), arguments, environment, placements, report }
     }
 
+    // ANCHOR: become
     /// The child's way from fork to exec. Allocates nothing, takes no lock, does not panic, runs no destructor.
     fn become_the_program(mut self, mask: &SigSet) -> ! {
         let listen_pid = listen_pid(process::id());
@@ -106,7 +111,9 @@ impl<'parent> Newborn<'parent> {
         unsafe { libc::execve(self.program, self.arguments.as_ptr(), self.environment.as_ptr()) };
         self.fail()
     }
+    // ANCHOR_END: become
 
+    // ANCHOR: fail
     /// Says why through the pipe, which otherwise closes with the exec.
     fn fail(&self) -> ! {
         let errno = Errno::last_raw().to_ne_bytes();
@@ -116,8 +123,10 @@ impl<'parent> Newborn<'parent> {
             libc::_exit(127)
         }
     }
+    // ANCHOR_END: fail
 }
 
+// ANCHOR: default
 /// Gives every signal that has a handler its default action, as exec is about to do, and SIGPIPE as well.
 fn restore_default_actions() {
     for signal in 1..=libc::SIGRTMAX() {
@@ -132,7 +141,9 @@ fn restore_default_actions() {
         }
     }
 }
+// ANCHOR_END: default
 
+// ANCHOR: listen_pid
 /// `LISTEN_PID=` and the pid, NUL-terminated: `format!` would allocate.
 fn listen_pid(pid: u32) -> [u8; 22] {
     let mut variable = *b"LISTEN_PID=\0\0\0\0\0\0\0\0\0\0\0";
@@ -144,6 +155,7 @@ fn listen_pid(pid: u32) -> [u8; 22] {
     }
     variable
 }
+// ANCHOR_END: listen_pid
 
 /// A pipe that exec closes, its writing end above all targets, so no dup2 overwrites it.
 fn failure_pipe(placements: &Placements) -> io::Result<(OwnedFd, OwnedFd)> {

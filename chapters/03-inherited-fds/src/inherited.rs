@@ -39,6 +39,7 @@ pub struct Inherited {
 }
 
 impl Inherited {
+    // ANCHOR: from_env
     /// Takes the descriptors that `LISTEN_FDS`, `LISTEN_PID` and `LISTEN_FDNAMES` promise: `sd_listen_fds(3)`.
     ///
     /// Empty if nothing is promised, and when called again. Each descriptor is made CLOEXEC. The variables are removed
@@ -54,7 +55,9 @@ impl Inherited {
         let Some(promise) = Promise::take()? else { return Ok(Inherited::default()) };
         if promise.addressed { adopt_all(promise) } else { Err(InheritError::NoPid) }
     }
+    // ANCHOR_END: from_env
 
+    // ANCHOR: vouched
     /// Like [`Inherited::from_env`], for a parent that could not set `LISTEN_PID`: with `posix_spawn(3)`, nobody knows
     /// the pid before `exec`.
     ///
@@ -75,7 +78,9 @@ impl Inherited {
         }
         Ok(inherited)
     }
+    // ANCHOR_END: vouched
 
+    // ANCHOR: listener
     /// Claims the listener for `address`, made non-blocking. `None`: there is none, so bind it.
     ///
     /// Of several that pass the checks, the one called `name` is meant. One by another name will do: systemd names a
@@ -94,6 +99,7 @@ impl Inherited {
         listener.set_nonblocking().map_err(|error| InheritError::Prepare { name, error })?;
         Ok(Some(listener))
     }
+    // ANCHOR_END: listener
 
     /// Claims the UDP socket for `address`, made non-blocking; otherwise like [`Inherited::listener`].
     ///
@@ -124,6 +130,7 @@ impl Inherited {
         self.held.iter().map(|held| held.name.as_str())
     }
 
+    // ANCHOR: claim
     fn claim(
         &mut self,
         name: &str,
@@ -143,8 +150,10 @@ impl Inherited {
             None => Ok(None),
         }
     }
+    // ANCHOR_END: claim
 }
 
+// ANCHOR: adopt
 fn adopt_all(promise: Promise) -> Result<Inherited, InheritError> {
     // All before the first error is returned: what is open but has no owner would never be closed.
     let adopted: Vec<_> = promise.names.into_iter().zip(FIRST..).map(|(name, number)| adopt(name, number)).collect();
@@ -169,3 +178,4 @@ fn adopt(name: String, number: RawFd) -> Result<Named, InheritError> {
         Err(errno) => Err(InheritError::Prepare { name, error: errno.into() }),
     }
 }
+// ANCHOR_END: adopt

@@ -19,6 +19,7 @@ pub enum ListenError {
 }
 
 impl Inherited {
+    // ANCHOR: listen
     /// Claims the listeners that were handed over, binds the others, and closes what nobody wants, with a warning.
     ///
     /// # Errors
@@ -43,4 +44,5 @@ impl Inherited {
         });
         bound.collect()
     }
+    // ANCHOR_END: listen
 }

@@ -22,6 +22,7 @@ pub(crate) struct Promise {
 }
 
 impl Promise {
+    // ANCHOR: take
     /// Takes the promise out of the environment. `None`: there is none.
     pub(crate) fn take() -> Result<Option<Promise>, InheritError> {
         if VARIABLES.iter().all(|variable| env::var_os(variable).is_none()) {
@@ -42,8 +43,10 @@ impl Promise {
         let addressed = pid.map(|pid| check_pid(&pid)).transpose()?.is_some();
         Ok(Some(Promise { names: read_names(names, read_count(&count)?)?, addressed }))
     }
+    // ANCHOR_END: take
 }
 
+// ANCHOR: check_pid
 fn check_pid(pid: &OsString) -> Result<(), InheritError> {
     let ours = Pid::this();
     let theirs = pid.to_string_lossy();
@@ -52,7 +55,9 @@ fn check_pid(pid: &OsString) -> Result<(), InheritError> {
     }
     Err(InheritError::OtherPid { theirs: theirs.into_owned(), ours })
 }
+// ANCHOR_END: check_pid
 
+// ANCHOR: read_count
 fn read_count(count: &OsString) -> Result<usize, InheritError> {
     let count = count.to_string_lossy();
     let promised = count.parse().map_err(|_| InheritError::Count(count.into_owned()))?;
@@ -60,6 +65,7 @@ fn read_count(count: &OsString) -> Result<usize, InheritError> {
     let open = process::descriptors().map_err(InheritError::Proc)?;
     if promised > open { Err(InheritError::Promise { promised, open }) } else { Ok(promised) }
 }
+// ANCHOR_END: read_count
 
 fn read_names(names: Option<OsString>, promised: usize) -> Result<Vec<String>, InheritError> {
     let Some(names) = names else { return Ok(vec![UNKNOWN.to_owned(); promised]) };

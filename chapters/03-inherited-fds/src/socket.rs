@@ -20,6 +20,7 @@ pub(crate) struct Named {
 }
 
 impl Named {
+    // ANCHOR: check_listener
     /// Whether it is a stream socket that listens on `address`.
     pub(crate) fn check_listener(&self, address: &Address) -> Result<(), InheritError> {
         self.check_type(Type::STREAM)?;
@@ -28,6 +29,7 @@ impl Named {
         }
         self.check_address(address)
     }
+    // ANCHOR_END: check_listener
 
     /// Whether it is a UDP socket bound to `address`.
     pub(crate) fn check_udp(&self, address: &Address) -> Result<(), InheritError> {
@@ -35,6 +37,7 @@ impl Named {
         self.check_address(address)
     }
 
+    // ANCHOR: check_parent
     /// Whether it is one end of a `SOCK_SEQPACKET` socketpair that our parent made.
     ///
     /// The kernel notes who calls socketpair(2), and nobody can forge that (`SO_PEERCRED`, unix(7)).
@@ -53,6 +56,7 @@ impl Named {
         }
         Ok(())
     }
+    // ANCHOR_END: check_parent
 
     fn socket(&self) -> SockRef<'_> {
         SockRef::from(&self.fd)

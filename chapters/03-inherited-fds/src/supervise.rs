@@ -14,9 +14,11 @@ use signal_hook_registry::register_sigaction;
 
 use crate::Child;
 
+// ANCHOR: typed
 /// Whether the last SIGINT was typed. The kernel sends a typed one to every process in the terminal's foreground, our
 /// child included, and a server takes a second one as "at once".
 static TYPED: AtomicBool = AtomicBool::new(false);
+// ANCHOR_END: typed
 
 /// A parent that stands between its child and whoever started it.
 ///
@@ -27,6 +29,7 @@ pub struct Supervisor {
     signals: Receiver,
 }
 
+// ANCHOR: supervisor
 impl Supervisor {
     /// Hears SIGINT, SIGTERM and the end of children from now on. Call it before the child is started: what comes in
     /// between is passed on as well.
@@ -61,3 +64,4 @@ impl Supervisor {
         child.wait()
     }
 }
+// ANCHOR_END: supervisor

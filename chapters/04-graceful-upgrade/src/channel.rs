@@ -1,3 +1,4 @@
+// ANCHOR: all
 //! What two generations say to each other, and how each learns that the other is gone.
 //!
 //! The invariant: the channel has exactly two ends, one in each generation. So its end-of-file means that the other
@@ -22,6 +23,7 @@ const LONGEST: usize = 65_536;
 /// The names of some listeners.
 pub(crate) type Names = BTreeSet<String>;
 
+// ANCHOR: word
 /// What one generation can tell the other. It travels as JSON, so that it can be read with strace(1), and so that another
 /// version may add what this one passes over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,7 +54,9 @@ pub(crate) enum Word {
     /// To the keeper: the last generation ends, with this exit status.
     Status(u8),
 }
+// ANCHOR_END: word
 
+// ANCHOR: channel
 /// One end of the channel. Tokio's datagram socket only sends and receives, which is the same for `SOCK_SEQPACKET`.
 #[derive(Debug)]
 pub(crate) struct Channel(UnixDatagram);
@@ -109,6 +113,7 @@ impl Channel {
         }
     }
 }
+// ANCHOR_END: channel
 
 impl AsFd for Channel {
     fn as_fd(&self) -> BorrowedFd<'_> {
@@ -122,6 +127,7 @@ impl AsFd for FarEnd {
     }
 }
 
+// ANCHOR: far_end
 impl FarEnd {
     /// Takes the end that we were started with, and keeps it open until the kernel closes it with everything else: so its
     /// end-of-file means that we are gone, and not that we are about to say why we go.
@@ -148,3 +154,5 @@ impl FarEnd {
         Ok(serde_json::from_slice(&text[..length])?)
     }
 }
+// ANCHOR_END: far_end
+// ANCHOR_END: all

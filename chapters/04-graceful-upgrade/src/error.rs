@@ -1,3 +1,4 @@
+// ANCHOR: all
 //! Why a server could not start.
 //!
 //! The invariant: each reason is one sentence that names the thing and the mend, and nothing is left behind.
@@ -23,12 +24,14 @@ pub enum StartError {
     /// Two services have one name, or one that cannot be passed on.
     #[error("cannot pass on a listener: {0}")]
     Name(#[from] inherited_fds::NameError),
+    // ANCHOR: reasons
     /// A service has the name of a channel between processes.
     #[error("a service cannot be called {0:?}, that is the name of a channel between processes; choose another name")]
     Reserved(String),
     /// The predecessor's channel says nothing that we understand.
     #[error("the predecessor's first word is missing ({0}); start this program from a shell, or upgrade with SIGUSR2")]
     Predecessor(io::Error),
+    // ANCHOR_END: reasons
     /// The pid file cannot be written.
     #[error("cannot write the pid file {path}: {error}; choose a directory that exists and is ours with --pid-file", path = path.display())]
     PidFile {
@@ -41,3 +44,4 @@ pub enum StartError {
     #[error("cannot start serving: {0}; check the limits of this process (ulimit -a)")]
     Resources(#[from] io::Error),
 }
+// ANCHOR_END: all

@@ -1,3 +1,4 @@
+// ANCHOR: all
 //! What runs as process 1, say in a container: not the server, but somebody who stays while generations come and go.
 //!
 //! The invariant: process 1 ends when the last generation has ended, with its exit status, and not before; for with it
@@ -23,6 +24,7 @@ use crate::successor::Successor;
 /// The name under which a generation finds its end of the keeper's channel.
 pub(crate) const KEEPER: &str = "keeper";
 
+// ANCHOR: keep
 /// Starts generation 1 with everything that was inherited, and stays until no generation is left.
 ///
 /// # Errors
@@ -72,3 +74,5 @@ fn reap_all() {
     let any = Pid::from_raw(-1);
     while !matches!(waitpid(any, Some(WaitPidFlag::WNOHANG)), Ok(WaitStatus::StillAlive) | Err(_)) {}
 }
+// ANCHOR_END: keep
+// ANCHOR_END: all

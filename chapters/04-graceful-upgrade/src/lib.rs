@@ -1,3 +1,5 @@
+// ANCHOR: all
+// ANCHOR: promise
 //! Chapter 4: a server that replaces its own binary under load, and no client notices.
 //!
 //! The invariant: until a successor has said that it is ready, and been told that it is its turn, nothing changes for any
@@ -6,7 +8,9 @@
 //! One call, [`run`], does it all. Follow an upgrade through the code: SIGUSR2 comes to `shell`, which asks
 //! [`lifecycle`] what to do; `program` knows what to start, `listening` what to pass on, `successor` starts it, and the
 //! two generations talk over a `channel`.
+// ANCHOR_END: promise
 
+// ANCHOR: parts
 mod channel;
 mod error;
 mod keeper;
@@ -36,7 +40,9 @@ use pid_file::PidFile;
 use program::Program;
 use shell::{Progress, Shell};
 use successor::{CHANNEL, keep_children_until_reaped};
+// ANCHOR_END: parts
 
+// ANCHOR: config
 /// How patient an upgradable server is, and where it says which process serves.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -47,7 +53,9 @@ pub struct Config {
     /// A file that always holds the pid of the process that serves.
     pub pid_file: Option<PathBuf>,
 }
+// ANCHOR_END: config
 
+// ANCHOR: signature
 /// Serves `services` until SIGINT or SIGTERM, and starts the program on disk anew on SIGUSR2.
 ///
 /// Call it in `main`, on the only thread: it takes inherited descriptors from the environment, and it builds the tokio
@@ -58,6 +66,8 @@ pub struct Config {
 /// A sentence that says why the server cannot start. Nothing is left behind then; if this was to be a successor, its
 /// predecessor serves on.
 pub fn run(config: Config, services: Vec<Service>) -> Result<ExitCode, StartError> {
+    // ANCHOR_END: signature
+    // ANCHOR: born
     let Config { drain_timeout, ready_timeout, pid_file } = config;
     keep_children_until_reaped()?;
     let mut inherited = Inherited::from_env_vouched_by(CHANNEL)?;
@@ -72,6 +82,8 @@ pub fn run(config: Config, services: Vec<Service>) -> Result<ExitCode, StartErro
         Some(Word::Hello { generation, older, files }) => (generation, older, files),
         _ => (1, 0, Names::new()),
     };
+    // ANCHOR_END: born
+    // ANCHOR: listeners
     // Before anything is bound, and long before we say that we are ready: who serves must hear its signals.
     let signals = notify(&[Signal::SIGINT, Signal::SIGTERM, Signal::SIGUSR2])?;
 
@@ -84,7 +96,9 @@ pub fn run(config: Config, services: Vec<Service>) -> Result<ExitCode, StartErro
     let unused: Names = inherited.names().map(str::to_owned).collect();
     drop(inherited);
     let pid_file = pid_file.map(PidFile::create).transpose()?;
+    // ANCHOR_END: listeners
 
+    // ANCHOR: life
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let keeper = keeper.map(FarEnd::into_channel).transpose()?;
@@ -104,3 +118,5 @@ pub fn run(config: Config, services: Vec<Service>) -> Result<ExitCode, StartErro
         Ok(shell.run(state).await)
     })
 }
+// ANCHOR_END: life
+// ANCHOR_END: all

@@ -1,3 +1,4 @@
+// ANCHOR: all
 //! The life of a server that can be replaced, as a table: state × event → state × actions.
 //!
 //! The invariant: at no moment do two generations accept; and one does, or is told that it is its turn, until all were
@@ -12,6 +13,7 @@
 //! | [`Stopping`](State::Stopping) | no | no | its connections |
 //! | [`Ended`](State::Ended) | no | no | nothing |
 
+// ANCHOR: words
 /// Where in its life a process is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum State {
@@ -80,6 +82,7 @@ pub enum Action {
     /// Cut what is not answered yet.
     Cut,
 }
+// ANCHOR_END: words
 
 /// All states, for those who explore the table.
 pub const STATES: [State; 6] =
@@ -99,6 +102,7 @@ pub const EVENTS: [Event; 10] = [
     Event::DeadlinePassed,
 ];
 
+// ANCHOR: next
 /// The table.
 #[must_use]
 #[expect(clippy::match_same_arms, reason = "grouped by state, to be read as a table")]
@@ -156,6 +160,8 @@ pub fn next(state: State, event: Event) -> (State, &'static [Action]) {
         (state, _) => (state, &[]),
     }
 }
+// ANCHOR_END: next
+// ANCHOR_END: all
 
 #[cfg(test)]
 mod tests {
@@ -163,6 +169,7 @@ mod tests {
 
     use super::*;
 
+    // ANCHOR: transitions
     /// Every way through the table, from both states in which a process begins.
     fn transitions() -> Vec<(State, Event, State, &'static [Action])> {
         let mut seen = HashSet::from([State::Standby, State::Serving]);
@@ -180,11 +187,13 @@ mod tests {
         assert_eq!(seen.len(), STATES.len(), "a state that cannot be reached has no reason to exist");
         transitions
     }
+    // ANCHOR_END: transitions
 
     fn accepts(state: State) -> bool {
         matches!(state, State::Serving | State::Upgrading)
     }
 
+    // ANCHOR: begins_and_ceases
     #[test]
     fn whoever_begins_or_ceases_to_accept_does_it_by_an_action() {
         for (from, event, to, actions) in transitions() {
@@ -196,6 +205,7 @@ mod tests {
             }
         }
     }
+    // ANCHOR_END: begins_and_ceases
 
     #[test]
     fn two_stops_end_every_process() {
@@ -230,6 +240,7 @@ mod tests {
         }
     }
 
+    // ANCHOR: lost_successor
     #[test]
     fn a_lost_successor_never_leaves_the_clients_alone() {
         for (from, event, to, _) in transitions() {
@@ -238,6 +249,7 @@ mod tests {
             }
         }
     }
+    // ANCHOR_END: lost_successor
 
     #[test]
     fn every_question_is_answered() {

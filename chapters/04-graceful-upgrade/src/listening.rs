@@ -1,3 +1,4 @@
+// ANCHOR: all
 //! The listeners of all services: kept for as long as this process may have to accept from them, or pass them on.
 //!
 //! The invariant: a listener is held here by every generation that serves or may come back, the server only ever gets
@@ -14,6 +15,7 @@ use crate::error::StartError;
 use crate::keeper::KEEPER;
 use crate::successor::CHANNEL;
 
+// ANCHOR: service
 /// What a service may know of the process that serves it.
 #[derive(Debug, Clone)]
 pub struct Context {
@@ -62,10 +64,12 @@ impl Service {
         Service { name: name.into(), address, make }
     }
 }
+// ANCHOR_END: service
 
 /// The listeners of all services.
 pub(crate) struct Listeners(Vec<Held>);
 
+// ANCHOR: held
 struct Held {
     name: String,
     /// As bound: with the port that the kernel chose, if none was asked for.
@@ -78,8 +82,10 @@ struct Held {
     file: Option<SocketFile>,
     serve: Serve,
 }
+// ANCHOR_END: held
 
 impl Listeners {
+    // ANCHOR: inherit_or_bind
     /// Claims each service's listener from what was inherited, or binds it. `files` are those that the predecessor says
     /// are the last generation's to remove.
     ///
@@ -104,6 +110,7 @@ impl Listeners {
         };
         services.into_iter().map(hold).collect::<Result<_, _>>().map(Listeners)
     }
+    // ANCHOR_END: inherit_or_bind
 
     /// Accepts from all of them, as the last generation.
     ///
@@ -123,6 +130,7 @@ impl Listeners {
         first_error
     }
 
+    // ANCHOR: leave_to_successor
     /// Leaves the files to the successor; closes for good the listeners it has no use for, so that their clients are
     /// refused and not kept waiting, and answers those that wait already.
     pub(crate) fn leave_to_successor(&mut self, server: &Server, unused: &Names) {
@@ -136,6 +144,7 @@ impl Listeners {
             }
         }
     }
+    // ANCHOR_END: leave_to_successor
 
     /// Closes all, and removes the files that are ours.
     pub(crate) fn close(&mut self) {
@@ -163,6 +172,7 @@ impl Listeners {
 }
 
 impl Held {
+    // ANCHOR: accept
     fn accept(&mut self, server: &Server) -> Result<(), StartError> {
         if self.listener.is_none() {
             // The successor had no use for it, then it was lost: the address is ours again.
@@ -183,6 +193,7 @@ impl Held {
         }
         Ok(())
     }
+    // ANCHOR_END: accept
 
     fn close_for_good(&mut self, server: &Server) {
         let Some(listener) = self.listener.take() else { return };
@@ -199,3 +210,4 @@ fn file_of(listener: &mut Listener) -> Option<SocketFile> {
         Listener::Tcp(_) => None,
     }
 }
+// ANCHOR_END: all

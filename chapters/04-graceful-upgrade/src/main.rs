@@ -11,6 +11,7 @@ use signal_channel::exit;
 
 /// A server that replaces its own binary without dropping a request.
 #[derive(Parser)]
+#[command(version)]
 struct Args {
     #[command(flatten)]
     options: Options,

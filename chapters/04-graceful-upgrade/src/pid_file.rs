@@ -1,3 +1,4 @@
+// ANCHOR: all
 //! The file that says which process serves.
 //!
 //! The invariant: whoever reads it gets a whole pid, and that of a process that serves or is just about to.
@@ -27,6 +28,7 @@ impl PidFile {
         create().map_err(|error| StartError::PidFile { path, error })
     }
 
+    // ANCHOR: write
     /// Writes our pid (again): to a file beside it, which then takes its place, so that nobody ever reads half of it.
     ///
     /// # Errors
@@ -55,4 +57,6 @@ impl PidFile {
     fn is_ours(&self) -> bool {
         fs::read_to_string(&self.0).is_ok_and(|text| text.trim_end() == std::process::id().to_string())
     }
+    // ANCHOR_END: write
 }
+// ANCHOR_END: all

@@ -1,3 +1,4 @@
+// ANCHOR: all
 //! Which program the successor runs: the one that is on disk *now*, where this one was started from.
 //!
 //! The invariant: everything is found out at the start. Later the kernel knows the file only as "(deleted)", a relative
@@ -18,6 +19,7 @@ pub(crate) struct Program {
 }
 
 impl Program {
+    // ANCHOR: of_this_process
     /// Must be called before the working directory or the environment changes. A successor trusts the absolute path that
     /// its predecessor gave it for a name: the file may have been replaced once more while it was starting.
     ///
@@ -35,6 +37,7 @@ impl Program {
         let arguments = std::iter::once(Ok(path.clone())).chain(rest).collect::<io::Result<_>>()?;
         Ok(Program { path, arguments })
     }
+    // ANCHOR_END: of_this_process
 
     pub(crate) fn path(&self) -> &Path {
         Path::new(std::ffi::OsStr::from_bytes(self.path.as_bytes()))
@@ -49,6 +52,7 @@ impl Program {
     }
 }
 
+// ANCHOR: as_started
 /// The path that was typed, made absolute: with its symbolic links, since a deployment may switch `current` from one
 /// release to the next, and `/proc/self/exe` has resolved them. `None` if the name is a lie: `exec -a` gives any.
 fn as_started(name: &Path, running: &Path) -> Option<PathBuf> {
@@ -78,6 +82,8 @@ fn absolute(path: &Path) -> Option<PathBuf> {
     }
     Some(directory.join(rest.as_path()))
 }
+// ANCHOR_END: as_started
+// ANCHOR_END: all
 
 #[cfg(test)]
 mod tests {

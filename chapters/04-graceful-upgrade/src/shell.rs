@@ -1,3 +1,4 @@
+// ANCHOR: all
 //! The shell around the [lifecycle](crate::lifecycle): it waits for events and performs actions.
 //!
 //! The invariant: there is one loop, and it decides nothing: every event goes through the table.
@@ -20,11 +21,13 @@ use crate::pid_file::PidFile;
 use crate::program::Program;
 use crate::successor::Successor;
 
+// ANCHOR: most_generations
 /// Generations that may be alive at a time: one that serves and four that drain.
 ///
 /// Each is a whole process with its memory, and a drain ends by its deadline: whoever asks for a fifth upgrade within one
 /// drain timeout is a script gone wild.
 const MOST_GENERATIONS: usize = 5;
+// ANCHOR_END: most_generations
 
 /// One process's part in the life of the server.
 pub(crate) struct Shell {
@@ -64,6 +67,7 @@ pub(crate) struct Progress {
 }
 
 impl Shell {
+    // ANCHOR: run
     /// Runs from `state` on until nothing is left to do.
     pub(crate) async fn run(mut self, mut state: State) -> ExitCode {
         loop {
@@ -124,6 +128,7 @@ impl Shell {
             }
         }
     }
+    // ANCHOR_END: run
 
     fn asked(&mut self, signal: Signal) -> Event {
         match signal {
@@ -154,6 +159,7 @@ impl Shell {
         (older == 0).then_some(Event::PredecessorGone)
     }
 
+    // ANCHOR: heard_from_successor
     async fn heard_from_successor(&mut self, word: Option<Word>) -> Option<Event> {
         match word {
             Some(Word::Ready { unused }) => {
@@ -169,6 +175,7 @@ impl Shell {
             }
         }
     }
+    // ANCHOR_END: heard_from_successor
 
     async fn perform(&mut self, action: Action) {
         match action {
@@ -185,6 +192,7 @@ impl Shell {
                     tracing::error!("{error}");
                 }
             }
+            // ANCHOR: retire
             Action::Retire => {
                 self.server.retire();
                 self.listeners.leave_to_successor(&self.server, &self.progress.unused);
@@ -196,6 +204,7 @@ impl Shell {
                     successor.channel().say(&Word::YourTurn);
                 }
             }
+            // ANCHOR_END: retire
             Action::SettlePredecessor => {
                 if let Some(predecessor) = &self.predecessor {
                     predecessor.say(&Word::Settled);
@@ -248,6 +257,7 @@ impl Shell {
         Ok(Successor::start(&self.program, bequest, hello).await?)
     }
 
+    // ANCHOR: dismiss_successor
     async fn dismiss_successor(&mut self) {
         self.progress.deadline = None;
         let mut reasons: Vec<_> = self.progress.failure.take().into_iter().collect();
@@ -257,6 +267,7 @@ impl Shell {
         tracing::error!(reason = reasons.join(", "), "upgrade failed, this process serves on");
         self.restore_pid_file();
     }
+    // ANCHOR_END: dismiss_successor
 
     fn restore_pid_file(&self) {
         if let Some(Err(error)) = self.pid_file.as_ref().map(PidFile::write) {
@@ -264,6 +275,7 @@ impl Shell {
         }
     }
 
+    // ANCHOR: end
     async fn end(self, last: Event) -> ExitCode {
         let outcome = self.server.cut().await;
         outcome.report();
@@ -277,6 +289,7 @@ impl Shell {
         }
         cut_short_by.map_or_else(|| outcome.code().into(), exit::die_by)
     }
+    // ANCHOR_END: end
 }
 
 /// The next word, or the end, from somebody who is there; never, from somebody who is not.
@@ -293,3 +306,4 @@ async fn until(deadline: Option<Instant>) {
         None => pending().await,
     }
 }
+// ANCHOR_END: all

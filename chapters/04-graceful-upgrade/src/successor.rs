@@ -1,3 +1,4 @@
+// ANCHOR: all
 //! Starting a successor, and ending one that is of no use.
 //!
 //! The invariant: every successor that was started is either serving in our place or reaped; and the only process that
@@ -29,6 +30,7 @@ pub(crate) struct Successor {
 }
 
 impl Successor {
+    // ANCHOR: start
     /// Starts `program` with what is bequeathed and a channel on which `hello` waits for it.
     ///
     /// # Errors
@@ -48,6 +50,7 @@ impl Successor {
         // Our copy of the far end is closed when this returns: or the end of a dead successor would never show.
         Ok(Successor { pid: pid.await.map_err(io::Error::other)??, channel })
     }
+    // ANCHOR_END: start
 
     pub(crate) fn pid(&self) -> Pid {
         self.pid
@@ -57,6 +60,7 @@ impl Successor {
         &self.channel
     }
 
+    // ANCHOR: dismiss
     /// Kills it, if it is still there, and reaps it; says how it ended.
     pub(crate) async fn dismiss(self) -> String {
         let pid = self.pid;
@@ -70,8 +74,10 @@ impl Successor {
             _ => "it ended".to_owned(),
         }
     }
+    // ANCHOR_END: dismiss
 }
 
+// ANCHOR: keep_children
 /// Makes the kernel keep our children until they are reaped, which it does not if whoever started us ignores SIGCHLD
 /// (wait(2)): a pid could be somebody else's before we know that the child has ended.
 ///
@@ -83,7 +89,9 @@ pub(crate) fn keep_children_until_reaped() -> io::Result<()> {
     unsafe { sigaction(Signal::SIGCHLD, &default) }?;
     Ok(())
 }
+// ANCHOR_END: keep_children
 
+// ANCHOR: spawn
 /// Starts a process without copying this one.
 ///
 /// fork(2) copies the page tables, which takes a large server tens of milliseconds in which its threads stall on page
@@ -111,3 +119,5 @@ fn spawn(
     attributes.set_flags(flags)?;
     posix_spawn(path, &actions, &attributes, arguments, environment)
 }
+// ANCHOR_END: spawn
+// ANCHOR_END: all

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use crate::fresh::{Fresh, LIGHT};
+use crate::measured::Measured;
 use crate::row::Row;
 use crate::servers::{Binaries, Server, Upgrade};
 
@@ -16,7 +17,7 @@ const UPGRADES: usize = 10;
 /// Clients that ask back to back: with only one, there is hardly a connection to be seen at the moment that counts.
 const CLIENTS: usize = 4;
 
-pub(crate) fn measure(binaries: &Binaries) -> Vec<Row> {
+pub(crate) fn measure(binaries: &Binaries) -> Measured {
     let (mut overlaps, mut worst, mut worst_light) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..STARTS {
         let upgrades = upgrades(binaries, CLIENTS, Duration::ZERO);
@@ -26,11 +27,16 @@ pub(crate) fn measure(binaries: &Binaries) -> Vec<Row> {
         let light = self::upgrades(binaries, 1, LIGHT);
         worst_light.push(most(&mut light.iter().map(|(generation, upgrade)| upgrade.worst(*generation))));
     }
-    vec![
-        Row::millis(format!("both: longest of {UPGRADES} upgrades, {CLIENTS} busy clients"), overlaps).at_most(10.0),
-        Row::millis("  nobody: worst fresh connection meanwhile", worst),
-        Row::millis("  the same, for one client with pauses", worst_light),
-    ]
+    Measured::all([
+        Row::millis(
+            "both_accept",
+            format!("both accept: longest of {UPGRADES} upgrades, {CLIENTS} busy clients"),
+            overlaps,
+        )
+        .at_most(10.0),
+        Row::millis("both_accept_worst", "  worst fresh connection meanwhile", worst),
+        Row::millis("both_accept_worst_light", "  worst fresh connection, one client with pauses", worst_light),
+    ])
 }
 
 /// Upgrades of one server, each with the generation it led to.

@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::fresh::{Fresh, LIGHT};
+use crate::measured::Measured;
 use crate::row::Row;
 use crate::servers::Binaries;
 
@@ -16,7 +17,7 @@ use crate::servers::Binaries;
 const STARTS: usize = 5;
 const UPGRADES: usize = 10;
 
-pub(crate) fn measure(binaries: &Binaries) -> Vec<Row> {
+pub(crate) fn measure(binaries: &Binaries) -> Measured {
     let mut pairs = Vec::new();
     for _ in 0..STARTS {
         let mut server = binaries.ours();
@@ -28,11 +29,11 @@ pub(crate) fn measure(binaries: &Binaries) -> Vec<Row> {
         }
     }
     let ratios = pairs.iter().map(|(answer, floor)| answer.div_duration_f64(*floor));
-    vec![
-        Row::ratio("compared with a start of the program until `main`", ratios).at_most(5.0),
-        Row::millis("  until the first answer", pairs.iter().map(|(answer, _)| *answer)),
-        Row::millis("  from spawn to `main`", pairs.iter().map(|(_, floor)| *floor)),
-    ]
+    Measured::all([
+        Row::ratio("first_answer_ratio", "compared with a start of the program until `main`", ratios).at_most(5.0),
+        Row::millis("first_answer_ours", "  until the first answer", pairs.iter().map(|(answer, _)| *answer)),
+        Row::millis("first_answer_floor", "  from spawn to `main`", pairs.iter().map(|(_, floor)| *floor)),
+    ])
 }
 
 /// From the spawn to the refusal of a wrong argument, the first thing that the program may have to say.

@@ -1,18 +1,22 @@
-//! What the book's server costs, and how fast it is replaced: `cargo bench -p lab`, or one figure of it, say
-//! `cargo bench -p lab -- memory`.
+//! What the book's server costs, how fast it is replaced, and what a signal costs on its way: `cargo bench -p lab`, or one
+//! figure of it, say `cargo bench -p lab -- memory`. With `--book`, the book gets all of them: see [`book`].
 //!
 //! The invariant: a figure is a ratio of two things that were measured in turn in the same run, or a time with a limit
-//! that any machine should keep; so the verdict is about the server and not about the machine. And a figure that is
-//! missed makes the exit status 1.
+//! that any machine should keep; so the verdict is about the server and not about the machine. A time without a limit is
+//! there to be compared with its neighbours. And a figure that is missed makes the exit status 1.
 //!
 //! Follow a figure: its module measures, with servers from [`servers`] and clients from [`closed_loop`] or [`fresh`],
 //! and makes [`row::Row`]s of its samples; [`table`] prints them. To be its own plain hyper server, among others, this
 //! program starts itself again: see [`roles`].
 
+mod book;
 mod both_accept;
 mod closed_loop;
+mod dispatch;
 mod first_answer;
 mod fresh;
+mod machine;
+mod measured;
 mod memory;
 mod old_gone;
 mod process;
@@ -29,24 +33,43 @@ use std::process::ExitCode;
 use lab::server_binary::server_binary;
 use lab::show::Show;
 
+use measured::Measured;
 use roles::Role;
-use row::Row;
 use servers::Binaries;
 
-/// A figure: the name to ask for it by, what it shows, and what measures it.
-type Figure = (&'static str, &'static str, fn(&Binaries) -> Vec<Row>);
+/// A figure.
+#[derive(Clone, Copy)]
+struct Figure {
+    /// To ask for it by.
+    name: &'static str,
+    /// What it shows.
+    title: &'static str,
+    measure: fn(&Binaries) -> Measured,
+}
 
-const FIGURES: [Figure; 6] = [
-    ("throughput", "cost of a request, ours / plain hyper", throughput::measure),
-    ("memory", "memory of an idle keep-alive connection, ours / plain hyper", memory::measure),
-    ("first-answer", "from SIGUSR2 to the first answer of the new process", first_answer::measure),
-    ("both-accept", "how long both processes accept, under load", both_accept::measure),
-    ("old-gone", "from readiness to the end of an idle old process", old_gone::measure),
-    ("spawn", "starting the successor of a large process", spawn::measure),
+const FIGURES: [Figure; 7] = [
+    Figure { name: "throughput", title: "cost of a request, ours / plain hyper", measure: throughput::measure },
+    Figure {
+        name: "memory",
+        title: "memory of an idle keep-alive connection, ours / plain hyper",
+        measure: memory::measure,
+    },
+    Figure {
+        name: "first-answer",
+        title: "from SIGUSR2 to the first answer of the new process",
+        measure: first_answer::measure,
+    },
+    Figure { name: "both-accept", title: "how long both processes accept, under load", measure: both_accept::measure },
+    Figure { name: "old-gone", title: "from readiness to the end of an idle old process", measure: old_gone::measure },
+    Figure { name: "spawn", title: "starting the successor of a large process", measure: spawn::measure },
+    Figure { name: "dispatch", title: "from kill(2) to the code that has the signal", measure: dispatch::measure },
 ];
 
 /// The load of a machine that has nothing else to do. Beyond it, the servers compete with strangers for their processors.
 const QUIET: f64 = 0.5;
+
+/// Asks for all figures, for the book.
+const BOOK: &str = "--book";
 
 fn main() -> ExitCode {
     // Cargo passes `--bench` to tell a test binary that it should measure.
@@ -54,11 +77,16 @@ fn main() -> ExitCode {
     if let Some(role) = Role::from_arguments(&words) {
         return role.play();
     }
-    let asked: Vec<_> =
-        FIGURES.iter().filter(|(name, ..)| words.is_empty() || words.iter().any(|word| name.contains(word))).collect();
+    let for_book = words == [BOOK];
+    let asked: Vec<_> = FIGURES
+        .into_iter()
+        .filter(|figure| words.is_empty() || for_book || words.iter().any(|word| figure.name.contains(word)))
+        .collect();
     if asked.is_empty() {
-        let names = FIGURES.map(|(name, ..)| name).join(", ");
-        eprintln!("ratios: there is no figure called {words:?}; there are {names}");
+        let names = FIGURES.map(|figure| figure.name).join(", ");
+        eprintln!(
+            "ratios: there is no figure called {words:?}; there are {names}, and {BOOK} alone writes all into the book"
+        );
         return ExitCode::FAILURE;
     }
     let binaries = {
@@ -74,13 +102,28 @@ fn main() -> ExitCode {
 
     let load = process::load();
     let mut sections = Vec::new();
-    for (name, title, measure) in asked {
-        let _measuring = Show::task(&format!("{name}: {title}"));
-        sections.push((*title, measure(&binaries)));
+    for figure in asked {
+        let _measuring = Show::task(&format!("{}: {}", figure.name, figure.title));
+        sections.push((figure, (figure.measure)(&binaries)));
     }
     println!("{}\n{}", table::table(&sections), surroundings(load));
-    let missed = sections.iter().flat_map(|(_, rows)| rows).filter(|row| row.kept() == Some(false)).count();
-    if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let left_out: Vec<_> = sections.iter().flat_map(|(_, measured)| &measured.left_out).collect();
+    for sentence in &left_out {
+        eprintln!("ratios: left out: {sentence}");
+    }
+    if for_book {
+        // The pages use every figure, so a part of them would leave gaps in sentences.
+        if !left_out.is_empty() {
+            eprintln!("ratios: the book keeps its old figures, as some are left out");
+            return ExitCode::FAILURE;
+        }
+        if let Err(error) = book::write(&sections, load) {
+            eprintln!("ratios: cannot write the book's figures: {error}");
+            return ExitCode::FAILURE;
+        }
+    }
+    let missed = sections.iter().flat_map(|(_, measured)| &measured.rows).any(|row| row.kept() == Some(false));
+    if missed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 /// What to make of the numbers, given what else the machine had to do.

@@ -6,6 +6,7 @@
 use lab::Wire;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
+use crate::measured::Measured;
 use crate::process::memory;
 use crate::row::Row;
 use crate::servers::{Binaries, Server};
@@ -19,16 +20,21 @@ const COUNTED: u32 = 4000;
 /// Descriptors for all else that this process does.
 const OTHERS: u32 = 256;
 
-pub(crate) fn measure(binaries: &Binaries) -> Vec<Row> {
+pub(crate) fn measure(binaries: &Binaries) -> Measured {
     allow_descriptors();
     // Fresh processes each time: what a process has freed once, it has for the next connection.
     let pairs: Vec<_> =
         (0..ROUNDS).map(|_| (per_connection(&binaries.ours()), per_connection(&binaries.plain()))).collect();
-    vec![
-        Row::ratio("after one request each", pairs.iter().map(|(ours, plain)| ours / plain)).at_most(1.2),
-        Row::kib("  ours", pairs.iter().map(|(ours, _)| *ours)),
-        Row::kib("  plain hyper's", pairs.iter().map(|(_, plain)| *plain)),
-    ]
+    Measured::all([
+        Row::ratio(
+            "memory_ratio",
+            "after one request each, ours / plain hyper's",
+            pairs.iter().map(|(ours, plain)| ours / plain),
+        )
+        .at_most(1.2),
+        Row::kib("memory_idle", "  ours", pairs.iter().map(|(ours, _)| *ours)),
+        Row::kib("memory_plain", "  plain hyper's", pairs.iter().map(|(_, plain)| *plain)),
+    ])
 }
 
 /// In KiB.

@@ -3,6 +3,7 @@
 //! The invariant: nobody is connected to it but, for an instant, a light client; so what is measured is its own way out.
 
 use crate::fresh::{Fresh, LIGHT};
+use crate::measured::Measured;
 use crate::row::Row;
 use crate::servers::Binaries;
 
@@ -10,7 +11,7 @@ use crate::servers::Binaries;
 const STARTS: usize = 5;
 const UPGRADES: usize = 10;
 
-pub(crate) fn measure(binaries: &Binaries) -> Vec<Row> {
+pub(crate) fn measure(binaries: &Binaries) -> Measured {
     let (mut after_ready, mut after_signal) = (Vec::new(), Vec::new());
     for _ in 0..STARTS {
         let mut server = binaries.ours();
@@ -21,8 +22,8 @@ pub(crate) fn measure(binaries: &Binaries) -> Vec<Row> {
             after_signal.push(upgrade.old_gone - upgrade.asked);
         }
     }
-    vec![
-        Row::millis("gone after its line `draining`", after_ready).at_most(20.0),
-        Row::millis("  gone after SIGUSR2", after_signal),
-    ]
+    Measured::all([
+        Row::millis("old_gone", "gone after its line `draining`", after_ready).at_most(20.0),
+        Row::millis("old_gone_after_signal", "  gone after SIGUSR2", after_signal),
+    ])
 }

@@ -24,9 +24,19 @@ pub(crate) fn memory(pid: Pid) -> f64 {
     f64::from(field(&format!("/proc/{pid}/smaps_rollup"), "Pss"))
 }
 
+/// The memory of a process in KiB that no other process maps and that is on no disk: what it alone costs.
+pub(crate) fn private_memory(pid: Pid) -> u32 {
+    field(&format!("/proc/{pid}/smaps_rollup"), "Private_Dirty")
+}
+
 /// Memory in KiB that can be had without swapping.
 pub(crate) fn available() -> u32 {
     field("/proc/meminfo", "MemAvailable")
+}
+
+/// All memory of the machine, in KiB.
+pub(crate) fn total_memory() -> u32 {
+    field("/proc/meminfo", "MemTotal")
 }
 
 /// How many tasks wanted a processor in the last minute, on average.

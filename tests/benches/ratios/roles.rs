@@ -1,7 +1,7 @@
-//! What this program is when it starts itself again: the servers that ours is compared with.
+//! What this program is when it starts itself again: the servers that ours is compared with, and the receivers of signals.
 //!
-//! The invariant: in a role it measures nothing, says `listening` as all our servers do, and lives until it is killed or,
-//! where it can be upgraded, until its successor has taken over.
+//! The invariant: in a role it measures nothing. A server says `listening` as all our servers do, and lives until it is
+//! killed or, where it can be upgraded, until its successor has taken over; a receiver lives until it has had its signals.
 
 use std::ffi::OsStr;
 use std::process::{Command, ExitCode};
@@ -11,6 +11,8 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 
+use crate::dispatch::receive;
+use crate::dispatch::way::Way;
 use crate::sized;
 
 /// Any free port, as all servers here are told.
@@ -19,7 +21,7 @@ pub(crate) const ANYWHERE: &str = "127.0.0.1:0";
 /// The first argument of a program that is to play a role.
 const PLAY: &str = "--play";
 
-/// A server to be.
+/// What to be.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Role {
     /// hyper's own example, with our handler.
@@ -28,31 +30,35 @@ pub(crate) enum Role {
     Sized(usize),
     /// The plain one in a process of so many bytes; on SIGUSR2 it starts a program as chapter 3 does, with fork(2).
     Forking(usize),
+    /// No server: it receives so many signals in one of the ways.
+    Receiver(Way, usize),
 }
 
 impl Role {
     pub(crate) fn from_arguments(words: &[String]) -> Option<Role> {
-        let [play, role, bytes] = words else { return None };
+        let [play, role, number] = words else { return None };
         if play != PLAY {
             return None;
         }
-        let bytes = bytes.parse().expect("our own arguments are well-formed");
+        let number = number.parse().expect("our own arguments are well-formed");
         Some(match role.as_str() {
             "plain" => Role::Plain,
-            "sized" => Role::Sized(bytes),
-            _ => Role::Forking(bytes),
+            "sized" => Role::Sized(number),
+            "forking" => Role::Forking(number),
+            key => Role::Receiver(Way::from_key(key).expect("our own arguments are well-formed"), number),
         })
     }
 
     /// The command that plays it.
     pub(crate) fn command(self, itself: &OsStr) -> Command {
-        let (role, bytes) = match self {
+        let (role, number) = match self {
             Role::Plain => ("plain", 0),
             Role::Sized(bytes) => ("sized", bytes),
             Role::Forking(bytes) => ("forking", bytes),
+            Role::Receiver(way, count) => (way.key(), count),
         };
         let mut command = Command::new(itself);
-        command.args([PLAY, role, &bytes.to_string()]);
+        command.args([PLAY, role, &number.to_string()]);
         command
     }
 
@@ -64,6 +70,7 @@ impl Role {
                 sized::fork_when_told(bytes);
                 serve_plainly()
             }
+            Role::Receiver(way, count) => receive::play(way, count),
         }
     }
 }

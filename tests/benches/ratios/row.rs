@@ -1,12 +1,19 @@
 //! One line of the table: samples, and what was asked of them.
 //!
-//! The invariant: the verdict is about the median. The spread says how far to trust it.
+//! The invariant: the verdict is about the median. The spread says how far to trust it. And the key, by which the book
+//! finds a figure, is the row's own: no two rows have the same.
 
 use std::time::Duration;
 
+use indicatif::HumanFloatCount;
+
 /// A number that was measured several times.
 pub(crate) struct Row {
+    /// Its name in the book, in snake case.
+    pub(crate) key: String,
     pub(crate) what: String,
+    /// What else there is to say about it, each under the name of a column.
+    pub(crate) also: Vec<(&'static str, String)>,
     pub(crate) asked: Asked,
     unit: Unit,
     /// Sorted.
@@ -33,31 +40,47 @@ enum Unit {
 }
 
 impl Row {
-    fn new(what: impl Into<String>, unit: Unit, samples: impl IntoIterator<Item = f64>) -> Row {
+    fn new(key: impl Into<String>, what: impl Into<String>, unit: Unit, samples: impl IntoIterator<Item = f64>) -> Row {
         let mut samples: Vec<_> = samples.into_iter().collect();
         assert!(!samples.is_empty(), "a figure needs samples");
         samples.sort_unstable_by(f64::total_cmp);
-        Row { what: what.into(), asked: Asked::Nothing, unit, samples }
+        Row { key: key.into(), what: what.into(), also: Vec::new(), asked: Asked::Nothing, unit, samples }
     }
 
-    pub(crate) fn ratio(what: impl Into<String>, samples: impl IntoIterator<Item = f64>) -> Row {
-        Row::new(what, Unit::Ratio, samples)
+    pub(crate) fn ratio(
+        key: impl Into<String>,
+        what: impl Into<String>,
+        samples: impl IntoIterator<Item = f64>,
+    ) -> Row {
+        Row::new(key, what, Unit::Ratio, samples)
     }
 
-    pub(crate) fn millis(what: impl Into<String>, samples: impl IntoIterator<Item = Duration>) -> Row {
-        Row::new(what, Unit::Millis, samples.into_iter().map(|time| time.as_secs_f64() * 1e3))
+    pub(crate) fn millis(
+        key: impl Into<String>,
+        what: impl Into<String>,
+        samples: impl IntoIterator<Item = Duration>,
+    ) -> Row {
+        Row::new(key, what, Unit::Millis, samples.into_iter().map(|time| time.as_secs_f64() * 1e3))
     }
 
-    pub(crate) fn micros(what: impl Into<String>, samples: impl IntoIterator<Item = Duration>) -> Row {
-        Row::new(what, Unit::Micros, samples.into_iter().map(|time| time.as_secs_f64() * 1e6))
+    pub(crate) fn micros(
+        key: impl Into<String>,
+        what: impl Into<String>,
+        samples: impl IntoIterator<Item = Duration>,
+    ) -> Row {
+        Row::new(key, what, Unit::Micros, samples.into_iter().map(|time| time.as_secs_f64() * 1e6))
     }
 
-    pub(crate) fn kib(what: impl Into<String>, samples: impl IntoIterator<Item = f64>) -> Row {
-        Row::new(what, Unit::Kib, samples)
+    pub(crate) fn kib(key: impl Into<String>, what: impl Into<String>, samples: impl IntoIterator<Item = f64>) -> Row {
+        Row::new(key, what, Unit::Kib, samples)
     }
 
-    pub(crate) fn per_second(what: impl Into<String>, samples: impl IntoIterator<Item = f64>) -> Row {
-        Row::new(what, Unit::PerSecond, samples)
+    pub(crate) fn per_second(
+        key: impl Into<String>,
+        what: impl Into<String>,
+        samples: impl IntoIterator<Item = f64>,
+    ) -> Row {
+        Row::new(key, what, Unit::PerSecond, samples)
     }
 
     /// Asks for a median of no more than `limit`, in the row's unit.
@@ -68,6 +91,11 @@ impl Row {
     /// Asks for a median of no less than `limit`, in the row's unit.
     pub(crate) fn at_least(self, limit: f64) -> Row {
         Row { asked: Asked::AtLeast(limit), ..self }
+    }
+
+    /// Adds what else there is to say.
+    pub(crate) fn and(self, also: impl IntoIterator<Item = (&'static str, String)>) -> Row {
+        Row { also: also.into_iter().collect(), ..self }
     }
 
     /// Whether the median is what was asked for; `None` if nothing was.
@@ -91,10 +119,15 @@ impl Row {
         self.unit.write(self.percentile(50)) + self.unit.sign()
     }
 
-    /// Between which values eight of ten samples lie, and how many samples there are.
+    /// Between which values eight of ten samples lie.
     pub(crate) fn spread(&self) -> String {
         let [low, high] = [10, 90].map(|percent| self.unit.write(self.percentile(percent)));
-        format!("{low} … {high} ({})", self.samples.len())
+        format!("{low} … {high}{}", self.unit.sign())
+    }
+
+    /// How many samples there are.
+    pub(crate) fn samples(&self) -> usize {
+        self.samples.len()
     }
 
     fn percentile(&self, percent: usize) -> f64 {
@@ -117,7 +150,7 @@ impl Unit {
         match self {
             Unit::Ratio => format!("{value:.3}"),
             Unit::Millis | Unit::Micros | Unit::Kib => format!("{value:.2}"),
-            Unit::PerSecond => format!("{value:.0}"),
+            Unit::PerSecond => HumanFloatCount(value.round()).to_string(),
         }
     }
 }

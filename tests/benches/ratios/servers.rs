@@ -36,7 +36,12 @@ impl Binaries {
     }
 
     pub(crate) fn playing(&self, role: Role) -> Server {
-        Server::start(&mut role.command(self.itself.as_os_str()))
+        Server::start(&mut self.command(role))
+    }
+
+    /// The command that plays a role.
+    pub(crate) fn command(&self, role: Role) -> Command {
+        role.command(self.itself.as_os_str())
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 
 use crate::fresh::{Fresh, Knock};
+use crate::measured::Measured;
 use crate::process::available;
 use crate::roles::Role;
 use crate::row::Row;
@@ -20,8 +21,12 @@ const ROUNDS: usize = 5;
 const STARTS: u32 = 15;
 
 /// The smallest one is what the others are compared with.
-const SIZES: [Size; 4] =
-    [Size("no memory", 0), Size("256 MiB", 256 << 20), Size("1 GiB", 1 << 30), Size("2 GiB", 2 << 30)];
+const SIZES: [Size; 4] = [
+    Size { key: "empty", name: "no memory", bytes: 0 },
+    Size { key: "256mib", name: "256 MiB", bytes: 256 << 20 },
+    Size { key: "1gib", name: "1 GiB", bytes: 1 << 30 },
+    Size { key: "2gib", name: "2 GiB", bytes: 2 << 30 },
+];
 
 /// Memory that the machine should have left, in bytes.
 const TO_SPARE: usize = 512 << 20;
@@ -29,9 +34,13 @@ const TO_SPARE: usize = 512 << 20;
 /// How long client and server are at work before a start, so that both are warm.
 const WARM: Duration = Duration::from_millis(5);
 
-/// What is touched: in words, and in bytes.
+/// What is touched: for the book, in words, and in bytes.
 #[derive(Clone, Copy)]
-struct Size(&'static str, usize);
+struct Size {
+    key: &'static str,
+    name: &'static str,
+    bytes: usize,
+}
 
 /// A process that starts programs, and what it says after each: that it is started, and that it is gone.
 #[derive(Clone, Copy)]
@@ -53,30 +62,33 @@ struct Start {
     worst: Duration,
 }
 
-pub(crate) fn measure(binaries: &Binaries) -> Vec<Row> {
+pub(crate) fn measure(binaries: &Binaries) -> Measured {
     let available = available() as usize * 1024;
-    let (sizes, too_large): (Vec<_>, Vec<_>) = SIZES.into_iter().partition(|size| size.1 + TO_SPARE <= available);
-    for Size(name, _) in too_large {
-        eprintln!("spawn: {name} is left out: the machine has not so much memory to spare");
-    }
-    let by_size = |starter: Starter| -> Vec<_> { sizes.iter().map(|size| starts(binaries, starter, size.1)).collect() };
+    let (sizes, too_large): (Vec<_>, Vec<_>) = SIZES.into_iter().partition(|size| size.bytes + TO_SPARE <= available);
+    let left_out = |size: Size| format!("spawn, {}: the machine has not so much memory to spare", size.name);
+    let by_size =
+        |starter: Starter| -> Vec<_> { sizes.iter().map(|size| starts(binaries, starter, size.bytes)).collect() };
     let rounds: Vec<_> = (0..ROUNDS).map(|_| (by_size(OURS), by_size(BY_HAND))).collect();
 
     let mut rows = Vec::new();
-    for (index, Size(name, _)) in sizes.iter().enumerate() {
-        let mut compare = |what: &str, of: fn(&Start) -> Duration| {
+    for (index, Size { key, name, .. }) in sizes.iter().enumerate() {
+        let mut compare = |what: &str, suffix: &str, of: fn(&Start) -> Duration| {
+            let ours = || rounds.iter().map(|(ours, _)| of(&ours[index]));
             if index > 0 {
-                let ratios = rounds.iter().map(|(ours, _)| of(&ours[index]).div_duration_f64(of(&ours[0])));
-                rows.push(Row::ratio(format!("{what} with {name} touched / with none"), ratios).at_most(2.0));
+                let smallest = rounds.iter().map(|(ours, _)| of(&ours[0]));
+                let ratios = ours().zip(smallest).map(|(ours, smallest)| ours.div_duration_f64(smallest));
+                let what = format!("{what} with {name} touched / with none");
+                rows.push(Row::ratio(format!("spawn_{key}{suffix}_ratio"), what, ratios).at_most(2.0));
             }
-            rows.push(Row::millis(format!("  {what}, {name}"), rounds.iter().map(|(ours, _)| of(&ours[index]))));
+            rows.push(Row::millis(format!("spawn_{key}{suffix}"), format!("  {what}, {name}"), ours()));
             let by_hand = rounds.iter().map(|(_, by_hand)| of(&by_hand[index]));
-            rows.push(Row::millis("  the same with fork(2), as in chapter 3", by_hand));
+            let what = format!("  {what}, {name}, with fork(2) as in chapter 3");
+            rows.push(Row::millis(format!("fork_{key}{suffix}"), what, by_hand));
         };
-        compare("time to spawn", |start| start.took);
-        compare("worst request", |start| start.worst);
+        compare("time to spawn", "", |start| start.took);
+        compare("worst request", "_worst", |start| start.worst);
     }
-    rows
+    Measured { rows, left_out: too_large.into_iter().map(left_out).collect() }
 }
 
 /// Has a fresh process of so many bytes start programs, while a client asks back to back.

@@ -4,27 +4,38 @@
 
 use comfy_table::{Cell, CellAlignment, LineStyle, Table, TableStyle};
 
+use crate::Figure;
+use crate::measured::Measured;
 use crate::row::Row;
 
 /// A line under the header, and nothing else, as in the program `lab`.
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 /// The rows under the titles of their figures.
-pub(crate) fn table(sections: &[(&str, Vec<Row>)]) -> Table {
+pub(crate) fn table(sections: &[(Figure, Measured)]) -> Table {
     let mut table = Table::new();
     table.load_style(STYLE);
     let numbers = ["asked", "median", "8 in 10 lie in (of)", "verdict"].map(right);
     table.set_header([Cell::new("figure")].into_iter().chain(numbers));
-    for (title, rows) in sections {
-        table.add_row([Cell::new(title)]);
-        for row in rows {
+    for (figure, measured) in sections {
+        table.add_row([Cell::new(figure.title)]);
+        for row in &measured.rows {
             let verdict = row.kept().map_or("", |kept| if kept { "kept" } else { "MISSED" });
             let figure = Cell::new(format!("  {}", row.what));
-            let numbers = [row.asked(), row.median(), row.spread(), verdict.to_owned()].map(right);
+            let spread = format!("{} ({})", row.spread(), row.samples());
+            let numbers = [row.asked(), row.median(), spread, verdict.to_owned()].map(right);
             table.add_row([figure].into_iter().chain(numbers));
+            if !row.also.is_empty() {
+                table.add_row([Cell::new(also(row))]);
+            }
         }
     }
     table
+}
+
+fn also(row: &Row) -> String {
+    let also: Vec<_> = row.also.iter().map(|(what, value)| format!("{what} {value}")).collect();
+    format!("      {}", also.join(", "))
 }
 
 fn right(text: impl ToString) -> Cell {

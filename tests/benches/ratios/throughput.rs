@@ -7,6 +7,7 @@
 use std::time::{Duration, Instant};
 
 use crate::closed_loop::{ClosedLoop, Mode};
+use crate::measured::Measured;
 use crate::process::cpu_time;
 use crate::row::Row;
 use crate::servers::{Binaries, Server};
@@ -26,21 +27,27 @@ struct Turn {
     cpu_per_request: Duration,
 }
 
-pub(crate) fn measure(binaries: &Binaries) -> Vec<Row> {
-    let keep_alive = in_mode(binaries, "32 keep-alive connections", Mode::KeepAlive, STARTS_KEEP_ALIVE);
-    let per_request = in_mode(binaries, "a connection per request", Mode::PerRequest, STARTS_PER_REQUEST);
-    keep_alive.into_iter().chain(per_request).collect()
+pub(crate) fn measure(binaries: &Binaries) -> Measured {
+    let keep_alive = in_mode(binaries, Mode::KeepAlive, STARTS_KEEP_ALIVE);
+    let per_request = in_mode(binaries, Mode::PerRequest, STARTS_PER_REQUEST);
+    Measured::all(keep_alive.into_iter().chain(per_request))
 }
 
-fn in_mode(binaries: &Binaries, name: &str, mode: Mode, starts: usize) -> Vec<Row> {
+fn in_mode(binaries: &Binaries, mode: Mode, starts: usize) -> Vec<Row> {
+    let (key, name) = match mode {
+        Mode::KeepAlive => ("throughput_keep_alive", "32 keep-alive connections"),
+        Mode::PerRequest => ("throughput_per_request", "a connection per request"),
+    };
     let pairs: Vec<_> = (0..starts).flat_map(|_| pairs(binaries, mode)).collect();
     let [ours, plain] = [|pair: &(Turn, Turn)| pair.0.per_second, |pair: &(Turn, Turn)| pair.1.per_second];
     let cpu = |(ours, plain): &(Turn, Turn)| ours.cpu_per_request.div_duration_f64(plain.cpu_per_request);
+    let ratios = pairs.iter().map(|pair| ours(pair) / plain(pair));
+    let plain_cpu = pairs.iter().map(|pair| pair.1.cpu_per_request);
     vec![
-        Row::ratio(format!("{name}: requests/s"), pairs.iter().map(|pair| ours(pair) / plain(pair))).at_least(0.97),
-        Row::ratio(format!("{name}: CPU of the server"), pairs.iter().map(cpu)),
-        Row::per_second("  of the plain one: requests/s", pairs.iter().map(plain)),
-        Row::micros("  of the plain one: CPU per request", pairs.iter().map(|pair| pair.1.cpu_per_request)),
+        Row::ratio(key, format!("{name}: requests/s"), ratios).at_least(0.97),
+        Row::ratio(format!("{key}_cpu"), format!("{name}: CPU of the server"), pairs.iter().map(cpu)),
+        Row::per_second(format!("{key}_plain"), "  of the plain one: requests/s", pairs.iter().map(plain)),
+        Row::micros(format!("{key}_plain_cpu"), "  of the plain one: CPU per request", plain_cpu),
     ]
 }
 

@@ -4,6 +4,7 @@
 
 use std::error::Error;
 use std::iter::successors;
+use std::str::FromStr;
 
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
@@ -16,6 +17,8 @@ use hyper::{Response, Version};
 pub(super) struct Answer {
     /// `x-generation`; 0 where the server does not say.
     pub(super) generation: u64,
+    /// `x-pid`; 0 where the server does not say.
+    pub(super) pid: u32,
 }
 
 /// Why a request has no answer.
@@ -56,7 +59,7 @@ impl Answer {
             let length = body.len();
             return Err(Loss::Wrong(format!("the echo of {length} bytes is not what was sent")));
         }
-        Ok(Answer { generation: generation(&head.headers) })
+        Ok(Answer { generation: number(&head.headers, "x-generation"), pid: number(&head.headers, "x-pid") })
     }
 }
 
@@ -69,8 +72,8 @@ pub(super) fn announces_close<B>(response: &Response<B>) -> bool {
     says("close") || (response.version() == Version::HTTP_10 && !says("keep-alive"))
 }
 
-fn generation(headers: &HeaderMap) -> u64 {
-    let value = headers.get("x-generation").and_then(|value| value.to_str().ok());
+fn number<N: FromStr + Default>(headers: &HeaderMap, name: &str) -> N {
+    let value = headers.get(name).and_then(|value| value.to_str().ok());
     value.and_then(|value| value.parse().ok()).unwrap_or_default()
 }
 

@@ -103,6 +103,7 @@ pub struct Plan {
     pub(super) pace: Pace,
     pub(super) connections: u32,
     pub(super) patience: Duration,
+    pub(super) journal: bool,
 }
 
 impl Plan {
@@ -121,6 +122,7 @@ impl Plan {
             pace: Pace::BackToBack,
             connections: 32,
             patience: PATIENCE,
+            journal: false,
         }
     }
 
@@ -172,5 +174,11 @@ impl Plan {
     #[must_use]
     pub fn patience(self, patience: Duration) -> Plan {
         Plan { patience, ..self }
+    }
+
+    /// Keeps account of every single request, in [`Tally::journal`](super::Tally::journal).
+    #[must_use]
+    pub fn journal(self) -> Plan {
+        Plan { journal: true, ..self }
     }
 }

@@ -57,6 +57,7 @@ impl Plan {
             patience: self.patience,
             progress: Arc::clone(&progress),
             stopped: stopped.clone(),
+            journal: self.journal.then_some(number),
         };
         for connection in 0..self.connections {
             match self.client {

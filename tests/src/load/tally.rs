@@ -9,6 +9,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 
 use super::answer::Loss;
+use super::journal::Entry;
 
 /// How many different reasons are kept: enough to tell one cause from two, few enough to read.
 const REASONS: usize = 10;
@@ -40,6 +41,8 @@ pub struct Tally {
     pub latency: Latencies,
     /// Why requests were lost, and how many for each reason; of many reasons, some.
     pub reasons: BTreeMap<String, u64>,
+    /// Every request, if the plan asked for a [`journal`](super::Plan::journal); in the order of each client.
+    pub journal: Vec<Entry>,
 }
 
 /// Latencies inside and outside the windows that the caller marked with [`Load::during`](super::Load::during).
@@ -154,6 +157,7 @@ impl Tally {
         for (reason, losses) in other.reasons {
             self.note_reason(reason, losses);
         }
+        self.journal.extend(other.journal);
         self
     }
 }

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::answer::{Answer, Loss};
+use super::journal::{Entry, Fate};
 use super::pace::Pacer;
 use super::progress::Progress;
 use super::tally::Tally;
@@ -35,6 +36,8 @@ pub(super) struct Worker {
     pub(super) patience: Duration,
     pub(super) progress: Arc<Progress>,
     pub(super) stopped: watch::Receiver<bool>,
+    /// The client's number, if each of its requests is to be accounted for.
+    pub(super) journal: Option<u32>,
 }
 
 impl Worker {
@@ -45,7 +48,12 @@ impl Worker {
             let to = Instant::now();
             let first = tally.requests == 0;
             tally.requests += 1;
-            match asked.unwrap_or_else(|_| Err(Loss::Wrong(format!("no answer within {:?}", self.patience)))) {
+            let asked = asked.unwrap_or_else(|_| Err(Loss::Wrong(format!("no answer within {:?}", self.patience))));
+            if let Some(client) = self.journal {
+                let (from, to) = (from.into_std(), to.into_std());
+                tally.journal.push(Entry { client, from, to, fate: Fate::from(&asked) });
+            }
+            match asked {
                 Ok(answer) => {
                     let during = self.progress.note_answer(first, from.into_std(), to.into_std(), answer.generation);
                     tally.note_answer(answer.generation, to - from, during);

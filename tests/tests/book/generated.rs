@@ -1,1 +1,69 @@
-//! What is drawn or compared from the code: diffs, the lifecycle's table and diagram.
+//! What is compared or drawn from the code: the chapters' differences, and the lifecycle as a table and as a diagram.
+//!
+//! The invariant: everything under `book/src/gen` was made by somebody who is known, and can be made again.
+
+mod diagram;
+mod diffs;
+mod table;
+mod transitions;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use crate::golden::{bless_or_compare, names, root};
+
+const GENERATED: &str = "book/src/gen";
+
+/// What `book/bless --measure` writes: too slow for a test, and different on each machine.
+const MEASURED: [&str; 3] = ["figures.md", "values.md", "timelines"];
+
+#[test]
+fn the_differences_between_chapters_are_those_of_their_programs() {
+    for (name, before, after) in diffs::STEPS {
+        same(&format!("diffs/{name}.md"), &diffs::diff(before, after));
+    }
+}
+
+#[test]
+fn the_table_of_the_lifecycle_is_the_one_that_runs() {
+    same("lifecycle-table.md", &table::table());
+}
+
+#[test]
+fn the_diagram_of_the_lifecycle_is_the_table_drawn() {
+    same("lifecycle.svg", &diagram::diagram());
+}
+
+#[test]
+fn nothing_generated_is_made_by_nobody() {
+    let mut known = BTreeSet::from(["lifecycle-table.md", "lifecycle.svg"].map(str::to_owned));
+    known.extend(diffs::STEPS.map(|(name, ..)| format!("diffs/{name}.md")));
+    known.extend(names("book/transcripts", "txt").iter().map(|name| format!("transcripts/{name}.md")));
+    let orphans: Vec<_> = files(&root().join(GENERATED))
+        .into_iter()
+        .filter(|file| !known.contains(file) && !MEASURED.iter().any(|measured| file.starts_with(measured)))
+        .collect();
+    assert!(orphans.is_empty(), "nothing makes these files in {GENERATED} any more, delete them: {orphans:?}");
+}
+
+fn same(path: &str, generated: &str) {
+    bless_or_compare(&format!("{GENERATED}/{path}"), generated).unwrap_or_else(|difference| panic!("{difference}"));
+}
+
+/// All files in a folder and in the folders below it, as paths from it.
+fn files(folder: &Path) -> Vec<String> {
+    let mut files = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(&next).expect("the folder is part of the repository") {
+            let path = entry.expect("the folder can be read").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                files.push(path.strip_prefix(folder).expect("it is in it").display().to_string());
+            }
+        }
+    }
+    files
+}

@@ -15,13 +15,16 @@ use nix::errno::Errno;
 use nix::poll::ppoll;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction};
 
+// ANCHOR: handler
 /// Lock-free, as everything that a handler touches must be: a lock could be held by the very code it interrupted.
 static SEEN: AtomicBool = AtomicBool::new(false);
 
 extern "C" fn on_signal(_number: c_int) {
     SEEN.store(true, Ordering::SeqCst);
 }
+// ANCHOR_END: handler
 
+// ANCHOR: install
 /// Installs the handler: from now on `signal` sets the flag, and does nothing else.
 ///
 /// # Errors
@@ -32,12 +35,16 @@ pub fn install(signal: Signal) -> io::Result<()> {
     unsafe { sigaction(signal, &action) }?;
     Ok(())
 }
+// ANCHOR_END: install
 
+// ANCHOR: seen
 /// Whether a signal came since the last look. How many came, and which, a flag cannot say.
 pub fn seen() -> bool {
     SEEN.swap(false, Ordering::SeqCst)
 }
+// ANCHOR_END: seen
 
+// ANCHOR: wait
 /// Waits until the flag is set.
 ///
 /// The signal is blocked while we look, so that one that arrives after the look stays pending; ppoll(2) unblocks it and
@@ -59,3 +66,4 @@ pub fn wait(signal: Signal) -> io::Result<()> {
     before.thread_set_mask()?;
     Ok(())
 }
+// ANCHOR_END: wait

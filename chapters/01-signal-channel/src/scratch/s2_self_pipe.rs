@@ -14,6 +14,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::unistd::write;
 
+// ANCHOR: handler
 /// The end the handler writes to. A static is never dropped: if it were closed, its number would be given to the next
 /// file that is opened, and the handler would write into that.
 static WRITE_END: OnceLock<PipeWriter> = OnceLock::new();
@@ -33,8 +34,10 @@ extern "C" fn on_signal(number: c_int) {
     }
     Errno::set_raw(errno);
 }
+// ANCHOR_END: handler
 
 impl SelfPipe {
+    // ANCHOR: open
     /// Opens the pipe and catches `signals`. There is one for each process.
     ///
     /// # Errors
@@ -54,8 +57,10 @@ impl SelfPipe {
         }
         Ok(SelfPipe { read_end })
     }
+    // ANCHOR_END: open
 }
 
+// ANCHOR: next
 impl Iterator for SelfPipe {
     type Item = Signal;
 
@@ -66,3 +71,4 @@ impl Iterator for SelfPipe {
         Signal::try_from(c_int::from(byte[0])).ok()
     }
 }
+// ANCHOR_END: next

@@ -22,6 +22,7 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction
 use nix::unistd::write;
 use tokio::sync::mpsc::Sender;
 
+// ANCHOR: pending
 /// The signals that were caught and not yet dispatched: bit n - 1 for signal n, as in `/proc/PID/status`.
 static PENDING: AtomicU64 = AtomicU64::new(0);
 
@@ -30,7 +31,9 @@ static IN_HANDLER: AtomicUsize = AtomicUsize::new(0);
 
 /// What the dispatcher sleeps on. What is in the pipe means nothing but *look at [`PENDING`]*.
 static WAKE: OnceLock<PipeWriter> = OnceLock::new();
+// ANCHOR_END: pending
 
+// ANCHOR: registry
 static REGISTRY: Mutex<Registry> = Mutex::new(Registry { channels: Vec::new(), before: BTreeMap::new() });
 
 struct Registry {
@@ -44,7 +47,9 @@ struct Channel {
     /// The signals it wants, as in [`PENDING`]. Never 0: then the channel would be in the registry for nothing.
     mask: u64,
 }
+// ANCHOR_END: registry
 
+// ANCHOR: handler
 extern "C" fn on_signal(number: c_int) {
     IN_HANDLER.fetch_add(1, Ordering::SeqCst);
     let errno = Errno::last_raw();
@@ -59,7 +64,9 @@ extern "C" fn on_signal(number: c_int) {
     Errno::set_raw(errno);
     IN_HANDLER.fetch_sub(1, Ordering::SeqCst);
 }
+// ANCHOR_END: handler
 
+// ANCHOR: notify
 /// Sends `signals` to the channel of `sender` from now on, besides those it gets already.
 ///
 /// # Errors
@@ -76,7 +83,9 @@ pub fn notify(sender: &Sender<Signal>, signals: &[Signal]) -> io::Result<()> {
     }
     Ok(())
 }
+// ANCHOR_END: notify
 
+// ANCHOR: stop
 /// Sends nothing more to the channel of `sender`. A signal that no other channel wants gets its old disposition back.
 ///
 /// Signals caught before this call are on the channel when it returns, if there was room; later ones never will be.
@@ -94,7 +103,9 @@ pub fn stop(sender: &Sender<Signal>) -> io::Result<()> {
     registry.channels.retain(|channel| !channel.sender.same_channel(sender));
     Ok(())
 }
+// ANCHOR_END: stop
 
+// ANCHOR: cancel
 /// Has the kernel discard `signals`, whoever wanted them.
 ///
 /// # Errors
@@ -120,8 +131,10 @@ pub fn reset(signals: &[Signal]) -> io::Result<()> {
     registry.forget(signals);
     Ok(())
 }
+// ANCHOR_END: cancel
 
 impl Registry {
+    // ANCHOR: dispositions
     fn change(&mut self, signal: Signal, handler: SigHandler) -> io::Result<()> {
         let found = replace(signal, &SigAction::new(handler, SaFlags::SA_RESTART, SigSet::empty()))?;
         self.before.entry(signal).or_insert(found);
@@ -134,7 +147,9 @@ impl Registry {
         self.before.remove(&signal);
         Ok(())
     }
+    // ANCHOR_END: dispositions
 
+    // ANCHOR: forget
     /// After this, `signals` are in no mask.
     fn forget(&mut self, signals: &[Signal]) {
         self.settle();
@@ -144,7 +159,9 @@ impl Registry {
         }
         self.channels.retain(|channel| channel.mask != 0);
     }
+    // ANCHOR_END: forget
 
+    // ANCHOR: dispatch
     /// Delivers all that was caught so far. A handler waits for nothing, so waiting for the handlers is short.
     fn settle(&self) {
         while IN_HANDLER.load(Ordering::SeqCst) > 0 {
@@ -162,8 +179,10 @@ impl Registry {
             }
         }
     }
+    // ANCHOR_END: dispatch
 }
 
+// ANCHOR: dispatcher
 fn start_dispatcher() -> io::Result<()> {
     if WAKE.get().is_some() {
         return Ok(());
@@ -181,7 +200,9 @@ fn dispatch_for_ever(mut wake: PipeReader) {
         lock().dispatch();
     }
 }
+// ANCHOR_END: dispatcher
 
+// ANCHOR: small
 fn lock() -> MutexGuard<'static, Registry> {
     REGISTRY.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -199,3 +220,4 @@ fn bit(signal: Signal) -> u64 {
 fn signals_in(mask: u64) -> impl Iterator<Item = Signal> {
     Signal::iterator().filter(move |signal| mask & bit(*signal) != 0)
 }
+// ANCHOR_END: small

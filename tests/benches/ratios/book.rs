@@ -1,0 +1,85 @@
+//! The figures as the book includes them: `book/src/gen/figures.md`, a table for each figure, each of them and the whole
+//! between anchors, for a page to include; and `values.md`, every value by itself, for a sentence.
+//!
+//! The invariant: both files are of one run, and each is replaced as a whole, at the end.
+
+use std::fs::{self, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use crate::measured::Measured;
+use crate::row::Row;
+use crate::{Figure, machine};
+
+const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../book/src/gen");
+
+/// The columns that every figure has. What else there is to say follows, a column each.
+const COLUMNS: [&str; 5] = ["figure", "asked", "median", "8 in 10 lie in", "samples"];
+
+pub(crate) fn write(sections: &[(Figure, Measured)], load: f64) -> io::Result<()> {
+    let machine = machine::facts(load);
+    let figures = figures(sections, &machine);
+    let values = values(sections, &machine);
+    fs::create_dir_all(DIRECTORY)?;
+    replace("figures.md", &figures)?;
+    replace("values.md", &values)
+}
+
+fn figures(sections: &[(Figure, Measured)], machine: &[machine::Fact]) -> String {
+    let facts: Vec<_> = machine.iter().map(|fact| format!("{} {}", fact.what, fact.value)).collect();
+    let sections = sections.iter().map(|(figure, measured)| section(figure, &measured.rows));
+    let text = format!("Measured with: {}.\n{}", facts.join("; "), sections.collect::<String>());
+    format!("<!-- ANCHOR: all -->\n{text}<!-- ANCHOR_END: all -->\n")
+}
+
+fn section(figure: &Figure, rows: &[Row]) -> String {
+    let Figure { name, title, .. } = figure;
+    let (first, rest) = title.split_at(1);
+    // All rows of a figure have the same.
+    let also = rows.first().map(|row| row.also.as_slice()).unwrap_or_default();
+    let header = COLUMNS.into_iter().chain(also.iter().map(|(what, _)| *what));
+    let rule = header.clone().enumerate().map(|(index, _)| if index == 0 { "---" } else { "--:" });
+    let lines = [line(header), line(rule)].into_iter().chain(rows.iter().map(row));
+    let (first, table) = (first.to_uppercase(), lines.collect::<String>());
+    let anchored = format!("<!-- ANCHOR: {name} -->\n{table}<!-- ANCHOR_END: {name} -->\n");
+    format!("\n## {first}{rest} {{#{name}}}\n\n`cargo bench -p lab -- {name}`\n\n{anchored}")
+}
+
+fn row(row: &Row) -> String {
+    let asked = match row.kept() {
+        None => "–".to_owned(),
+        Some(kept) => format!("{}, {}", row.asked(), if kept { "kept" } else { "missed" }),
+    };
+    let cells = [row.what.trim().to_owned(), asked, row.median(), row.spread(), row.samples().to_string()];
+    line(cells.into_iter().chain(row.also.iter().map(|(_, value)| value.clone())))
+}
+
+fn line(cells: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+    let cells = cells.into_iter().map(|cell| format!(" {} |", cell.as_ref()));
+    format!("|{}\n", cells.collect::<String>())
+}
+
+/// The lines between two anchors are what a sentence includes.
+fn values(sections: &[(Figure, Measured)], machine: &[machine::Fact]) -> String {
+    let of_row = |row: &Row| {
+        let also = row.also.iter().map(|(what, also)| value(&format!("{}_{}", row.key, what.replace(' ', "_")), also));
+        let range = value(&format!("{}_range", row.key), &row.spread());
+        [value(&row.key, &row.median()), range].into_iter().chain(also).collect::<String>()
+    };
+    let rows = sections.iter().flat_map(|(_, measured)| &measured.rows).map(of_row);
+    let facts = machine.iter().map(|fact| value(fact.key, &fact.value));
+    rows.chain(facts).collect()
+}
+
+fn value(key: &str, value: &str) -> String {
+    format!("ANCHOR: {key}\n{value}\nANCHOR_END: {key}\n")
+}
+
+fn replace(name: &str, text: &str) -> io::Result<()> {
+    // Readable for all, as other files of the book are.
+    let mut file = tempfile::Builder::new().permissions(Permissions::from_mode(0o644)).tempfile_in(DIRECTORY)?;
+    file.write_all(text.as_bytes())?;
+    file.persist(Path::new(DIRECTORY).join(name))?;
+    Ok(())
+}

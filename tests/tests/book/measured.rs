@@ -1,0 +1,198 @@
+//! What was measured is there, whole, and keeps its promises.
+//!
+//! The invariant: no test here asserts a time. Another machine measures others; what must not change with the machine is
+//! the verdict on each limit, and what a picture shows about who loses requests. (That no page includes a value that is
+//! not there is a matter of `includes`.)
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use regex::Regex;
+use scraper::{Html, Selector};
+
+/// Those that pages are built around, whether a sentence includes them at the moment or not.
+const PROMISED: [&str; 20] = [
+    "throughput_keep_alive",
+    "throughput_per_request",
+    "memory_idle",
+    "memory_ratio",
+    "first_answer_ours",
+    "first_answer_ratio",
+    "both_accept",
+    "old_gone",
+    "spawn_2gib",
+    "spawn_2gib_worst",
+    "fork_2gib",
+    "fork_2gib_worst",
+    "dispatch_floor",
+    "dispatch_flag",
+    "dispatch_self_pipe",
+    "dispatch_registry",
+    "dispatch_signal_hook",
+    "dispatch_tokio",
+    "dispatch_ours",
+    "dispatch_go",
+];
+
+/// Figures, and how many of their rows have a limit.
+const LIMITS: [(&str, usize); 7] = [
+    ("throughput", 2),
+    ("memory", 1),
+    ("first-answer", 1),
+    ("both-accept", 1),
+    ("old-gone", 1),
+    ("spawn", 6),
+    ("dispatch", 0),
+];
+
+/// What to do about a failure.
+const AGAIN: &str = "measure again, on a quiet machine: cargo bench -p lab -- --book";
+const DRAW_AGAIN: &str = "draw again: cargo run --release -p lab -- timelines book/src/gen/timelines";
+
+fn read(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../book/src").join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// What stands between the anchors of a file of values, by key.
+fn values(path: &str) -> BTreeMap<String, String> {
+    let text = read(path);
+    let value = Regex::new(r"ANCHOR: (\w+)\n(.+)\nANCHOR_END: (\w+)\n").expect("it is a pattern");
+    let mut values = BTreeMap::new();
+    for captures in value.captures_iter(&text) {
+        let [key, value, end] = captures.extract().1;
+        assert_eq!(key, end, "{path}: an anchor should end before the next begins");
+        let before = values.insert(key.to_owned(), value.to_owned());
+        assert_eq!(before, None, "{path}: there are two values called {key}");
+    }
+    assert_eq!(
+        values.len() * 3,
+        text.lines().count(),
+        "{path} should have an anchor, a line and an anchor for each value"
+    );
+    values
+}
+
+/// A section of `figures.md`: its name, and the cells of its table, without the header.
+fn figures() -> Vec<(String, Vec<Vec<String>>)> {
+    let text = read("gen/figures.md");
+    let section = |section: &str| {
+        let (heading, rest) = section.split_once('\n').expect("a heading ends");
+        let name = heading.split_once("{#").and_then(|(_, name)| name.strip_suffix('}'));
+        let name = name.unwrap_or_else(|| panic!("a heading has an id to link to: {heading:?}"));
+        let command = format!("`cargo bench -p lab -- {name}`");
+        assert!(rest.contains(&command), "{name} should say how to measure it: {command}");
+        let lines = rest.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |"));
+        let table: Vec<Vec<_>> = lines.map(|line| line.split(" | ").map(str::to_owned).collect()).collect();
+        let [header, _, rows @ ..] = table.as_slice() else { panic!("{name} has no table") };
+        assert_eq!(header[..5], ["figure", "asked", "median", "8 in 10 lie in", "samples"], "{name}");
+        assert!(rows.iter().all(|row| row.len() == header.len()), "{name}: every row has a cell for each column");
+        (name.to_owned(), rows.to_vec())
+    };
+    text.split("\n## ").skip(1).map(section).collect()
+}
+
+#[test]
+fn every_promised_figure_is_there() {
+    let values = values("gen/values.md");
+    for key in PROMISED {
+        assert!(values.contains_key(key), "gen/values.md has no {key}; {AGAIN}");
+        assert!(values.contains_key(&format!("{key}_range")), "gen/values.md has no range of {key}; {AGAIN}");
+    }
+}
+
+#[test]
+fn tables_and_values_are_of_one_run() {
+    let tables = read("gen/figures.md");
+    for (key, value) in values("gen/values.md") {
+        let stands_there = tables.contains(&format!(" {value} |")) || tables.contains(&format!(" {value}; "));
+        assert!(
+            stands_there || tables.contains(&format!(" {value}.\n")),
+            "{key} is {value} only in values.md; {AGAIN}"
+        );
+    }
+}
+
+#[test]
+fn every_limit_is_kept() {
+    let figures = figures();
+    for (name, limits) in LIMITS {
+        let rows = figures.iter().find(|(figure, _)| figure == name).map(|(_, rows)| rows);
+        let rows = rows.unwrap_or_else(|| panic!("figures.md has no {name}; {AGAIN}"));
+        let limited: Vec<_> = rows.iter().filter(|row| row[1] != "–").collect();
+        assert_eq!(limited.len(), limits, "{name}: rows that something was asked of");
+        for row in limited {
+            assert!(
+                row[1].ends_with(", kept"),
+                "{name}, {}: the book promises more than was measured: {row:?}",
+                row[0]
+            );
+        }
+    }
+    assert_eq!(figures.len(), LIMITS.len(), "a figure is in the book that this test does not know");
+}
+
+#[test]
+fn the_machine_and_the_versions_are_recorded() {
+    let values = values("gen/values.md");
+    for what in ["processors", "memory", "kernel", "rustc", "go", "packages", "load", "date"] {
+        assert!(
+            values.contains_key(&format!("machine_{what}")),
+            "gen/values.md does not say the machine's {what}; {AGAIN}"
+        );
+    }
+    for package in ["hyper ", "signal-hook ", "tokio "] {
+        assert!(values["machine_packages"].contains(package), "the version of {package}is missing; {AGAIN}");
+    }
+}
+
+/// The bars of one class, in a committed timeline.
+fn bars(svg: &Html, class: &str) -> usize {
+    svg.select(&Selector::parse(&format!("g.{class} rect")).expect("it is a selector")).count()
+}
+
+fn timeline(name: &str) -> Html {
+    Html::parse_fragment(&read(&format!("gen/timelines/{name}.svg")))
+}
+
+#[test]
+fn only_an_upgrade_loses_no_request() {
+    for name in ["kill", "stop-start"] {
+        assert!(bars(&timeline(name), "lost") > 0, "{name}.svg should show lost requests; {DRAW_AGAIN}");
+    }
+    assert_eq!(
+        bars(&timeline("upgrade"), "lost"),
+        0,
+        "upgrade.svg shows a lost request: find out why, or {DRAW_AGAIN}"
+    );
+}
+
+#[test]
+fn a_timeline_says_what_it_shows() {
+    let values = values("gen/timelines/values.md");
+    for name in ["kill", "stop-start", "upgrade"] {
+        let svg = timeline(name);
+        let [old, new, lost] = ["accent", "accent-2", "lost"].map(|class| bars(&svg, class));
+        assert!(old > 0 && new > 0, "{name}.svg should show both processes at work; {DRAW_AGAIN}");
+
+        let desc = svg.select(&Selector::parse("desc").expect("it is a selector")).next();
+        let desc: String = desc.expect("a picture has a description").text().collect();
+        let numbers = format!("{} answered, {lost} lost.", old + new);
+        assert!(desc.starts_with(&numbers), "{name}.svg has the bars of {numbers:?}, and says {desc:?}");
+
+        let value = |what: &str| values[&format!("{}_{what}", name.replace('-', "_"))].as_str();
+        assert_eq!(value("answered"), (old + new).to_string(), "{name}: values.md is of another run; {DRAW_AGAIN}");
+        assert_eq!(value("lost"), lost.to_string(), "{name}: values.md is of another run; {DRAW_AGAIN}");
+    }
+}
+
+#[test]
+fn a_timeline_can_be_included_in_a_page() {
+    for name in ["kill", "stop-start", "upgrade"] {
+        let svg = read(&format!("gen/timelines/{name}.svg"));
+        assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n") && !svg.contains("\n\n"), "{name}.svg");
+        let labelled = format!("aria-labelledby=\"timeline-{name}-title timeline-{name}-desc\"");
+        assert!(svg.contains(&labelled), "{name}.svg should be labelled by its own title and description");
+    }
+}
