@@ -23,7 +23,8 @@ use tokio::sync::mpsc;
 /// How many unread signals a channel keeps.
 ///
 /// Linux has 31 standard signals, and one that is caught again before it was moved to the channel counts once: so 32
-/// holds a burst of every kind there is. A reader that is further behind than that has stopped reading.
+/// holds one burst of every kind there is. On the channel each counts: behind 32 that nobody has read, the next one is
+/// dropped, of whatever kind it is.
 const CAPACITY: usize = 32;
 // ANCHOR_END: capacity
 
@@ -32,9 +33,9 @@ const CAPACITY: usize = 32;
 ///
 /// Dropping it ends its thread and closes its descriptors before the drop returns. It does not give the signals their
 /// old disposition back: `signal-hook` keeps its handler installed, and would not install it again for the next who
-/// asks. A signal that nobody is notified of any more is caught and does nothing (Go's `signal.Stop` restores the
-/// disposition; so does [`scratch::s3_registry::stop`]). So keep the receiver for as long as the program runs, and let
-/// [`exit::die_by`] restore the default action at the end.
+/// asks. A signal that nobody is notified of any more is caught and does nothing (after Go's `signal.Stop`, Go's default
+/// applies again; [`scratch::s3_registry::stop`] restores the disposition). So keep the receiver for as long as the
+/// program runs, and let [`exit::die_by`] restore the default action at the end.
 #[derive(Debug)]
 pub struct Receiver {
     channel: mpsc::Receiver<Signal>,
@@ -51,10 +52,10 @@ pub struct Receiver {
 /// inherited as ignored or blocked are heard too: an `exec` keeps both settings (signal(7)), and a program should not
 /// be deaf because of who started it. The signal mask of the calling thread is the same afterwards as before.
 ///
-/// A full channel drops the signal, as Go's does. That is right because a signal is a request and not a count: the
-/// kernel itself keeps at most one of each standard signal pending, and a reader with 32 unread requests is not helped
-/// by another. A thread that waited for the reader instead would gain nothing: the signals would be lost one step
-/// earlier, in its own mask. A signal that must not be lost behind a flood of others gets a receiver to itself.
+/// A full channel drops the signal, as Go's does. A signal is a request and not a count: the kernel itself keeps at
+/// most one of each standard signal pending. A thread that waited for the reader instead would keep every other signal
+/// waiting, too, and let those of one kind become one, in a flag or in the kernel. What is dropped may be of another
+/// kind than what fills the channel: a signal that must not be lost behind a flood of others gets a receiver to itself.
 ///
 /// Call it first thing in `main`, before there are other threads. A signal that arrives earlier does what it does by
 /// default: most of them kill the process. One that arrives during the call is heard, unless a thread that does not

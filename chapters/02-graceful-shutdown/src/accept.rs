@@ -22,7 +22,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_s
 /// A listener that the runtime waits on.
 pub(crate) struct Acceptor {
     listener: Either<TcpListener, UnixListener>,
-    /// Removed when we stop for good. Before the queue is emptied: who finds no file knows better than to connect.
+    /// Removed when we stop for good. Before the queue is emptied: a client that finds no file does not connect.
     file: Option<SocketFile>,
 }
 // ANCHOR_END: acceptor
@@ -78,7 +78,7 @@ impl Acceptor {
     }
 
     // ANCHOR: queue
-    /// The kernel completes handshakes without asking us. Whoever is in the queue is connected, may have sent a request,
+    /// The kernel completes handshakes without asking us. A client in the queue is connected, may have sent a request,
     /// and would be reset by our close(2). What remains is the instant between the last accept(2) and the close(2): only
     /// a successor, or a load balancer that was told, takes that away.
     pub(crate) async fn empty_the_queue(self, draining: Draining, take: impl Fn(Stream)) {

@@ -1,8 +1,7 @@
 //! One connection's life, from its first byte to its close.
 //!
 //! The invariant: in a drain, a connection ends in one of four ways — the client ends it, an answer that said `close`
-//! ends it, the client was silent for all its patience, or the deadline cuts it — and only the last costs anybody an
-//! answer.
+//! ends it, the client was silent for all its patience, or the deadline cuts it — and what that costs is counted.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -65,7 +64,7 @@ pub(crate) async fn serve<S: HttpService>(mut transport: Transport, service: S, 
 
 /// What becomes of an idle connection in a drain: this is the one place that decides it.
 ///
-/// Here, it is closed; unless the client has begun to speak in the very last moment, then it is served on.
+/// Here, it is closed; unless the client has begun to speak at the last moment, then it is served on.
 fn farewell(mut idle: Transport, unparsed: Bytes) -> Option<Transport> {
     if unparsed.is_empty() && !idle.has_unread_bytes() {
         return None;

@@ -16,8 +16,8 @@ use crate::traffic::Traffic;
 // ANCHOR: leave
 /// How long a drain waits for a client that says nothing, and a close for a client that does not close its side.
 ///
-/// A request that was on its way when the drain began needs a network round trip, and a client that thinks between
-/// requests mostly thinks for less. Well below the default deadline of 5 s, so that silence alone never leads to a cut.
+/// A choice. A request that was on its way when the drain began arrives within a network round trip; the rest is for
+/// clients that think between requests. Below the default deadline of 5 s, so that there silence does not use it up.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Why a connection should leave.
@@ -64,6 +64,7 @@ pub(crate) async fn goaway_due(traffic: &Traffic) {
     let draining = &traffic.draining;
     loop {
         begun(draining).await;
+        // No waker is left here, and none is needed: an answer wakes the connection's task, which has to write it.
         let answered = poll_fn(|_| if traffic.was_answered() { Poll::Ready(()) } else { Poll::Pending });
         tokio::select! {
             () = answered => return,
@@ -77,8 +78,9 @@ pub(crate) async fn goaway_due(traffic: &Traffic) {
 // ANCHOR: begun
 /// [`Draining::begun`], for a task that is polled with every request.
 ///
-/// To look after a wait takes a lock, and one look is enough until the phase changes: the waker is that of the same task
-/// every time. Not "until a drain is under way": one that was called off before we looked has used the wait up.
+/// Polling `Notified` takes a lock. Our waker is always the same task's, so one poll for each change of the phase is
+/// enough. To poll only "once a drain is under way" would be too few: a drain that began and was called off before we
+/// looked has woken us and used the wait up, and without another poll nothing would wake us for the next drain.
 async fn begun(draining: &Draining) {
     let mut begun = pin!(draining.begun());
     let mut looked_at = None;

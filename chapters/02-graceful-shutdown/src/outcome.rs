@@ -1,6 +1,6 @@
 //! How a drain ended, for a person and for a shell.
 //!
-//! The invariant: exit status 0 means that everybody got their answer.
+//! The invariant: exit status 0 means that the server cut nobody off.
 
 /// What a drain came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,8 +13,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// The exit status that the contract of our programs sets: 0 if everything was answered, 3 if the deadline cut
-    /// something.
+    /// The exit status that the contract of our programs sets: 0 if nothing was cut, 3 if something was.
     #[must_use]
     pub fn code(self) -> u8 {
         if self.cut == 0 { 0 } else { 3 }

@@ -44,7 +44,7 @@ impl PhaseSetter {
     pub(crate) fn enter(&self, phase: Phase) {
         // Calls that meet each count their change, and one of them has the last word.
         let next = |word: usize| Some(((word >> BITS).wrapping_add(1) << BITS) | phase as usize);
-        // Always `Ok`: `next` always has a value. Before the wake-up: whoever is woken must find the new phase.
+        // Always `Ok`: `next` always has a value. Before the wake-up: a task that is woken must find the new phase.
         let _ = self.0.word.fetch_update(Release, Acquire, next);
         self.0.changed.notify_waiters();
     }

@@ -12,11 +12,11 @@ use crate::server::Server;
 impl Server {
     /// Serves until a signal comes, then drains until `drain_timeout` has passed, or a second signal comes.
     ///
-    /// Returns 0 if everything was answered and 3 if the deadline cut something. Dies by the second signal: to a shell,
-    /// that is status 128 + n.
+    /// Returns 0 if nothing was cut and 3 if the deadline cut something. Dies by the second signal: to a shell, that is
+    /// status 128 + n.
     pub async fn run(&self, mut signals: Receiver, drain_timeout: Duration) -> ExitCode {
         let signal = signals.recv().await;
-        // Before the line is logged: whoever has read it can rely on it.
+        // Before the line is logged: its readers can rely on it.
         self.stop();
         if let Some(signal) = signal {
             tracing::info!(%signal, timeout = ?drain_timeout, "draining");

@@ -19,8 +19,8 @@ pub(crate) struct Ledger {
 // ANCHOR: traffic
 /// Notes that transport and service leave for the task that drives the connection.
 ///
-/// All three run in that one task (HTTP/2 streams excepted, which only count themselves), so the atomics carry no
-/// ordering: they are there because a task may move between threads.
+/// All three run in that one task, so the atomics carry no ordering: they are there because a task may move between
+/// threads. Each stream of HTTP/2 has its own task, but only counts itself and notes that an answer begins.
 #[derive(Debug)]
 pub(crate) struct Traffic {
     /// Requests whose head has been read and whose answer has not been written to its end.

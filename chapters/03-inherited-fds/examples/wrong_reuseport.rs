@@ -1,8 +1,8 @@
 //! Wrong turn: let both servers bind the same port with `SO_REUSEPORT`, start the new one, then stop the old one.
 //!
 //! Each socket has a queue of its own, and the kernel deals connections out among them by a hash of their addresses
-//! (SO_REUSEPORT in socket(7), `inet_ehashfn` in Linux). A connection that waits in the old one's queue when it closes is reset: its client was connected, and
-//! may have sent a request already.
+//! (SO_REUSEPORT in socket(7), `inet_ehashfn` in Linux). A connection that waits in the old one's queue when it closes is
+//! reset: its client was connected, and may have sent a request already.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};

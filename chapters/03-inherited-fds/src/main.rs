@@ -6,7 +6,7 @@ use std::os::fd::AsFd as _;
 use std::process::{self, ExitCode};
 
 use clap::Parser;
-use graceful_shutdown::{Address, Listener, Options, Server, SocketFile, demo, log_to_stderr};
+use graceful_shutdown::{Address, Listener, Options, Server, SocketFile, block_on, demo, log_to_stderr};
 use inherited_fds::{Bequest, Inherited, Supervisor};
 use nix::sys::wait::WaitStatus;
 use signal_channel::{Signal, exit, notify};
@@ -70,21 +70,21 @@ fn hand_over(args: &Args, nothing: Inherited) -> Result<ExitCode, Box<dyn Error>
     })
 }
 
-#[tokio::main]
-async fn serve(args: &Args, inherited: Inherited) -> Result<ExitCode, Box<dyn Error>> {
+fn serve(args: &Args, inherited: Inherited) -> Result<ExitCode, Box<dyn Error>> {
     let signals = notify(&[Signal::SIGINT, Signal::SIGTERM])?;
-    let server = Server::new();
     let listeners = inherited.listen(demo::names().zip(&args.options.listen))?;
-    for ((name, mut listener), asked) in listeners.into_iter().zip(&args.options.listen) {
-        if let (true, Listener::Unix(_, file), Address::Unix(path)) = (args.replaced, &mut listener, asked) {
-            *file = Some(SocketFile::at(path)?);
+    block_on(async {
+        let server = Server::new();
+        for ((name, mut listener), asked) in listeners.into_iter().zip(&args.options.listen) {
+            if let (true, Listener::Unix(_, file), Address::Unix(path)) = (args.replaced, &mut listener, asked) {
+                *file = Some(SocketFile::at(path)?);
+            }
+            let address = listener.address()?;
+            server.serve(listener, demo::service(&name, 1, server.draining()))?;
+            tracing::info!(%address, pid = process::id(), "listening");
         }
-        let address = listener.address()?;
-        server.serve(listener, demo::service(&name, 1, server.draining()))?;
-        tracing::info!(%address, pid = process::id(), "listening");
-    }
-
-    Ok(server.run(signals, args.options.drain_timeout).await)
+        Ok(server.run(signals, args.options.drain_timeout).await)
+    })
 }
 
 /// Closes a listener, but for the right to remove its file.

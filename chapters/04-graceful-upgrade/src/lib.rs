@@ -25,7 +25,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use graceful_shutdown::Server;
+use graceful_shutdown::{Server, block_on};
 use inherited_fds::Inherited;
 use signal_channel::{Signal, notify};
 
@@ -99,8 +99,7 @@ pub fn run(config: Config, services: Vec<Service>) -> Result<ExitCode, StartErro
     // ANCHOR_END: listeners
 
     // ANCHOR: life
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
+    block_on(async {
         let keeper = keeper.map(FarEnd::into_channel).transpose()?;
         let predecessor = far_end.map(FarEnd::into_channel).transpose()?;
         let state = if let Some(predecessor) = &predecessor {

@@ -10,6 +10,7 @@
 //! | [`Serving`](State::Serving) | yes | – | signals |
 //! | [`Upgrading`](State::Upgrading) | yes | – | its successor's readiness |
 //! | [`Retiring`](State::Retiring) | no | yes | its connections, and its predecessor's end |
+//! | [`Settled`](State::Settled) | no | no | the same |
 //! | [`Stopping`](State::Stopping) | no | no | its connections |
 //! | [`Ended`](State::Ended) | no | no | nothing |
 
@@ -25,7 +26,9 @@ pub enum State {
     Upgrading,
     /// Replaced, and finishing what it owes. Comes back if the successor is lost.
     Retiring,
-    /// Finishing what it owes, for good.
+    /// The same, but nobody needs it to come back.
+    Settled,
+    /// Asked to stop, and finishing what it owes.
     Stopping,
     /// Nothing left to do.
     Ended,
@@ -50,7 +53,7 @@ pub enum Event {
     SuccessorSettled,
     /// The successor could not be started, did not become ready in time, or is gone.
     SuccessorGone,
-    /// The last connection is closed; in [`State::Retiring`], the predecessor is gone too.
+    /// The last connection is closed; if a successor serves, the predecessor is gone too.
     Drained,
     /// The drain timeout has passed.
     DeadlinePassed,
@@ -85,8 +88,8 @@ pub enum Action {
 // ANCHOR_END: words
 
 /// All states, for those who explore the table.
-pub const STATES: [State; 6] =
-    [State::Standby, State::Serving, State::Upgrading, State::Retiring, State::Stopping, State::Ended];
+pub const STATES: [State; 7] =
+    [State::Standby, State::Serving, State::Upgrading, State::Retiring, State::Settled, State::Stopping, State::Ended];
 
 /// All events, for those who explore the table.
 pub const EVENTS: [Event; 10] = [
@@ -115,7 +118,7 @@ pub fn next(state: State, event: Event) -> (State, &'static [Action]) {
         DeadlinePassed, Drained, PredecessorGone, PredecessorYields, StopAsked, SuccessorGone, SuccessorReady,
         SuccessorSettled, UpgradeAsked, UpgradeAskedOfTooMany,
     };
-    use State::{Ended, Retiring, Serving, Standby, Stopping, Upgrading};
+    use State::{Ended, Retiring, Serving, Settled, Standby, Stopping, Upgrading};
 
     match (state, event) {
         // It is our turn because the predecessor says so; or because it is gone, and nobody else is there.
@@ -142,10 +145,13 @@ pub fn next(state: State, event: Event) -> (State, &'static [Action]) {
         (Upgrading, StopAsked) => (Stopping, &[EndSuccessor, Stop]),
 
         (Retiring, SuccessorGone) => (Serving, &[DismissSuccessor, Accept]),
-        // Not ours to come back for. Another SIGTERM than the first is needed to cut us short.
-        (Retiring, SuccessorSettled | StopAsked) => (Stopping, &[GiveUpListeners]),
-        (Retiring, UpgradeAsked | UpgradeAskedOfTooMany) => {
-            (Retiring, &[Refuse("upgrade refused: this process has been replaced; ask its successor")])
+        (Retiring, SuccessorSettled) => (Settled, &[GiveUpListeners]),
+        (Retiring, StopAsked) => (Stopping, &[GiveUpListeners]),
+        // Settled by others, and not asked to stop itself: the first SIGTERM must not cut it short. A service manager
+        // sends one to every generation, and the successor that gets it first settles this one.
+        (Settled, StopAsked) => (Stopping, &[]),
+        (Retiring | Settled, UpgradeAsked | UpgradeAskedOfTooMany) => {
+            (state, &[Refuse("upgrade refused: this process has been replaced; ask its successor")])
         }
 
         (Stopping, UpgradeAsked | UpgradeAskedOfTooMany) => {
@@ -153,8 +159,8 @@ pub fn next(state: State, event: Event) -> (State, &'static [Action]) {
         }
         (Stopping, StopAsked) => (Ended, &[Cut]),
 
-        (Retiring | Stopping, Drained) => (Ended, &[]),
-        (Retiring | Stopping, DeadlinePassed) => (Ended, &[Cut]),
+        (Retiring | Settled | Stopping, Drained) => (Ended, &[]),
+        (Retiring | Settled | Stopping, DeadlinePassed) => (Ended, &[Cut]),
 
         // Everything else changes nothing: a word that came too late, or news that matter to nobody in this state.
         (state, _) => (state, &[]),

@@ -91,7 +91,7 @@ impl Shell {
         }
         // A generation that drains outlives the one before it. So its end tells the one after it that no older one is
         // left, and whoever may have to come back has somebody to come back to.
-        let draining = matches!(state, State::Retiring | State::Stopping);
+        let draining = matches!(state, State::Retiring | State::Settled | State::Stopping);
         let may_end = draining && (self.older == 0 || !self.progress.replaced);
         // All generations hold the same end of the keeper's channel; it means the one that serves.
         let serves = self.progress.served && !self.progress.replaced;

@@ -14,9 +14,6 @@ use crate::{Figure, machine};
 
 const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../book/src/gen");
 
-/// The columns that every figure has. What else there is to say follows, a column each.
-const COLUMNS: [&str; 5] = ["figure", "asked", "median", "8 in 10 lie in", "samples"];
-
 pub(crate) fn write(sections: &[(Figure, Measured)], load: f64) -> io::Result<()> {
     let machine = machine::facts(load);
     let figures = figures(sections, &machine);
@@ -36,23 +33,40 @@ fn figures(sections: &[(Figure, Measured)], machine: &[machine::Fact]) -> String
 fn section(figure: &Figure, rows: &[Row]) -> String {
     let Figure { name, title, .. } = figure;
     let (first, rest) = title.split_at(1);
-    // All rows of a figure have the same.
-    let also = rows.first().map(|row| row.also.as_slice()).unwrap_or_default();
-    let header = COLUMNS.into_iter().chain(also.iter().map(|(what, _)| *what));
-    let rule = header.clone().enumerate().map(|(index, _)| if index == 0 { "---" } else { "--:" });
-    let lines = [line(header), line(rule)].into_iter().chain(rows.iter().map(row));
-    let (first, table) = (first.to_uppercase(), lines.collect::<String>());
+    let columns = columns(rows);
+    let header = line(columns.iter().map(|(title, _)| *title));
+    let rule = line(columns.iter().enumerate().map(|(index, _)| if index == 0 { "---" } else { "--:" }));
+    let rows = rows.iter().map(|row| line(columns.iter().map(|(_, cell)| cell(row))));
+    let (first, table) = (first.to_uppercase(), [header, rule].into_iter().chain(rows).collect::<String>());
     let anchored = format!("<!-- ANCHOR: {name} -->\n{table}<!-- ANCHOR_END: {name} -->\n");
     format!("\n## {first}{rest} {{#{name}}}\n\n`cargo bench -p lab -- {name}`\n\n{anchored}")
 }
 
-fn row(row: &Row) -> String {
-    let asked = match row.kept() {
-        None => "–".to_owned(),
-        Some(kept) => format!("{}, {}", row.asked(), if kept { "kept" } else { "missed" }),
-    };
-    let cells = [row.what.trim().to_owned(), asked, row.median(), row.spread(), row.samples().to_string()];
-    line(cells.into_iter().chain(row.also.iter().map(|(_, value)| value.clone())))
+/// A column: its title, and what it says about a row.
+type Column = (&'static str, Box<dyn Fn(&Row) -> String>);
+
+/// The columns of a table: those that every figure has; what was asked, if anything was; and what else there is to say,
+/// of which all rows of a figure have the same.
+fn columns(rows: &[Row]) -> Vec<Column> {
+    let mut columns: Vec<Column> = vec![("figure", Box::new(|row| row.what.trim().to_owned()))];
+    if rows.iter().any(|row| row.kept().is_some()) {
+        columns.push(("asked", Box::new(asked)));
+    }
+    columns.push(("median", Box::new(Row::median)));
+    columns.push(("8 in 10 lie in", Box::new(Row::spread)));
+    columns.push(("samples", Box::new(|row| row.samples().to_string())));
+    let also = rows.first().map(|row| row.also.as_slice()).unwrap_or_default();
+    let also = also
+        .iter()
+        .enumerate()
+        .map(|(index, (title, _))| -> Column { (title, Box::new(move |row| row.also[index].1.clone())) });
+    columns.extend(also);
+    columns
+}
+
+fn asked(row: &Row) -> String {
+    let verdict = row.kept().map(|kept| if kept { "kept" } else { "missed" });
+    verdict.map_or_else(|| "–".to_owned(), |verdict| format!("{}, {verdict}", row.asked()))
 }
 
 fn line(cells: impl IntoIterator<Item = impl AsRef<str>>) -> String {

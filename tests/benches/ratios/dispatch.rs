@@ -65,18 +65,19 @@ pub(crate) fn measure(binaries: &Binaries) -> Measured {
         take_turns(&mut receivers, SHORT, |index, time| all[index].awake.push(time));
         for (receiver, samples) in receivers.iter().zip(&mut all) {
             samples.threads = receiver.threads();
-            samples.memory.push(f64::from(receiver.memory()));
+            samples.memory.push(receiver.memory());
         }
     }
 
     let cannot_count = calls::cannot_count();
-    let row = |samples: Samples| {
+    let row = |mut samples: Samples| {
         let way = samples.way;
         let count = || calls::per_signal(&|count| command(way, count)).saturating_sub(way.calls_for_the_clock());
         let calls = cannot_count.is_none().then(|| ("system calls", count().to_string()));
-        // Rows that are cells of another one: their medians are wanted, and nothing else.
+        // A row that is a cell of another one: its median is wanted, and nothing else.
         let asleep = Row::micros("asleep", "", samples.asleep).median();
-        let memory = Row::kib("memory", "", samples.memory).median();
+        samples.memory.sort_unstable();
+        let memory = format!("{}\u{a0}KiB", samples.memory[STARTS / 2]);
         let also = [("asleep", asleep), ("threads", samples.threads.to_string()), ("memory", memory)];
         Row::micros(way.key(), way.what(), samples.awake).and(also.into_iter().chain(calls))
     };
@@ -89,7 +90,8 @@ pub(crate) fn measure(binaries: &Binaries) -> Measured {
 struct Samples {
     way: Way,
     threads: u64,
-    memory: Vec<f64>,
+    /// In KiB, once for each start.
+    memory: Vec<u32>,
     awake: Vec<Duration>,
     asleep: Vec<Duration>,
 }

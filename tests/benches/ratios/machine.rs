@@ -30,8 +30,8 @@ pub(crate) fn facts(load: f64) -> Vec<Fact> {
         fact("machine_rustc", "rustc", word(&output("rustc", "--version"), 1)),
         fact("machine_go", "Go", word(&output("go", "version"), 2).trim_start_matches("go").to_owned()),
         fact("machine_packages", "packages", packages()),
-        fact("machine_load", "load before", format!("{load:.2}")),
-        fact("machine_date", "on", Timestamp::now().strftime("%Y-%m-%d").to_string()),
+        fact("machine_load", "load before the run", format!("{load:.2}")),
+        fact("machine_date", "date", Timestamp::now().strftime("%Y-%m-%d").to_string()),
     ];
     facts.into_iter().filter(|fact| !fact.value.is_empty()).collect()
 }

@@ -28,12 +28,12 @@ pub(crate) fn measure(binaries: &Binaries) -> Measured {
     Measured::all([
         Row::ratio(
             "memory_ratio",
-            "after one request each, ours / plain hyper's",
+            "after one request each, ours / plain",
             pairs.iter().map(|(ours, plain)| ours / plain),
         )
         .at_most(1.2),
         Row::kib("memory_idle", "  ours", pairs.iter().map(|(ours, _)| *ours)),
-        Row::kib("memory_plain", "  plain hyper's", pairs.iter().map(|(_, plain)| *plain)),
+        Row::kib("memory_plain", "  plain hyper", pairs.iter().map(|(_, plain)| *plain)),
     ])
 }
 

@@ -109,8 +109,8 @@ impl Row {
 
     pub(crate) fn asked(&self) -> String {
         match self.asked {
-            Asked::AtLeast(limit) => format!("≥ {limit}{}", self.unit.sign()),
-            Asked::AtMost(limit) => format!("≤ {limit}{}", self.unit.sign()),
+            Asked::AtLeast(limit) => format!("≥\u{a0}{limit}{}", self.unit.sign()),
+            Asked::AtMost(limit) => format!("≤\u{a0}{limit}{}", self.unit.sign()),
             Asked::Nothing => String::new(),
         }
     }
@@ -122,7 +122,7 @@ impl Row {
     /// Between which values eight of ten samples lie.
     pub(crate) fn spread(&self) -> String {
         let [low, high] = [10, 90].map(|percent| self.unit.write(self.percentile(percent)));
-        format!("{low} … {high}{}", self.unit.sign())
+        format!("{low}\u{a0}…\u{a0}{high}{}", self.unit.sign())
     }
 
     /// How many samples there are.
@@ -136,13 +136,14 @@ impl Row {
 }
 
 impl Unit {
+    /// With a space that does not break: a number and its unit stay together.
     fn sign(self) -> &'static str {
         match self {
-            Unit::Ratio => " ×",
-            Unit::Millis => " ms",
-            Unit::Micros => " µs",
-            Unit::Kib => " KiB",
-            Unit::PerSecond => " /s",
+            Unit::Ratio => "\u{a0}×",
+            Unit::Millis => "\u{a0}ms",
+            Unit::Micros => "\u{a0}µs",
+            Unit::Kib => "\u{a0}KiB",
+            Unit::PerSecond => "\u{a0}/s",
         }
     }
 

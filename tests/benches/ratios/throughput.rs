@@ -44,10 +44,10 @@ fn in_mode(binaries: &Binaries, mode: Mode, starts: usize) -> Vec<Row> {
     let ratios = pairs.iter().map(|pair| ours(pair) / plain(pair));
     let plain_cpu = pairs.iter().map(|pair| pair.1.cpu_per_request);
     vec![
-        Row::ratio(key, format!("{name}: requests/s"), ratios).at_least(0.97),
-        Row::ratio(format!("{key}_cpu"), format!("{name}: CPU of the server"), pairs.iter().map(cpu)),
-        Row::per_second(format!("{key}_plain"), "  of the plain one: requests/s", pairs.iter().map(plain)),
-        Row::micros(format!("{key}_plain_cpu"), "  of the plain one: CPU per request", plain_cpu),
+        Row::ratio(key, format!("{name}: requests/s, ours / plain"), ratios).at_least(0.97),
+        Row::ratio(format!("{key}_cpu"), format!("{name}: CPU per request, ours / plain"), pairs.iter().map(cpu)),
+        Row::per_second(format!("{key}_plain"), "  plain hyper: requests/s", pairs.iter().map(plain)),
+        Row::micros(format!("{key}_plain_cpu"), "  plain hyper: CPU per request", plain_cpu),
     ]
 }
 

@@ -2,6 +2,7 @@
 //!
 //! What is generated is committed, and compared by every run. After a change on purpose, `book/bless` writes it anew.
 
+mod exercises;
 mod generated;
 mod go;
 mod golden;

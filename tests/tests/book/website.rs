@@ -155,7 +155,7 @@ async fn a_bad_page_is_found_out() {
         "it loads http://elsewhere.invalid/far.js, which is not in the book",
         "in light, color-contrast: ",
         "in ayu, color-contrast: ",
-        "in coal, image-alt: ",
+        "in light, image-alt: ",
         "in navy, \"faint\" in a picture has a contrast of 1.",
         "360 pixels wide, the page scrolls sideways: <p style=\"width: 400px\">",
         "after Right, a stepper says \"Step 1 of 2\", and not \"Step 2 of 2\"",

@@ -57,13 +57,16 @@ pub fn wait(signal: Signal) -> io::Result<()> {
     let before = SigSet::from(signal).thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
     let mut while_asleep = before;
     while_asleep.remove(signal);
-    while !seen() {
+    let waited = loop {
+        if seen() {
+            break Ok(());
+        }
         match ppoll(&mut [], None, Some(while_asleep)) {
             Ok(_) | Err(Errno::EINTR) => {}
-            Err(errno) => return Err(errno.into()),
+            Err(errno) => break Err(errno),
         }
-    }
+    };
     before.thread_set_mask()?;
-    Ok(())
+    Ok(waited?)
 }
 // ANCHOR_END: wait

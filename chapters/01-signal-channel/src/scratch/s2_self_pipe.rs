@@ -29,7 +29,7 @@ extern "C" fn on_signal(number: c_int) {
     // The code we interrupted may be about to look at the errno of a call it made.
     let errno = Errno::last_raw();
     if let (Some(pipe), Ok(byte)) = (WRITE_END.get(), u8::try_from(number)) {
-        // A full pipe refuses the byte (EAGAIN). Whoever has 65,536 unread signals does not miss this one.
+        // A full pipe refuses the byte (EAGAIN), and the signal is dropped, whichever it is.
         let _ = write(pipe, &[byte]);
     }
     Errno::set_raw(errno);

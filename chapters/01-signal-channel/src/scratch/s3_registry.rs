@@ -54,7 +54,7 @@ extern "C" fn on_signal(number: c_int) {
     IN_HANDLER.fetch_add(1, Ordering::SeqCst);
     let errno = Errno::last_raw();
     let bit = 1 << (number - 1);
-    // If the bit was set, whoever set it has woken the dispatcher.
+    // If the bit was set, the handler that set it wakes the dispatcher.
     if PENDING.fetch_or(bit, Ordering::SeqCst) & bit == 0
         && let Some(pipe) = WAKE.get()
     {
@@ -88,7 +88,9 @@ pub fn notify(sender: &Sender<Signal>, signals: &[Signal]) -> io::Result<()> {
 // ANCHOR: stop
 /// Sends nothing more to the channel of `sender`. A signal that no other channel wants gets its old disposition back.
 ///
-/// Signals caught before this call are on the channel when it returns, if there was room; later ones never will be.
+/// Signals caught before this call are on the channel when it returns, if there was room; later ones never will be. One
+/// whose handler has only just begun may vanish with its entry; Go's finds that nobody wants it, and does the default
+/// action.
 ///
 /// # Errors
 /// What sigaction(2) says.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use graceful_shutdown::{Address, HttpService, Listener, Outcome, Server};
+use graceful_shutdown::{Address, HttpService, Listener, Outcome, Server, block_on};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
@@ -156,4 +156,38 @@ async fn an_answer_that_is_cut_on_its_way_out_is_counted() {
     client.get("/");
     client.wait_for("xxx");
     assert_eq!(server.shutdown(Duration::from_millis(100)).await.cut, 1);
+}
+
+#[test]
+fn a_handler_that_blocks_its_thread_does_not_keep_the_process() {
+    let (ended, end) = mpsc::channel();
+    let (called, calls) = mpsc::channel();
+    let (release, blocked) = mpsc::channel::<()>();
+    let (listener, address) = bind();
+    let blocked = Arc::new(std::sync::Mutex::new(blocked));
+    let stubborn = service_fn(move |_: Request<Incoming>| {
+        let (called, blocked) = (called.clone(), Arc::clone(&blocked));
+        async move {
+            called.send(()).expect("the test listens");
+            // Comes back when the test lets go of the other end.
+            let _ = blocked.lock().expect("nobody panics").recv();
+            Ok::<_, Infallible>(Response::new("too late".to_owned()))
+        }
+    });
+    let mut client = Wire::connect(&address);
+    client.send("GET / HTTP/1.1\r\nhost: test\r\n\r\n");
+    let server = std::thread::spawn(move || {
+        let outcome = block_on(async {
+            let server = Server::new();
+            server.serve(listener, stubborn)?;
+            tokio::task::spawn_blocking(move || calls.recv()).await.map_err(std::io::Error::other)?.expect("a request");
+            Ok::<_, std::io::Error>(server.shutdown(Duration::ZERO).await)
+        });
+        ended.send(outcome).expect("the test listens");
+    });
+
+    let outcome = end.recv_timeout(A_LONG_TIME).expect("the runtime waits for a handler that does not come back");
+    assert_eq!(outcome.expect("a runtime can be had"), Outcome { finished: 0, cut: 1 });
+    drop(release);
+    server.join().expect("no panic");
 }

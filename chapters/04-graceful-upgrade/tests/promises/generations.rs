@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use lab::{Census, Wire, await_exit};
-use nix::sys::signal::Signal;
+use lab::{Census, Program, Wire, await_exit};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::server::Server;
@@ -53,6 +53,28 @@ fn an_older_generation_may_still_drain_at_the_next_upgrade() {
     await_exit(first);
     await_exit(second);
     server.assert_answered_by(3);
+}
+
+/// A service manager sends its one SIGTERM to every generation.
+#[test]
+fn a_generation_that_others_have_settled_is_not_cut_by_the_first_sigterm() {
+    let mut server = Server::start(&["--drain-timeout", "1h"]);
+    let mut slow = hold(server.address());
+    let first = server.upgrade();
+    let second = server.upgrade();
+    for generation in [first, second, server.serving] {
+        kill(generation, Signal::SIGTERM).expect("all three are alive: the first one holds the second");
+    }
+    // What it refuses an upgrade with says whether it has heard the SIGTERM yet.
+    let heard = |program: &mut Program| {
+        program.signal(Signal::SIGUSR2);
+        program.line("upgrade refused: this process").ends_with("is stopping")
+    };
+    while !heard(&mut server.program) {}
+
+    slow.send("rest.");
+    assert_eq!(slow.reply().text(), "firstrest.", "generation 1 was asked to stop once, and cut its client off");
+    await_exit(first);
 }
 
 #[test]

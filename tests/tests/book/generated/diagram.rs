@@ -34,8 +34,9 @@ fn place(state: State) -> (i32, i32) {
         State::Serving => (312, 66),
         State::Upgrading => (496, 176),
         State::Retiring => (698, 66),
-        State::Stopping => (456, 346),
-        State::Ended => (698, 346),
+        State::Settled => (660, 270),
+        State::Stopping => (456, 360),
+        State::Ended => (698, 360),
     }
 }
 
@@ -43,24 +44,27 @@ const fn arrow(from: State, to: State, path: &'static str, labels: &'static [Lab
     Arrow { from, to, path, labels }
 }
 
-const ARROWS: [Arrow; 11] = {
-    use State::{Ended, Retiring, Serving, Standby, Stopping, Upgrading};
+const ARROWS: [Arrow; 14] = {
+    use State::{Ended, Retiring, Serving, Settled, Standby, Stopping, Upgrading};
     [
         arrow(Standby, Serving, "M112,66 H258", &[Label(186, 58, MIDDLE), Label(186, 83, MIDDLE)]),
-        arrow(Standby, Stopping, "M60,88 V358 H403", &[Label(168, 350, MIDDLE)]),
+        arrow(Standby, Stopping, "M60,88 V372 H403", &[Label(168, 364, MIDDLE)]),
         arrow(Serving, Upgrading, "M304,90 V176 H442", &[Label(374, 168, MIDDLE)]),
-        arrow(Serving, Stopping, "M280,90 V334 H403", &[Label(342, 326, MIDDLE)]),
-        arrow(Upgrading, Serving, "M484,153 V76 H366", &[Label(492, 120, START)]),
-        arrow(Upgrading, Retiring, "M549,176 H676 V89", &[Label(612, 168, MIDDLE)]),
-        arrow(Upgrading, Stopping, "M462,199 V323", &[Label(454, 250, END)]),
+        arrow(Serving, Stopping, "M280,90 V348 H403", &[Label(342, 340, MIDDLE)]),
+        arrow(Upgrading, Serving, "M484,153 V76 H366", &[Label(476, 120, END)]),
+        arrow(Upgrading, Retiring, "M549,176 H616 V76 H645", &[Label(608, 120, END)]),
+        arrow(Upgrading, Stopping, "M452,199 V337", &[Label(444, 264, END)]),
         arrow(Retiring, Serving, "M646,56 H366", &[Label(506, 48, MIDDLE)]),
-        arrow(Retiring, Stopping, "M698,88 V246 H490 V323", &[Label(594, 238, MIDDLE), Label(594, 263, MIDDLE)]),
-        arrow(Retiring, Ended, "M726,88 V323", &[Label(718, 292, END), Label(718, 310, END)]),
+        arrow(Retiring, Settled, "M690,88 V247", &[Label(682, 238, END)]),
+        arrow(Retiring, Stopping, "M664,88 V214 H476 V337", &[Label(610, 206, MIDDLE)]),
+        arrow(Retiring, Ended, "M726,88 V337", &[Label(734, 190, START), Label(734, 208, START)]),
+        arrow(Settled, Stopping, "M608,276 H500 V337", &[Label(600, 268, END)]),
+        arrow(Settled, Ended, "M680,293 V337", &[Label(672, 311, END), Label(672, 329, END)]),
         arrow(
             Stopping,
             Ended,
-            "M508,346 H645",
-            &[Label(577, 338, MIDDLE), Label(577, 363, MIDDLE), Label(577, 381, MIDDLE)],
+            "M508,360 H645",
+            &[Label(577, 352, MIDDLE), Label(577, 377, MIDDLE), Label(577, 395, MIDDLE)],
         ),
     ]
 };
@@ -74,8 +78,8 @@ const HAND_MADE: &str = r#"<g fill="none" stroke="currentColor" stroke-width="1.
 <circle cx="312" cy="12" r="5"/>
 <text x="72" y="17">a successor</text>
 <text x="324" y="17">the first generation</text>
-<rect x="10" y="386" width="22" height="14" rx="4" fill="none" class="accent-line" stroke-width="3"/>
-<text x="42" y="398">accepts connections</text>
+<rect x="10" y="400" width="22" height="14" rx="4" fill="none" class="accent-line" stroke-width="3"/>
+<text x="42" y="412">accepts connections</text>
 "#;
 
 /// The diagram, to be put on a page as it is.
@@ -86,7 +90,7 @@ pub(crate) fn diagram() -> String {
     let edges = edges();
     assert_eq!(edges.len(), ARROWS.len(), "an arrow is drawn in vain");
     let mut svg = format!(
-        r#"<svg viewBox="0 0 760 408" role="img" aria-labelledby="lifecycle-title lifecycle-desc" font-family="sans-serif" font-size="14" fill="currentColor">
+        r#"<svg viewBox="0 0 850 422" role="img" aria-labelledby="lifecycle-title lifecycle-desc" font-family="sans-serif" font-size="14" fill="currentColor">
 <title id="lifecycle-title">The life of a server that can be replaced</title>
 <desc id="lifecycle-desc">{}</desc>
 <defs>

@@ -12,10 +12,12 @@ use serde_json::Value;
 use super::files::{Files, resolve};
 use crate::golden::root;
 
-/// `mod name;`, with the path it may have been given.
+/// `mod name;`, with the file it is given, always or by a feature.
 static MODULE: LazyLock<Regex> = LazyLock::new(|| {
-    let regex = r#"(?m)^\s*(?:#\[path\s*=\s*"(?<path>[^"]+)"\]\s*)?(?:pub(?:\([^)]*\))?\s+)?mod\s+(?<name>\w+)\s*;"#;
-    Regex::new(regex).expect("a regex")
+    let given =
+        r#"#\[(?:path\s*=\s*"(?<always>[^"]+)"|cfg_attr\([^"]*"[^"]*",\s*path\s*=\s*"(?<sometimes>[^"]+)"\))\]\s*"#;
+    let module = r"(?:pub(?:\([^)]*\))?\s+)?mod\s+(?<name>\w+)\s*;";
+    Regex::new(&format!(r"(?m)^\s*(?:{given})?{module}")).expect("a regex")
 });
 
 /// The first file of every target: libraries, programs, examples, tests, benchmarks.
@@ -38,13 +40,15 @@ pub(crate) fn compiled(files: &Files, roots: &[String]) -> BTreeSet<String> {
     while let Some((file, submodules)) = new.pop() {
         let Some(text) = files.text(&file) else { continue };
         for module in MODULE.captures_iter(text) {
-            let name = &module["name"];
-            let below = format!("{submodules}{name}/");
-            new.push(match module.name("path") {
-                Some(path) => (resolve(&file, path.as_str()), folder(&resolve(&file, path.as_str())).to_owned()),
-                None if files.text(&format!("{below}mod.rs")).is_some() => (format!("{below}mod.rs"), below),
-                None => (format!("{submodules}{name}.rs"), below),
-            });
+            for given in ["always", "sometimes"].iter().filter_map(|kind| module.name(kind)) {
+                let path = resolve(&file, given.as_str());
+                new.push((path.clone(), folder(&path).to_owned()));
+            }
+            let below = format!("{submodules}{}/", &module["name"]);
+            let (beside, inside) = (format!("{submodules}{}.rs", &module["name"]), format!("{below}mod.rs"));
+            if module.name("always").is_none() {
+                new.push((if files.text(&inside).is_some() { inside } else { beside }, below));
+            }
         }
         compiled.insert(file);
     }
@@ -65,15 +69,24 @@ mod tests {
         let files = Files::of([
             ("a/src/lib.rs", "mod one;\npub(crate) mod two;\nmod inline {}\n// mod comment;\n"),
             ("a/src/one.rs", "pub mod deep;"),
-            ("a/src/one/deep.rs", ""),
+            ("a/src/one/deep.rs", "#[cfg_attr(feature = \"other\", path = \"../other.rs\")]\nmod either;"),
+            ("a/src/one/deep/either.rs", ""),
+            ("a/src/other.rs", ""),
             ("a/src/two/mod.rs", "#[path = \"odd/name.rs\"]\nmod three;"),
             ("a/src/two/odd/name.rs", ""),
             ("a/src/comment.rs", ""),
             ("a/src/nobody.rs", ""),
         ]);
         let compiled = compiled(&files, &["a/src/lib.rs".to_owned()]);
-        let expected =
-            ["a/src/lib.rs", "a/src/one.rs", "a/src/one/deep.rs", "a/src/two/mod.rs", "a/src/two/odd/name.rs"];
+        let expected = [
+            "a/src/lib.rs",
+            "a/src/one.rs",
+            "a/src/one/deep.rs",
+            "a/src/one/deep/either.rs",
+            "a/src/other.rs",
+            "a/src/two/mod.rs",
+            "a/src/two/odd/name.rs",
+        ];
         assert!(compiled.iter().eq(expected), "{compiled:?}");
     }
 

@@ -18,33 +18,106 @@ use super::terminal::PROMPT;
 /// The root of the repository, on no machine in particular.
 const ROOT: &str = "/home/you/graceful";
 
-const TIME: &str = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)";
-
 /// Process ids as the sandbox hands them out. Few enough that 8192, a buffer's size, is none.
 const PIDS: RangeInclusive<u32> = FIRST_PID..=7999;
 
+/// RFC 3339.
+const TIME: &str = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)";
+
 static LOG_TIME: LazyLock<Regex> = LazyLock::new(|| pattern(&format!(r"{TIME} +(TRACE|DEBUG|INFO|WARN|ERROR) ")));
-static RFC_3339: LazyLock<Regex> = LazyLock::new(|| pattern(TIME));
+static OTHER_TIME: LazyLock<Regex> = LazyLock::new(|| pattern(TIME));
 static HTTP_DATE: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?i)(\bdate: )\w{3}, \d\d \w{3} \d{4} [\d:]{8} GMT"));
+/// In whole milliseconds, of which a refused connection takes none, or one.
+static CURL_AFTER: LazyLock<Regex> = LazyLock::new(|| pattern(r"(curl: .* after) \d+ ms"));
 static DURATION: LazyLock<Regex> = LazyLock::new(|| pattern(r"\b\d+\.\d+(ns|µs|us|ms|s)\b"));
+static INODE: LazyLock<Regex> = LazyLock::new(|| pattern(r"((?:socket|pipe):\[|ino:)(\d+)"));
+/// A colon before it is how most write it; tcpdump writes 127.0.0.1.50123.
+static PORT: LazyLock<Regex> = LazyLock::new(|| pattern(r"(:|\b(?:\d{1,3}\.){4}|port[ =]|htons\()(\d{5})\b"));
 /// Four digits; or those of a fraction, which are left alone.
 static NUMBER: LazyLock<Regex> = LazyLock::new(|| pattern(r"\d\.\d+|\b\d{4}\b"));
-static PORT: LazyLock<Regex> = LazyLock::new(|| {
-    // A colon before it is how most write it; tcpdump writes 127.0.0.1.50123.
-    pattern(r"(?P<before>:|\b(?:\d{1,3}\.){4}|port[ =]|htons\()(?P<number>\d{5})\b")
-});
-static INODE: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?P<before>(?:socket|pipe):\[|ino:)(?P<number>\d+)"));
-static TERMINAL: LazyLock<Regex> = LazyLock::new(|| pattern(r"\bpts/(?P<number>\d+)(?P<column> {2,})?"));
+/// With the blanks that fill its column, if it is in one.
+static TERMINAL: LazyLock<Regex> = LazyLock::new(|| pattern(r"\bpts/(\d+)((?: {2,})?)"));
 
 /// Makes the stretches of one script the same, one after the other.
 pub(crate) struct Normaliser<'script> {
-    script: &'script str,
-    redactions: &'script [Redaction],
+    script: &'script Script,
     root: String,
-    pids: Numbers,
-    ports: Numbers,
     inodes: Numbers,
+    ports: Numbers,
+    pids: Numbers,
     terminals: Numbers,
+}
+
+impl<'script> Normaliser<'script> {
+    /// For what `script` shows in the repository at `root`.
+    pub(crate) fn new(script: &'script Script, root: &Path) -> Normaliser<'script> {
+        Normaliser {
+            script,
+            root: root.to_string_lossy().into_owned(),
+            inodes: Numbers::from(90_001),
+            ports: Numbers::from(50_001),
+            pids: Numbers::from(4001),
+            terminals: Numbers::from(1),
+        }
+    }
+
+    /// What the page shows for what a terminal showed.
+    pub(crate) fn normalise(&mut self, shown: &str) -> String {
+        let text = without_escapes(shown).replace(PROMPT, "").replace("\r\n", "\n").replace(&self.root, ROOT);
+        let text = times(&without_cargo(&text));
+        let text = self.redacted(text);
+        let text = self.durations(&text);
+        self.numbers(&text)
+    }
+
+    fn redacted(&self, text: String) -> String {
+        let redact = |text: String, it: &Redaction| it.what.replace_all(&text, &it.replacement).into_owned();
+        self.script.redactions.iter().fold(text, redact)
+    }
+
+    fn durations(&self, text: &str) -> String {
+        let duration = |found: &Captures<'_>| match &found[0] {
+            named if self.script.names(named) => named.to_owned(),
+            _ => format!("…{}", &found[1]),
+        };
+        DURATION.replace_all(text, duration).into_owned()
+    }
+
+    fn numbers(&mut self, text: &str) -> String {
+        let Normaliser { script, inodes, ports, pids, terminals, .. } = self;
+        let inode = |found: &Captures<'_>| format!("{}{}", &found[1], inodes.of(&found[2]));
+        let text = INODE.replace_all(text, inode);
+        let port = |found: &Captures<'_>| match &found[2] {
+            number if within(&EPHEMERAL_PORTS, number) && !script.names(number) => {
+                format!("{}{}", &found[1], ports.of(number))
+            }
+            _ => found[0].to_owned(),
+        };
+        let text = PORT.replace_all(&text, port);
+        let pid = |found: &Captures<'_>| match &found[0] {
+            number if within(&PIDS, number) && !script.names(number) => pids.of(number),
+            other => other.to_owned(),
+        };
+        let text = NUMBER.replace_all(&text, pid);
+        let terminal = |found: &Captures<'_>| {
+            // What follows in the next column stays where it is.
+            let width = if found[2].is_empty() { 0 } else { found[0].len() };
+            format!("{:width$}", format!("pts/{}", terminals.of(&found[1])))
+        };
+        TERMINAL.replace_all(&text, terminal).into_owned()
+    }
+}
+
+fn times(text: &str) -> String {
+    // At the head of every log line it says nothing, and makes the line half as long again.
+    let text = LOG_TIME.replace_all(text, "$3 ");
+    let text = OTHER_TIME.replace_all(&text, "2026-01-01T12:00:00Z");
+    let text = HTTP_DATE.replace_all(&text, "${1}Thu, 01 Jan 2026 12:00:00 GMT");
+    CURL_AFTER.replace_all(&text, "$1 0 ms").into_owned()
+}
+
+fn within(range: &RangeInclusive<u32>, number: &str) -> bool {
+    number.parse().is_ok_and(|number| range.contains(&number))
 }
 
 /// Hands out numbers by first appearance.
@@ -53,79 +126,19 @@ struct Numbers {
     known: HashMap<String, u32>,
 }
 
-impl<'script> Normaliser<'script> {
-    /// For what `script` shows in the repository at `root`.
-    pub(crate) fn new(script: &'script Script, root: &Path) -> Normaliser<'script> {
-        Normaliser {
-            script: &script.text,
-            redactions: &script.redactions,
-            root: root.to_string_lossy().into_owned(),
-            pids: Numbers::from(4001),
-            ports: Numbers::from(50_001),
-            inodes: Numbers::from(90_001),
-            terminals: Numbers::from(1),
-        }
-    }
-
-    /// What the page shows for what a terminal showed.
-    pub(crate) fn normalise(&mut self, shown: &str) -> String {
-        let text = without_cargo(&without_escapes(shown).replace("\r\n", "\n").replace(PROMPT, ""));
-        let text = text.replace(&self.root, ROOT);
-        // A time at the head of every log line says nothing, and makes it twice as long.
-        let text = LOG_TIME.replace_all(&text, "$3 ");
-        let text = RFC_3339.replace_all(&text, "2026-01-01T12:00:00Z");
-        let text = HTTP_DATE.replace_all(&text, "${1}Thu, 01 Jan 2026 12:00:00 GMT");
-        let mut text = text.into_owned();
-        for Redaction { what, replacement } in self.redactions {
-            text = what.replace_all(&text, replacement).into_owned();
-        }
-        let text =
-            DURATION.replace_all(&text, |found: &Captures<'_>| self.unless_named(&found[0], format!("…{}", &found[1])));
-        self.numbers(&text)
-    }
-
-    fn unless_named(&self, found: &str, replacement: String) -> String {
-        if self.script.contains(found) { found.to_owned() } else { replacement }
-    }
-
-    fn numbers(&mut self, text: &str) -> String {
-        let Normaliser { script, pids, ports, inodes, terminals, .. } = self;
-        let named = |number: &str| script.contains(number);
-        let text = INODE.replace_all(text, |found: &Captures<'_>| {
-            format!("{}{}", &found["before"], inodes.number(&found["number"]))
-        });
-        let text = PORT.replace_all(&text, |found: &Captures<'_>| {
-            let number = &found["number"];
-            let ephemeral = number.parse().is_ok_and(|port| EPHEMERAL_PORTS.contains(&port)) && !named(number);
-            let number = if ephemeral { ports.number(number).to_string() } else { number.to_owned() };
-            format!("{}{number}", &found["before"])
-        });
-        let text = NUMBER.replace_all(&text, |found: &Captures<'_>| {
-            let number = &found[0];
-            let pid = number.parse().is_ok_and(|pid| PIDS.contains(&pid)) && !named(number);
-            if pid { pids.number(number).to_string() } else { number.to_owned() }
-        });
-        let text = TERMINAL.replace_all(&text, |found: &Captures<'_>| {
-            let device = format!("pts/{}", terminals.number(&found["number"]));
-            // In a column, what follows stays where it is.
-            found
-                .name("column")
-                .map_or(device.clone(), |_| format!("{device:width$}", width = found[0].chars().count()))
-        });
-        text.into_owned()
-    }
-}
-
 impl Numbers {
     fn from(next: u32) -> Numbers {
         Numbers { next, known: HashMap::new() }
     }
 
-    fn number(&mut self, of: &str) -> u32 {
-        *self.known.entry(of.to_owned()).or_insert_with(|| {
-            self.next += 1;
-            self.next - 1
-        })
+    /// The number that stands for this one.
+    fn of(&mut self, number: &str) -> String {
+        let next = &mut self.next;
+        let known = self.known.entry(number.to_owned()).or_insert_with(|| {
+            *next += 1;
+            *next - 1
+        });
+        known.to_string()
     }
 }
 

@@ -13,8 +13,8 @@ const TERMINALS: usize = 4;
 pub(crate) struct Script {
     /// The name of its file, without the extension.
     pub(crate) name: String,
-    /// What it says, for those who look for a number in it.
-    pub(crate) text: String,
+    /// What it says.
+    text: String,
     /// What it cannot do without.
     pub(crate) needs: Vec<Need>,
     /// What is volatile in what it shows, besides the usual.
@@ -88,6 +88,13 @@ impl Script {
     /// The numbers of the terminals it uses are 1 to this.
     pub(crate) fn terminals(&self) -> usize {
         self.steps.iter().map(|step| step.terminal).max().unwrap_or(0)
+    }
+
+    /// Whether it says `word`, say `48567` or `1.5s`, as a word of its own.
+    pub(crate) fn names(&self, word: &str) -> bool {
+        self.text
+            .split(|character: char| !character.is_alphanumeric() && character != '.')
+            .any(|its| its.trim_matches('.') == word)
     }
 
     fn read(&mut self, line: &str, number: usize) -> Result<(), String> {

@@ -53,9 +53,7 @@ pub(crate) async fn look(tab: &Tab, url: &str, axe: &str) -> Result<Sight, CmdEr
         complaints.push("a key that was meant for a stepper turned the page".to_owned());
     }
 
-    // A phone has opened it as narrow as it is, and the sidebar is closed.
     tab.set_width(Some(NARROW)).await?;
-    tab.refresh().await?;
     let narrow = tab.ask(include_str!("narrow.js")).await?;
     complaints.extend(strings(&narrow).map(|complaint| format!("{NARROW} pixels wide, {complaint}")));
     tab.set_width(None).await?;
