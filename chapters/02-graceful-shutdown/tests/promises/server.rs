@@ -65,7 +65,7 @@ impl Server {
         let log = self.program.wait_all();
         assert_eq!(end, End::Exited(3), "requests were cut, so the status should be 3; the log:\n{log}");
         let requests = if requests == 1 { "1 request was".to_owned() } else { format!("{requests} requests were") };
-        let said = format!("the deadline passed and {requests} cut");
+        let said = format!("{requests} cut: the drain ended first");
         assert!(log.contains(&said), "the log should say {said:?}:\n{log}");
     }
 }
