@@ -162,7 +162,7 @@ pub fn next(state: State, event: Event) -> (State, &'static [Action]) {
         (Retiring | Settled | Stopping, Drained) => (Ended, &[]),
         (Retiring | Settled | Stopping, DeadlinePassed) => (Ended, &[Cut]),
 
-        // Everything else changes nothing: a word that came too late, or news that matter to nobody in this state.
+        // Everything else changes nothing: a word that came too late, or news that matters to nobody in this state.
         (state, _) => (state, &[]),
     }
 }

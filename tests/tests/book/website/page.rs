@@ -47,7 +47,6 @@ pub(crate) async fn look(tab: &Tab, url: &str, axe: &str) -> Result<Sight, CmdEr
         complaints.push(format!("it weighs {weight} bytes, and {MOST} is the most"));
     }
     complaints.extend(strings(&loaded["foreign"]).map(|url| format!("it loads {url}, which is not in the book")));
-    complaints.extend(barriers(tab, axe).await?);
     complaints.extend(walk_steppers(tab).await?);
     if tab.current_url().await?.as_str() != url {
         complaints.push("a key that was meant for a stepper turned the page".to_owned());
@@ -58,6 +57,8 @@ pub(crate) async fn look(tab: &Tab, url: &str, axe: &str) -> Result<Sight, CmdEr
     complaints.extend(strings(&narrow).map(|complaint| format!("{NARROW} pixels wide, {complaint}")));
     tab.set_width(None).await?;
 
+    // Last: it leaves little of the code.
+    complaints.extend(barriers(tab, axe).await?);
     complaints.extend(tab.console_errors().await?.into_iter().map(|error| format!("the console shows: {error}")));
     Ok(Sight { weight, complaints })
 }
