@@ -40,7 +40,10 @@ impl Browser {
         let chromium = require_program("chromium", "chromium")?;
         let driver = require_program("chromedriver", "chromium-driver")?;
         let files = TempDir::new().expect("a temporary directory");
-        let mut driver = Program::start(Command::new(driver).arg("--port=0").env("TMPDIR", files.path()));
+        let mut command = Command::new(driver);
+        command.arg("--port=0").env("HOME", files.path()).env("TMPDIR", files.path());
+        command.env_remove("XDG_CACHE_HOME").env_remove("XDG_CONFIG_HOME");
+        let mut driver = Program::start(&mut command);
         let line = driver.line("started successfully on port");
         let port = line.rsplit(' ').next().unwrap_or_default().trim_end_matches('.');
         let address = format!("http://127.0.0.1:{port}");

@@ -1,6 +1,7 @@
 //! One page in the browser.
 //!
-//! The invariant: what is looked at is the page as a reader has it, its scripts and all; nothing is switched off.
+//! The invariant: what is looked at is the page as a reader has it, its scripts and all. Only from the second theme on
+//! does code keep but one word of each colour, which is all that a theme changes.
 
 use std::path::PathBuf;
 use std::{env, fs};
@@ -47,6 +48,8 @@ pub(crate) async fn look(tab: &Tab, url: &str, axe: &str) -> Result<Sight, CmdEr
         complaints.push(format!("it weighs {weight} bytes, and {MOST} is the most"));
     }
     complaints.extend(strings(&loaded["foreign"]).map(|url| format!("it loads {url}, which is not in the book")));
+    // What is folded is read, too.
+    tab.execute("for (const fold of document.querySelectorAll('details')) fold.open = true;", Vec::new()).await?;
     complaints.extend(walk_steppers(tab).await?);
     if tab.current_url().await?.as_str() != url {
         complaints.push("a key that was meant for a stepper turned the page".to_owned());
