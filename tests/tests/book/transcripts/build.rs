@@ -12,7 +12,13 @@ use crate::golden::root;
 /// Builds everything that `scripts` run by Cargo, and returns what Cargo complains of.
 pub(crate) fn build(scripts: &[Script]) -> Vec<String> {
     let commands: BTreeSet<_> = scripts.iter().flat_map(commands).flat_map(build_commands).collect();
-    commands.iter().filter_map(|arguments| cargo(arguments).err()).collect()
+    // `test` before `build`: what a script runs is what was built last.
+    commands.iter().rev().filter_map(|arguments| cargo(arguments).err()).collect()
+}
+
+/// Whether `script` runs tests.
+pub(crate) fn tests(script: &Script) -> bool {
+    commands(script).flat_map(build_commands).any(|arguments| arguments[0] == "test")
 }
 
 fn cargo(arguments: &[String]) -> Result<(), String> {
