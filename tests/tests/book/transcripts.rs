@@ -16,7 +16,6 @@
 //! | `N < LINE` | types this for the program that runs, and presses Enter |
 //! | `hide N …` | any of these, without showing it; a command is awaited |
 //! | `need: PROGRAM PACKAGE` | skips the script, aloud, where the program is missing |
-//! | `need: root` | skips it, aloud, for everybody else: a user namespace is not enough for tcpdump, say |
 //! | `redact: REGEX => REPLACEMENT` | shows something else for what is different every time; `$1` is a group |
 //! | `# …` | nothing |
 //!
@@ -31,9 +30,9 @@
 //! # To play and to bless
 //!
 //! ```console
-//! $ cargo test -p lab --test book transcripts                          # compare all
-//! $ TRANSCRIPT=ch1-quit cargo test -p lab --test book transcripts      # compare one
-//! $ BLESS=1 TRANSCRIPT=ch1-quit cargo test -p lab --test book transcripts
+//! $ cargo test -p lab --test book transcripts                            # compare all
+//! $ TRANSCRIPT=ch1-ctrl-c cargo test -p lab --test book transcripts      # compare one
+//! $ BLESS=1 TRANSCRIPT=ch1-ctrl-c cargo test -p lab --test book transcripts
 //! ```
 
 mod build;
@@ -50,8 +49,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
-use lab::{require, require_program};
-use nix::unistd::Uid;
+use lab::require_program;
 
 use crate::golden::{bless_or_compare, names, root};
 use normalise::Normaliser;
@@ -120,11 +118,24 @@ fn play_at_once(scripts: &[&Script], players: usize) -> Vec<String> {
     })
 }
 
-/// Plays a script, and compares what it shows with what is committed.
+/// Plays a script until it shows what is committed; three times at most.
+///
+/// On a machine that is busy with other things, a packet or a process may be late, and a page shows one of the orders
+/// that are possible. What is not possible does not come out three times.
 fn check(script: &Script) -> Result<(), String> {
+    let is_met = |need: &Need| require_program(&need.program, &need.package).is_some();
     if !script.needs.iter().all(is_met) {
         return Ok(());
     }
+    let again = |complaint: String| {
+        println!("once more, for {complaint}");
+        compare(script)
+    };
+    compare(script).or_else(again).or_else(again)
+}
+
+/// Plays a script, and compares what it shows with what is committed.
+fn compare(script: &Script) -> Result<(), String> {
     let begin = Instant::now();
     let shown = replay::replay(script, PATIENCE)?;
     println!("{}: {:.1?}", script.name, begin.elapsed());
@@ -133,11 +144,4 @@ fn check(script: &Script) -> Result<(), String> {
     let shown =
         shown.into_iter().map(|Stretch { terminal, text }| Stretch { terminal, text: normaliser.normalise(&text) });
     bless_or_compare(&format!("{TRANSCRIPTS}/{}.md", script.name), &render::render(shown.collect()))
-}
-
-fn is_met(need: &Need) -> bool {
-    match need {
-        Need::Root => require(Uid::effective().is_root(), "this transcript needs root"),
-        Need::Program { program, package } => require_program(program, package).is_some(),
-    }
 }

@@ -15,7 +15,7 @@ pub(crate) struct Script {
     pub(crate) name: String,
     /// What it says.
     text: String,
-    /// What it cannot do without.
+    /// Programs it cannot do without.
     pub(crate) needs: Vec<Need>,
     /// What is volatile in what it shows, besides the usual.
     pub(crate) redactions: Vec<Redaction>,
@@ -23,13 +23,11 @@ pub(crate) struct Script {
     pub(crate) steps: Vec<Step>,
 }
 
-/// What a machine may lack.
+/// A program, and the Debian package that has it.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Need {
-    /// To be root outside of the sandbox.
-    Root,
-    /// A program, and the Debian package that has it.
-    Program { program: String, package: String },
+pub(crate) struct Need {
+    pub(crate) program: String,
+    pub(crate) package: String,
 }
 
 /// What is shown in place of what.
@@ -111,11 +109,8 @@ impl Script {
 }
 
 fn parse_need(text: &str) -> Result<Need, String> {
-    match text.split_whitespace().collect::<Vec<_>>()[..] {
-        ["root"] => Ok(Need::Root),
-        [program, package] => Ok(Need::Program { program: program.to_owned(), package: package.to_owned() }),
-        _ => Err("write `need: PROGRAM PACKAGE`, or `need: root`".to_owned()),
-    }
+    let (program, package) = text.trim().split_once(' ').ok_or("write `need: PROGRAM PACKAGE`")?;
+    Ok(Need { program: program.to_owned(), package: package.to_owned() })
 }
 
 fn parse_redaction(text: &str) -> Result<Redaction, String> {
@@ -157,15 +152,15 @@ mod tests {
 
     #[test]
     fn a_script_is_what_it_says() {
-        let text = "# two terminals\nneed: ss iproute2\nneed: root\nredact: \\d+ ms => … ms\nredact: noise =>\n\n\
+        let text = "# two terminals\nneed: ss iproute2\nredact: \\d+ ms => … ms\nredact: noise =>\n\n\
                     1 $ cat\nhide 2 $ true\n1 < a line\n1 ~ a line | more\n1 ^C\n2 .\n";
         let script = Script::parse("name", text).expect("the script is right");
-        let ss = Need::Program { program: "ss".to_owned(), package: "iproute2".to_owned() };
-        assert_eq!(script.needs, [ss, Need::Root]);
+        let ss = Need { program: "ss".to_owned(), package: "iproute2".to_owned() };
+        assert_eq!(script.needs, [ss]);
         let redactions: Vec<_> = script.redactions.iter().map(|it| (it.what.as_str(), &*it.replacement)).collect();
         assert_eq!(redactions, [(r"\d+ ms", "… ms"), ("noise", "")]);
         let steps: Vec<_> = script.steps.iter().map(|step| (step.line, step.terminal, step.hidden)).collect();
-        assert_eq!(steps, [(7, 1, false), (8, 2, true), (9, 1, false), (10, 1, false), (11, 1, false), (12, 2, false)]);
+        assert_eq!(steps, [(6, 1, false), (7, 2, true), (8, 1, false), (9, 1, false), (10, 1, false), (11, 2, false)]);
         let actions: Vec<_> = script.steps.into_iter().map(|step| step.action).collect();
         let [run, hidden, line] = ["cat", "true", "a line"].map(str::to_owned);
         let expected = [
@@ -188,7 +183,7 @@ mod tests {
             ("1 ~", "\"~\" is none of"),
             ("1 . .", "\". .\" is none of"),
             ("1 ^c", "\"^c\" is none of"),
-            ("need: strace", "write `need: PROGRAM PACKAGE`, or `need: root`"),
+            ("need: strace", "write `need: PROGRAM PACKAGE`"),
             ("redact: a -> b", "write `redact: REGEX => REPLACEMENT`"),
             ("redact: ( => b", "unclosed group"),
         ] {
