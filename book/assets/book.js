@@ -90,7 +90,7 @@ const keepFromPageTurning = event => event.stopPropagation();
         stepper.setAttribute('role', 'group');
         list.before(bar);
 
-        // On a narrow screen the picture scrolls: what the step is about comes into view, and the page stays where it is.
+        // On a narrow screen the picture scrolls: what the step is about comes into view, and the page stays.
         const scrollTo = part => {
             if (part) {
                 const [inner, outer] = [part.getBoundingClientRect(), figure.getBoundingClientRect()];

@@ -1,6 +1,7 @@
 //! The text of the repository, as the rules see it.
 //!
-//! The invariant: a rule reads no file. It is given all of them by path from the root, so that a test can give it others.
+//! The invariant: a rule reads no file. It is given all of them by path from the root, so that a test can give it
+//! others.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,8 +1,8 @@
 //! Chromium, told what to do through chromedriver.
 //!
-//! The invariant: every process of it is in the group of the driver, which is killed and reaped with the [`Browser`], and
-//! every file it writes is in a directory that is gone then. No request leaves the machine: no name but the loopback's
-//! resolves.
+//! The invariant: every process of it is in the group of the driver, which is killed and reaped with the [`Browser`],
+//! and every file it writes is in a directory that is gone then. No request leaves the machine: no name but the
+//! loopback's resolves.
 
 use std::process::Command;
 use std::str::FromStr;

@@ -21,12 +21,16 @@ function whatCannotBeReached() {
     return boxes.filter(box => !fits(box) && box.tabIndex !== 0);
 }
 
-// A phone opens a page with its sidebar closed.
-const sidebar = document.querySelector('button[aria-controls="mdbook-sidebar"]');
-sidebar.click();
+(async () => {
+    // A phone opens a page with its sidebar closed.
+    const sidebar = document.querySelector('button[aria-controls="mdbook-sidebar"]');
+    sidebar.click();
+    await Promise.allSettled(document.getAnimations().map(animation => animation.finished));
+    // The page's own script sees its new width before the second frame.
+    for (const _ of ['first', 'second']) {
+        await new Promise(requestAnimationFrame);
+    }
 
-// The page's own script sees its new width before the second frame.
-requestAnimationFrame(() => requestAnimationFrame(() => {
     const name = element => element.outerHTML.slice(0, 80);
     const complaints = [
         ...whatSticksOut().map(element => `the page scrolls sideways: ${name(element)}`),
@@ -34,4 +38,4 @@ requestAnimationFrame(() => requestAnimationFrame(() => {
     ];
     sidebar.click();
     done(complaints);
-}));
+})().catch(error => done([String(error)]));

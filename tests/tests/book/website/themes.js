@@ -1,5 +1,5 @@
-// What is wrong with the open page in each of mdBook's themes: what axe calls serious or critical, and words in pictures
-// that are too faint, which axe does not look at.
+// What is wrong with the open page in each of mdBook's themes: what axe calls serious or critical, and words in
+// pictures that are too faint, which axe does not look at.
 const done = arguments[arguments.length - 1];
 
 // WCAG 2.2, 1.4.3: what text needs at least.
@@ -52,7 +52,8 @@ function faintWords(words) {
     return words.flatMap(({ text, under }) => {
         const ground = [page, ...under.map(layer)];
         const ratio = contrast(blend(ground), blend([...ground, layer(text)]));
-        return ratio < LEAST_CONTRAST ? [`"${text.textContent.trim()}" in a picture has a contrast of ${ratio.toFixed(2)}`] : [];
+        const complaint = `"${text.textContent.trim()}" in a picture has a contrast of ${ratio.toFixed(2)}`;
+        return ratio < LEAST_CONTRAST ? [complaint] : [];
     });
 }
 
@@ -72,8 +73,9 @@ function thinOutCode() {
 
 async function violations(rules) {
     const { violations } = await axe.run({ ...rules, resultTypes: ['violations'] });
-    return violations.filter(({ impact }) => impact === 'serious' || impact === 'critical').flatMap(({ id, nodes }) =>
-        nodes.map(node => `${id}: ${node.target.join(' ')}: ${node.failureSummary.split('\n').slice(1).join(';').trim()}`));
+    const grave = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
+    const why = node => node.failureSummary.split('\n').slice(1).join(';').trim();
+    return grave.flatMap(({ id, nodes }) => nodes.map(node => `${id}: ${node.target.join(' ')}: ${why(node)}`));
 }
 
 (async () => {
@@ -82,7 +84,8 @@ async function violations(rules) {
     thinOutCode();
     // What is no matter of colour is the same in every theme.
     const colours = { runOnly: ['color-contrast', 'link-in-text-block'] };
-    for (const [theme, rules] of [['light', {}], ['rust', colours], ['coal', colours], ['navy', colours], ['ayu', colours]]) {
+    const themes = { light: {}, rust: colours, coal: colours, navy: colours, ayu: colours };
+    for (const [theme, rules] of Object.entries(themes)) {
         document.getElementById(`mdbook-theme-${theme}`).click();
         const found = [...faintWords(words), ...await violations(rules)];
         complaints.push(...found.map(complaint => `in ${theme}, ${complaint}`));

@@ -1,7 +1,7 @@
 //! All pages in the browser, one after the other.
 //!
-//! The invariant: every page that a reader can come to is looked at once, by one of two windows, which is as many as two
-//! processors carry.
+//! The invariant: every page that a reader can come to is looked at once, by one of two windows, which is as many as
+//! two processors carry.
 
 use std::sync::Mutex;
 
@@ -10,7 +10,8 @@ use super::built::Built;
 use super::host::Host;
 use super::page::{Sight, look};
 
-/// Not pages of their own: the first page once more, the list of pages for browsers without scripts, and all pages in one.
+/// Not pages of their own: the first page once more, the list of pages for browsers without scripts, and all pages in
+/// one.
 const NOT_LOOKED_AT: [&str; 3] = ["index.html", "toc.html", "print.html"];
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
