@@ -44,7 +44,7 @@ fn those_that_finish_in_time_are_counted_as_finished() {
     let mut finished = server.connect();
     server.drain();
     assert_eq!(finished.ask("/").status, 200);
-    let line = server.program.line("1 request was cut");
+    let line = server.program.line("1 request was cut: the drain ended first");
     assert!(line.contains("finished=1 cut=1"), "{line:?}");
     server.assert_cuts(1);
     assert_cut_off(cut);

@@ -88,5 +88,5 @@ fn process_1_passes_on_the_second_signal_too() {
     server.program.line("draining");
     kill(process_1, Signal::SIGTERM).unwrap();
     assert_eq!(server.program.wait().code(), 143, "cut short by the second SIGTERM");
-    server.program.line("1 request was cut");
+    server.program.line("1 request was cut: the drain ended first");
 }

@@ -146,7 +146,7 @@ fn the_old_process_cuts_what_its_deadline_does_not_wait_for() {
     let mut held = hold(server.address());
     server.upgrade();
     assert_eq!(server.program.wait().code(), 3, "one request was cut");
-    server.program.line("1 request was cut");
+    server.program.line("1 request was cut: the drain ended first");
     let (rest, _) = held.rest();
     assert!(!rest.ends_with("rest."));
     server.assert_answered_by(2);
