@@ -30,9 +30,9 @@ pub(crate) struct Sight {
 
 /// The script that knows what people need to read a page, or how to get it.
 pub(crate) fn axe() -> Option<String> {
-    let installed = || root().join("target/book-tools/node_modules/axe-core/axe.min.js");
+    let installed = || root().join("target/npm-tools/node_modules/axe-core/axe.min.js");
     let path = env::var_os("AXE").map_or_else(installed, PathBuf::from);
-    let missing = "this test needs axe: install it with `npm install --prefix target/book-tools axe-core`, or set AXE \
+    let missing = "this test needs axe: install it with `npm install --prefix target/npm-tools axe-core`, or set AXE \
                    to the path of axe.min.js";
     let script = fs::read_to_string(path).ok();
     require(script.is_some(), missing).then_some(script).flatten()
