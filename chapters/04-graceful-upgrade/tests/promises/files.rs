@@ -21,7 +21,7 @@ fn start_on(path: &Path, more: &[&str]) -> Server {
 #[test]
 fn the_path_of_a_unix_socket_stays_until_its_last_owner_ends() {
     let deployment = Deployment::new();
-    let path = deployment.path().join("socket");
+    let path = deployment.socket();
     let mut server = start_on(&path, &["--drain-timeout", "1h"]);
     let inode = path.metadata().unwrap().ino();
 
@@ -40,7 +40,7 @@ fn the_path_of_a_unix_socket_stays_until_its_last_owner_ends() {
 #[test]
 fn a_path_that_is_somebody_elses_by_now_is_left_alone() {
     let deployment = Deployment::new();
-    let path = deployment.path().join("socket");
+    let path = deployment.socket();
     let mut server = start_on(&path, &[]);
     await_exit(server.upgrade());
     fs::remove_file(&path).unwrap();
@@ -52,7 +52,7 @@ fn a_path_that_is_somebody_elses_by_now_is_left_alone() {
 #[test]
 fn a_listener_that_the_new_version_does_not_want_refuses_clients() {
     let deployment = Deployment::new();
-    let path = deployment.path().join("socket");
+    let path = deployment.socket();
     let unix = format!("unix:{}", path.display());
     let mut command = Command::new(deployment.server());
     command.args(["--drain-timeout", "1h", "--listen", "127.0.0.1:0", "--listen", "127.0.0.1:0", "--listen", &unix]);

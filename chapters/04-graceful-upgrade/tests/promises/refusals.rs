@@ -35,7 +35,7 @@ fn addresses_that_cannot_be_had_leave_nothing_behind() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
     let deployment = Deployment::new();
-    let socket = deployment.path().join("socket");
+    let socket = deployment.socket();
     let unix = format!("unix:{}", socket.display());
     let pid_file = deployment.path().join("pid");
     let arguments = ["--listen", &unix, "--listen", &taken, "--pid-file", pid_file.to_str().unwrap()];
@@ -47,7 +47,7 @@ fn addresses_that_cannot_be_had_leave_nothing_behind() {
 #[test]
 fn a_pid_file_in_no_directory_leaves_nothing_behind() {
     let deployment = Deployment::new();
-    let socket = deployment.path().join("socket");
+    let socket = deployment.socket();
     let unix = format!("unix:{}", socket.display());
     assert_refused(
         &mut program(&["--listen", &unix, "--pid-file", "/no/such/directory/pid"]),

@@ -97,6 +97,8 @@ pub(crate) fn get(address: &str, path: &str) -> String {
 /// A place where a program can be put, replaced and broken without harm to the real one.
 pub(crate) struct Deployment {
     pub(crate) directory: TempDir,
+    /// Elsewhere, since wherever this repository is, the path of a unix socket has to fit in 107 bytes.
+    short: TempDir,
 }
 
 impl Deployment {
@@ -104,13 +106,19 @@ impl Deployment {
     pub(crate) fn new() -> Deployment {
         // On the file system of the binary, so that a link will do for a copy.
         let directory = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("cargo made its directory for tests");
-        let deployment = Deployment { directory };
+        let short = tempfile::tempdir().expect("there is room in /tmp");
+        let deployment = Deployment { directory, short };
         deployment.put_binary();
         deployment
     }
 
     pub(crate) fn path(&self) -> &Path {
         self.directory.path()
+    }
+
+    /// Where a unix socket may be.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.short.path().join("socket")
     }
 
     pub(crate) fn server(&self) -> PathBuf {
