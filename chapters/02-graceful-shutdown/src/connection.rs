@@ -3,18 +3,21 @@
 //! The invariant: in a drain, a connection ends in one of four ways — the client ends it, an answer that said `close`
 //! ends it, the client was silent for all its patience, or the deadline cuts it — and what that costs is counted.
 
+use std::os::fd::AsFd as _;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::Bytes;
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 use hyper::server::conn::{http1, http2};
 use hyper::service::Service;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 
+use crate::body::RequestBody;
 use crate::exchange::Counted;
+use crate::heir::{Idle, Place};
 use crate::leave::{Leave, PATIENCE, goaway_due, leave};
 use crate::traffic::Traffic;
 use crate::transport::{H2_PREFACE, Transport};
@@ -24,7 +27,7 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// What a [`Server`](crate::Server) asks of the service it serves: a [`Service`] of hyper that can be cloned for every
 /// connection and moved between threads.
 pub trait HttpService:
-    Service<Request<Incoming>, Response = Response<Self::Body>, Error: Into<BoxError>, Future: Send>
+    Service<Request<RequestBody>, Response = Response<Self::Body>, Error: Into<BoxError>, Future: Send>
     + Clone
     + Send
     + 'static
@@ -35,7 +38,10 @@ pub trait HttpService:
 
 impl<S, B> HttpService for S
 where
-    S: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>, Future: Send> + Clone + Send + 'static,
+    S: Service<Request<RequestBody>, Response = Response<B>, Error: Into<BoxError>, Future: Send>
+        + Clone
+        + Send
+        + 'static,
     B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
 {
     type Body = B;
@@ -47,13 +53,14 @@ pub(crate) async fn serve<S: HttpService>(mut transport: Transport, service: S, 
     let service = Counted { service, traffic: Arc::clone(&traffic) };
     loop {
         match http1(transport, service.clone(), &traffic).await {
-            Round::Silent(idle, unparsed) => match farewell(idle, unparsed) {
+            Round::Idle(idle, unparsed, place) => match farewell(idle, unparsed, place, &traffic).await {
                 None => return,
-                Some(speaking) => transport = speaking,
+                Some(staying) => transport = staying,
             },
             Round::Answered(answered) => return answered.close(PATIENCE).await,
             Round::Http2(mut speaking, first) => {
                 speaking.unread(first);
+                traffic.set_leaving(false);
                 // In a box: HTTP/2 needs ten times the room, and an idle HTTP/1 connection should not pay for it.
                 return Box::pin(http2(speaking, service.clone(), &traffic)).await;
             }
@@ -64,15 +71,25 @@ pub(crate) async fn serve<S: HttpService>(mut transport: Transport, service: S, 
 
 /// What becomes of an idle connection in a drain: this is the one place that decides it.
 ///
-/// Here, it is closed; unless the client has begun to speak at the last moment, then it is served on.
-fn farewell(mut idle: Transport, unparsed: Bytes) -> Option<Transport> {
-    if unparsed.is_empty() && !idle.has_unread_bytes() {
-        return None;
+/// It goes to the heir, if there is one, with what was read of the next request. If there is none, it is closed; unless
+/// the client has begun to speak at the last moment, then it is served on. And so is one that the heir declines.
+async fn farewell(mut idle: Transport, unparsed: Bytes, place: Option<Place>, traffic: &Traffic) -> Option<Transport> {
+    idle.unread(unparsed);
+    if let Some(Place { heir, _permit }) = place {
+        let offer = Idle {
+            listener: traffic.listener.as_deref().unwrap_or_default(),
+            socket: idle.as_fd(),
+            unparsed: idle.unread_bytes(),
+        };
+        let taken = tokio::select! {
+            taken = heir.take(offer) => taken,
+            () = traffic.draining.cut() => true,
+        };
+        traffic.set_leaving(false);
+        traffic.set_declined(true);
+        return (!taken).then_some(idle);
     }
-    if !unparsed.is_empty() {
-        idle.unread(unparsed);
-    }
-    Some(idle)
+    idle.has_unread_bytes().then_some(idle)
 }
 // ANCHOR_END: serve
 
@@ -81,8 +98,9 @@ fn farewell(mut idle: Transport, unparsed: Bytes) -> Option<Transport> {
 enum Round {
     /// The last answer is written; the client may still have to read it.
     Answered(Transport),
-    /// The client was silent for all the patience of a drain. With it comes what was read beyond the last request.
-    Silent(Transport, Bytes),
+    /// The connection is idle in a drain, and should go: to the heir, if it has a place there. With it comes what was read
+    /// beyond the last request.
+    Idle(Transport, Bytes, Option<Place>),
     /// The client speaks HTTP/2; these are its first bytes.
     Http2(Transport, Bytes),
     /// Nothing is left to do: the client is gone, a handler took the connection over, or the deadline has passed.
@@ -109,7 +127,8 @@ async fn http1<S: HttpService>(transport: Transport, service: Counted<S>, traffi
     let Some(parts) = connection.into_parts() else { return Round::Over };
     let transport = parts.io.into_inner();
     match ended {
-        Err(Leave::Politely) => Round::Silent(transport, parts.read_buf),
+        Err(Leave::Politely) => Round::Idle(transport, parts.read_buf, None),
+        Err(Leave::ToHeir(place)) => Round::Idle(transport, parts.read_buf, Some(place)),
         Err(Leave::Now) => {
             let half_a_head = usize::from(!parts.read_buf.is_empty() || transport.has_unread_bytes());
             traffic.ledger.cut.fetch_add(owed.max(half_a_head), Relaxed);

@@ -13,21 +13,21 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Full};
-use hyper::body::{Frame, Incoming};
+use hyper::body::Frame;
 use hyper::header::{ALLOW, HeaderName, HeaderValue};
-use hyper::service::service_fn;
+use hyper::service::{Service, service_fn};
 use hyper::{Method, Request, Response, StatusCode};
 use jiff::Timestamp;
 use tokio::time::{Sleep, sleep};
 
-use crate::connection::HttpService;
 use crate::options::parse_duration;
 use crate::phase::Draining;
 
 const X_PID: HeaderName = HeaderName::from_static("x-pid");
 const X_GENERATION: HeaderName = HeaderName::from_static("x-generation");
 
-type Body = BoxBody<Bytes, Box<dyn Error + Send + Sync>>;
+type BoxError = Box<dyn Error + Send + Sync>;
+type Body = BoxBody<Bytes, BoxError>;
 
 /// A request that cannot be answered as asked: the status, and the sentence that says why.
 type Refusal = (StatusCode, String);
@@ -38,9 +38,16 @@ pub fn names() -> impl Iterator<Item = String> {
     of_the_article.into_iter().chain((3..).map(|number| format!("listener-{number}")))
 }
 
-/// The demo for the listener `name` of a server of this generation.
+/// The demo for the listener `name` of a server of this generation: ours, or a plain one of hyper's to compare it with.
 #[must_use]
-pub fn service(name: &str, generation: u64, draining: Draining) -> impl HttpService + use<> {
+pub fn service<B>(
+    name: &str,
+    generation: u64,
+    draining: Draining,
+) -> impl Service<Request<B>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + use<B>
+where
+    B: hyper::body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Sync + 'static,
+{
     let demo = Arc::new(Demo {
         name: name.to_owned(),
         generation,
@@ -63,7 +70,10 @@ struct Demo {
 }
 
 impl Demo {
-    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+    async fn answer<B>(&self, request: Request<B>) -> Response<Body>
+    where
+        B: hyper::body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Sync + 'static,
+    {
         let allowed = if request.uri().path() == "/echo" { "POST" } else { "GET, HEAD" };
         let mut response = self.route(request).await.unwrap_or_else(|(status, sentence)| {
             let mut refused = Response::new(text(format!("{sentence}\n")));
@@ -79,7 +89,10 @@ impl Demo {
         response
     }
 
-    async fn route(&self, request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
+    async fn route<B>(&self, request: Request<B>) -> Result<Response<Body>, Refusal>
+    where
+        B: hyper::body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Sync + 'static,
+    {
         let query = request.uri().query().unwrap_or_default();
         match (request.method(), request.uri().path()) {
             (&Method::GET | &Method::HEAD, path) => match path {

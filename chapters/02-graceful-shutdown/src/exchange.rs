@@ -14,6 +14,7 @@ use hyper::service::Service;
 use hyper::{Method, Request, Response, StatusCode, Version};
 use pin_project_lite::pin_project;
 
+use crate::body::RequestBody;
 use crate::phase::Phase;
 use crate::traffic::Traffic;
 
@@ -35,7 +36,7 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         self.traffic.exchange_ends();
         // In phase `Cut` it did not come to its own end, and its connection has counted it as cut.
-        let draining = matches!(self.traffic.draining.phase(), Phase::Retiring | Phase::Stopping);
+        let draining = !matches!(self.traffic.draining.phase(), Phase::Serving | Phase::Cut);
         if draining && !self.traffic.is_upgraded() {
             self.traffic.ledger.finished.fetch_add(1, Relaxed);
         }
@@ -44,7 +45,7 @@ impl Drop for Exchange {
 
 impl<S, B> Service<Request<Incoming>> for Counted<S>
 where
-    S: Service<Request<Incoming>, Response = Response<B>>,
+    S: Service<Request<RequestBody>, Response = Response<B>>,
 {
     type Response = Response<CountedBody<B>>;
     type Error = S::Error;
@@ -54,6 +55,7 @@ where
         self.traffic.exchange_begins();
         let exchange = Exchange { traffic: Arc::clone(&self.traffic) };
         let (version, connects) = (request.version(), request.method() == Method::CONNECT);
+        let request = request.map(|body| RequestBody::new(body, &self.traffic));
         Answer { future: self.service.call(request), exchange: Some(exchange), version, connects }
     }
 }
@@ -88,7 +90,7 @@ where
                 || *this.connects && response.status().is_success();
             if upgrades {
                 exchange.traffic.upgrades();
-            } else if exchange.traffic.draining.is_draining() && exchange.traffic.has_nothing_to_read() {
+            } else if exchange.traffic.is_to_close() && exchange.traffic.has_nothing_to_read() {
                 say_close(&mut response, *this.version);
             }
         }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use crate::heir::Place;
 use crate::phase::Draining;
 use crate::traffic::Traffic;
 
@@ -21,10 +22,12 @@ use crate::traffic::Traffic;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Why a connection should leave.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Leave {
     /// A drain is under way, and the client has been silent for all its patience.
     Politely,
+    /// A drain is under way, the connection is between two requests, and it is its turn to go to the heir.
+    ToHeir(Place),
     /// The deadline has passed.
     Now,
 }
@@ -36,24 +39,59 @@ pub(crate) async fn leave(traffic: &Traffic) -> Leave {
     let draining = &traffic.draining;
     loop {
         begun(draining).await;
-        let mut seen = traffic.activity();
-        let mut patience = pin!(sleep(PATIENCE));
-        let silent = poll_fn(|cx| {
-            let activity = traffic.activity();
-            if activity != seen || traffic.is_busy() {
-                seen = activity;
-                patience.as_mut().reset(Instant::now() + PATIENCE);
+        let way = async {
+            if traffic.is_to_go_over()
+                && let Some(place) = turn(traffic).await
+            {
+                return Leave::ToHeir(place);
             }
-            patience.as_mut().poll(cx)
-        });
+            silent(traffic).await;
+            Leave::Politely
+        };
         tokio::select! {
             () = draining.cut() => return Leave::Now,
-            () = silent => return Leave::Politely,
-            () = draining.called_off() => {}
+            why = way => return why,
+            () = draining.called_off() => {
+                traffic.set_leaving(false);
+                traffic.set_declined(false);
+            }
         }
     }
 }
+
+/// Ready when the client has been silent for all its patience.
+async fn silent(traffic: &Traffic) {
+    let mut seen = traffic.activity();
+    let mut patience = pin!(sleep(PATIENCE));
+    poll_fn(|cx| {
+        let activity = traffic.activity();
+        if activity != seen || traffic.is_busy() {
+            seen = activity;
+            patience.as_mut().reset(Instant::now() + PATIENCE);
+        }
+        patience.as_mut().poll(cx)
+    })
+    .await;
+}
 // ANCHOR_END: leave
+
+// ANCHOR: turn
+/// Ready when the connection can go to the heir, with its place among those that do.
+///
+/// Until it is its turn, it is served as always. Then nothing is read on, or a client that sends one request behind the
+/// other would keep it here for ever. A connection that owes an answer does not keep its place meanwhile: a long answer
+/// would hold up all others.
+async fn turn(traffic: &Traffic) -> Option<Place> {
+    let mut place = traffic.draining.place().await;
+    traffic.set_leaving(true);
+    while !poll_fn(|cx| Poll::Ready(traffic.is_between_requests(cx.waker()))).await {
+        drop(place);
+        poll_fn(|cx| if traffic.is_between_requests(cx.waker()) { Poll::Ready(()) } else { Poll::Pending }).await;
+        place = traffic.draining.place().await;
+    }
+    place
+}
+// ANCHOR_END: turn
 
 // ANCHOR: goaway
 /// Ready when an HTTP/2 connection should be told to leave, by the same rule about who polls it.

@@ -9,9 +9,11 @@
 
 mod accept;
 mod address;
+mod body;
 mod connection;
 pub mod demo;
 mod exchange;
+mod heir;
 mod leave;
 mod options;
 mod outcome;
@@ -23,7 +25,9 @@ mod traffic;
 mod transport;
 
 pub use address::{Address, BindError, Listener, ParseAddressError, SocketFile};
+pub use body::RequestBody;
 pub use connection::HttpService;
+pub use heir::{Heir, Idle};
 pub use options::{Options, log_to_stderr, parse_duration};
 pub use outcome::Outcome;
 pub use phase::Draining;

@@ -2,11 +2,13 @@
 //!
 //! The invariant: there is one phase, one place sets it, and whoever waits for a change is woken by it; nobody polls.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
+
+use crate::heir::{Heir, PACE, Place};
 
 // ANCHOR: phases
 /// What a server is doing.
@@ -16,6 +18,8 @@ pub(crate) enum Phase {
     Serving,
     /// Accepting nothing more, since a successor does, from the same sockets. Every connection ends after what it owes.
     Retiring,
+    /// The same, and every connection goes to the successor as soon as it owes nothing.
+    HandingOver,
     /// Accepting nothing more, for good. Every connection ends after what it owes.
     Stopping,
     /// The deadline has passed: every connection ends now.
@@ -28,16 +32,31 @@ pub(crate) enum Phase {
 #[derive(Debug, Default)]
 pub(crate) struct PhaseSetter(Arc<Shared>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     /// The phase in the lowest [`BITS`], and above them how often it has changed. Every request reads it, on every
     /// processor, so there is nothing to lock.
     word: AtomicUsize,
     changed: Notify,
+    /// Of the last phase [`Phase::HandingOver`].
+    heir: Mutex<Option<Arc<dyn Heir>>>,
+    /// A permit for each connection that may be on its way to the heir: see [`PACE`].
+    pace: Arc<Semaphore>,
 }
 
-/// Enough for four phases.
-const BITS: u32 = 2;
+/// Enough for five phases.
+const BITS: u32 = 3;
+
+impl Default for Shared {
+    fn default() -> Shared {
+        Shared {
+            word: AtomicUsize::default(),
+            changed: Notify::default(),
+            heir: Mutex::default(),
+            pace: Arc::new(Semaphore::new(PACE)),
+        }
+    }
+}
 
 impl PhaseSetter {
     /// Enters `phase` and wakes everybody who waits for a change.
@@ -47,6 +66,12 @@ impl PhaseSetter {
         // Always `Ok`: `next` always has a value. Before the wake-up: a task that is woken must find the new phase.
         let _ = self.0.word.fetch_update(Release, Acquire, next);
         self.0.changed.notify_waiters();
+    }
+
+    /// Enters [`Phase::HandingOver`], in favour of `heir`.
+    pub(crate) fn hand_over(&self, heir: Arc<dyn Heir>) {
+        *self.0.heir.lock().unwrap_or_else(PoisonError::into_inner) = Some(heir);
+        self.enter(Phase::HandingOver);
     }
 
     pub(crate) fn watch(&self) -> Draining {
@@ -78,7 +103,8 @@ impl Draining {
         match self.0.word.load(Acquire) & ((1 << BITS) - 1) {
             0 => Phase::Serving,
             1 => Phase::Retiring,
-            2 => Phase::Stopping,
+            2 => Phase::HandingOver,
+            3 => Phase::Stopping,
             _ => Phase::Cut,
         }
     }
@@ -86,6 +112,19 @@ impl Draining {
     /// How often the phase has changed. As long as this stands still, a wait that was begun need not be looked after.
     pub(crate) fn changes(&self) -> usize {
         self.0.word.load(Acquire) >> BITS
+    }
+
+    /// Returns as soon as a drain is under way in which connections are closed, and not handed over.
+    pub async fn closing(&self) {
+        self.until(|phase| !matches!(phase, Phase::Serving | Phase::HandingOver)).await;
+    }
+
+    /// A place among the connections that are on their way to the heir, in the order in which they were asked for.
+    pub(crate) async fn place(&self) -> Option<Place> {
+        // `Err` only if the semaphore was closed, which nobody does.
+        let permit = Arc::clone(&self.0.pace).acquire_owned().await.ok()?;
+        let heir = self.0.heir.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+        Some(Place { heir, _permit: permit })
     }
 
     /// Returns as soon as the server serves again: a successor failed, and the drain was called off.
@@ -121,7 +160,7 @@ mod tests {
         let setter = PhaseSetter::default();
         let draining = setter.watch();
         assert_eq!((draining.phase(), draining.changes()), (Phase::Serving, 0));
-        let phases = [Phase::Retiring, Phase::Serving, Phase::Stopping, Phase::Cut];
+        let phases = [Phase::Retiring, Phase::Serving, Phase::HandingOver, Phase::Stopping, Phase::Cut];
         for (phase, changes) in phases.into_iter().zip(1..) {
             setter.enter(phase);
             assert_eq!((draining.phase(), draining.changes()), (phase, changes));

@@ -4,19 +4,22 @@
 //! means that nobody is waiting for us; and whoever waits for that is woken by it.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio_util::task::TaskTracker;
 
 use crate::accept::Acceptor;
 use crate::address::Listener;
 use crate::connection::{self, HttpService};
+use crate::heir::Heir;
 use crate::outcome::Outcome;
 use crate::phase::{Draining, Phase, PhaseSetter};
 use crate::traffic::{Ledger, Traffic};
-use crate::transport::{Stream, Transport};
+use crate::transport::{self, Stream, Transport};
 
 // ANCHOR: cut_grace
 /// How long connections that are told to end now get to notice. Their tasks only have to be polled once more; what takes
@@ -33,11 +36,11 @@ type Hook = Box<dyn FnOnce() + Send>;
 ///
 /// ```
 /// # use std::{convert::Infallible, time::Duration};
-/// # use graceful_shutdown::{Address, Outcome, Server};
-/// # use hyper::{Request, Response, body::Incoming, service::service_fn};
+/// # use graceful_shutdown::{Address, Outcome, RequestBody, Server};
+/// # use hyper::{Request, Response, service::service_fn};
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let hello = service_fn(async |_: Request<Incoming>| Ok::<_, Infallible>(Response::new("hello\n".to_owned())));
+/// let hello = service_fn(async |_: Request<RequestBody>| Ok::<_, Infallible>(Response::new("hello\n".to_owned())));
 ///
 /// let server = Server::new();
 /// server.serve("127.0.0.1:0".parse::<Address>()?.bind()?, hello)?;
@@ -92,11 +95,26 @@ impl Server {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn serve<S: HttpService>(&self, listener: Listener, service: S) -> io::Result<()> {
-        let acceptor = Acceptor::new(listener)?;
-        self.acceptors.spawn(acceptor.run(self.draining(), self.taker(service)));
-        Ok(())
+        self.accept(None, listener, service)
     }
     // ANCHOR_END: serve
+
+    /// The same, and its connections can be [handed over](Self::hand_over) to whoever serves a listener of that `name`.
+    ///
+    /// # Errors
+    /// As [`serve`](Self::serve).
+    ///
+    /// # Panics
+    /// As [`serve`](Self::serve).
+    pub fn serve_named<S: HttpService>(&self, name: &str, listener: Listener, service: S) -> io::Result<()> {
+        self.accept(Some(name.into()), listener, service)
+    }
+
+    fn accept<S: HttpService>(&self, name: Option<Arc<str>>, listener: Listener, service: S) -> io::Result<()> {
+        let acceptor = Acceptor::new(listener)?;
+        self.acceptors.spawn(acceptor.run(self.draining(), self.taker(name, service)));
+        Ok(())
+    }
 
     /// Answers the connections that wait in the queue of `listener`, then closes it. For one that nobody else accepts
     /// from, in a drain: those who are connected are answered, all others refused.
@@ -108,22 +126,49 @@ impl Server {
     /// Outside a tokio runtime.
     pub fn serve_queue<S: HttpService>(&self, listener: Listener, service: S) -> io::Result<()> {
         let acceptor = Acceptor::new(listener)?;
-        self.acceptors.spawn(acceptor.empty_the_queue(self.draining(), self.taker(service)));
+        self.acceptors.spawn(acceptor.empty_the_queue(self.draining(), self.taker(None, service)));
         Ok(())
     }
 
     // ANCHOR: taker
     /// What is done with each connection.
-    fn taker<S: HttpService>(&self, service: S) -> impl Fn(Stream) + Send + use<S> {
+    fn taker<S: HttpService>(&self, name: Option<Arc<str>>, service: S) -> impl Fn(Stream) + Send + use<S> {
         let (draining, connections, ledger) = (self.draining(), self.connections.clone(), Arc::clone(&self.ledger));
         move |stream| {
-            let traffic = Arc::new(Traffic::new(draining.clone(), Arc::clone(&ledger)));
+            let traffic = Arc::new(Traffic::new(name.clone(), draining.clone(), Arc::clone(&ledger)));
             // The token is taken here, not in the task: a drain must not end between accept and the task's first step.
             let transport = Transport::new(stream, Arc::clone(&traffic), connections.token());
             tokio::spawn(connection::serve(transport, service.clone(), traffic));
         }
     }
     // ANCHOR_END: taker
+
+    // ANCHOR: adopt
+    /// Serves a connection that another server [handed over](Self::hand_over): `unparsed` first, then what comes over
+    /// `socket`, which must be non-blocking. `name` is the listener's, should it be handed over again.
+    ///
+    /// # Errors
+    /// If the runtime cannot wait on it: epoll_ctl(2).
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn adopt<S: HttpService>(&self, name: &str, socket: OwnedFd, unparsed: Bytes, service: S) -> io::Result<()> {
+        let stream = transport::adopt(socket)?;
+        let traffic = Arc::new(Traffic::new(Some(name.into()), self.draining(), Arc::clone(&self.ledger)));
+        let mut transport = Transport::new(stream, Arc::clone(&traffic), self.connections.token());
+        transport.unread(unparsed);
+        tokio::spawn(connection::serve(transport, service, traffic));
+        Ok(())
+    }
+
+    /// Runs `task`, which may bring connections as a listener does: no drain is over before its end.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn expect_more_from(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.acceptors.spawn(task);
+    }
+    // ANCHOR_END: adopt
 
     /// Tells handlers, and whoever else wants to know, when a drain begins.
     #[must_use]
@@ -160,6 +205,13 @@ impl Server {
     /// The server closes its own descriptors of them; to [`resume`](Self::resume), it needs others.
     pub fn retire(&self) {
         self.enter(Phase::Retiring);
+    }
+
+    /// Begins a drain in favour of a successor that also takes the connections: each goes to `heir` as soon as it owes
+    /// nothing. One that cannot go ends as in [`retire`](Self::retire): HTTP/2, upgraded ones, those that were not
+    /// [named](Self::serve_named), those that the heir declines.
+    pub fn hand_over(&self, heir: Arc<dyn Heir>) {
+        self.phase.hand_over(heir);
     }
 
     /// Calls a drain off. Connections are kept alive again, and [`serve`](Self::serve) accepts again.

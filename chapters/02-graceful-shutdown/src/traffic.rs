@@ -2,10 +2,11 @@
 //!
 //! The invariant: a connection that looks idle here owes nobody an answer that it knows of.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
 
-use crate::phase::Draining;
+use crate::phase::{Draining, Phase};
 
 /// What a drain has done so far, over all connections.
 #[derive(Debug, Default)]
@@ -37,6 +38,16 @@ pub(crate) struct Traffic {
     ended: AtomicBool,
     /// The connection speaks another protocol now, in the hands of a handler.
     upgraded: AtomicBool,
+    /// Bytes of a request's body may still come.
+    body_unread: AtomicBool,
+    /// Nothing is read on, so that the connection comes to a point at which it can be handed over.
+    leaving: AtomicBool,
+    /// The heir did not take the connection: it ends here, politely.
+    declined: AtomicBool,
+    /// The task that waits for that point, if what it waits for happens in another task: a handler may read a body there.
+    waiting: Mutex<Option<Waker>>,
+    /// The name of the listener, where an heir may ask for it.
+    pub(crate) listener: Option<Arc<str>>,
     /// The phase of the whole server.
     pub(crate) draining: Draining,
     /// The account book of the whole server.
@@ -45,7 +56,7 @@ pub(crate) struct Traffic {
 // ANCHOR_END: traffic
 
 impl Traffic {
-    pub(crate) fn new(draining: Draining, ledger: Arc<Ledger>) -> Traffic {
+    pub(crate) fn new(listener: Option<Arc<str>>, draining: Draining, ledger: Arc<Ledger>) -> Traffic {
         Traffic {
             exchanges: AtomicUsize::default(),
             activity: AtomicU64::default(),
@@ -54,6 +65,11 @@ impl Traffic {
             quiet: AtomicBool::default(),
             ended: AtomicBool::default(),
             upgraded: AtomicBool::default(),
+            body_unread: AtomicBool::default(),
+            leaving: AtomicBool::default(),
+            declined: AtomicBool::default(),
+            waiting: Mutex::default(),
+            listener,
             draining,
             ledger,
         }
@@ -99,6 +115,7 @@ impl Traffic {
     /// The answer that is about to be written hands the connection to its handler.
     pub(crate) fn upgrades(&self) {
         self.upgraded.store(true, Relaxed);
+        self.leaving.store(false, Relaxed);
     }
 
     pub(crate) fn is_upgraded(&self) -> bool {
@@ -114,8 +131,10 @@ impl Traffic {
     ///
     /// hyper reads ahead while it answers (to notice a client that goes away), but only when its buffer is empty. So a
     /// read that found nothing since the request began means: no pipelined request in the buffer, none in the socket.
+    /// Behind a body that is still coming nobody can look. But no client pipelines there: it would have to send the next
+    /// request without knowing whether this one, which is not a GET, was taken (RFC 9112, section 9.3.2).
     pub(crate) fn has_nothing_to_read(&self) -> bool {
-        self.quiet.load(Relaxed)
+        self.quiet.load(Relaxed) || self.body_unread.load(Relaxed)
     }
     // ANCHOR_END: quiet
 
@@ -139,4 +158,59 @@ impl Traffic {
     pub(crate) fn client_ended(&self) -> bool {
         self.ended.load(Relaxed)
     }
+
+    /// A request has come whose body is still to be read; or the end of that body has.
+    pub(crate) fn set_body_unread(&self, unread: bool) {
+        self.body_unread.store(unread, Relaxed);
+        let waiting = if unread { None } else { self.waiting().take() };
+        if let Some(waiting) = waiting {
+            waiting.wake();
+        }
+    }
+
+    // ANCHOR: boundary
+    /// Whether the connection is between two requests: nobody is owed a byte, and the next one that comes from the client
+    /// begins or continues a head. `waker` is woken if that may have changed.
+    pub(crate) fn is_between_requests(&self, waker: &Waker) -> bool {
+        // Before the look, or a change after it could be missed.
+        *self.waiting() = Some(waker.clone());
+        !self.is_busy() && !self.body_unread.load(Relaxed) && !self.is_upgraded()
+    }
+    // ANCHOR_END: boundary
+
+    fn waiting(&self) -> MutexGuard<'_, Option<Waker>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on nothing is read on; or it is again.
+    pub(crate) fn set_leaving(&self, leaving: bool) {
+        self.leaving.store(leaving, Relaxed);
+    }
+
+    // ANCHOR: holds_back
+    /// Whether what the client sends is left in the socket: it is for whoever serves the connection next. But a request
+    /// whose head was read is answered here, and its body is part of it.
+    pub(crate) fn holds_back(&self) -> bool {
+        self.leaving.load(Relaxed)
+            && !self.body_unread.load(Relaxed)
+            // Not any more once the drain was called off, whether or not that has come round.
+            && self.draining.phase() == Phase::HandingOver
+    }
+    // ANCHOR_END: holds_back
+
+    pub(crate) fn set_declined(&self, declined: bool) {
+        self.declined.store(declined, Relaxed);
+    }
+
+    /// Whether this connection is to be closed after what it owes.
+    pub(crate) fn is_to_close(&self) -> bool {
+        self.draining.is_draining() && !self.is_to_go_over()
+    }
+
+    // ANCHOR: is_to_go_over
+    /// Whether this connection goes to an heir, as far as we know, and is not closed.
+    pub(crate) fn is_to_go_over(&self) -> bool {
+        self.draining.phase() == Phase::HandingOver && self.listener.is_some() && !self.declined.load(Relaxed)
+    }
+    // ANCHOR_END: is_to_go_over
 }

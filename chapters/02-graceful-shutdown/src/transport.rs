@@ -4,7 +4,7 @@
 //! took it over with an upgrade. So a drain that has counted down to none is over.
 
 use std::io;
-use std::os::fd::{AsRawFd as _, RawFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -12,7 +12,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use nix::sys::socket::{MsgFlags, recv};
+use nix::sys::socket::{AddressFamily, MsgFlags, SockaddrLike as _, SockaddrStorage, getsockname, recv};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_util::either::Either;
@@ -60,11 +60,19 @@ impl Transport {
         Transport { stream, replay: Bytes::new(), undecided: true, traffic, cut: [None, None], _counted: counted }
     }
 
-    /// Gives back bytes that were read and not used.
+    /// Gives back bytes that were read and not used, before those that were given back and not read again.
     pub(crate) fn unread(&mut self, bytes: Bytes) {
-        debug_assert!(self.replay.is_empty(), "only one reader gives bytes back");
-        self.replay = bytes;
-        self.undecided = false;
+        if !bytes.is_empty() {
+            self.replay =
+                if self.replay.is_empty() { bytes } else { [bytes, self.replay.split_off(0)].concat().into() };
+        }
+        // Who reads again begins anew.
+        self.undecided = self.replay.is_empty() || is_half_a_preface(&self.replay);
+    }
+
+    /// Bytes that were read from the stream, and not by hyper.
+    pub(crate) fn unread_bytes(&self) -> &[u8] {
+        &self.replay
     }
 
     // ANCHOR: peek
@@ -74,7 +82,7 @@ impl Transport {
             return true;
         }
         let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
-        recv(self.as_raw_fd(), &mut [0], flags).is_ok_and(|bytes| bytes > 0)
+        recv(self.as_fd().as_raw_fd(), &mut [0], flags).is_ok_and(|bytes| bytes > 0)
     }
     // ANCHOR_END: peek
 
@@ -99,13 +107,27 @@ impl Transport {
         }
     }
     // ANCHOR_END: close
+}
 
-    fn as_raw_fd(&self) -> RawFd {
+impl AsFd for Transport {
+    fn as_fd(&self) -> BorrowedFd<'_> {
         match &self.stream {
-            Either::Left(stream) => stream.as_raw_fd(),
-            Either::Right(stream) => stream.as_raw_fd(),
+            Either::Left(stream) => stream.as_fd(),
+            Either::Right(stream) => stream.as_fd(),
         }
     }
+}
+
+/// A connected socket that somebody else accepted, for this runtime to wait on.
+///
+/// # Errors
+/// What epoll_ctl(2) says.
+pub(crate) fn adopt(socket: OwnedFd) -> io::Result<Stream> {
+    let address: SockaddrStorage = getsockname(socket.as_raw_fd())?;
+    if address.family() == Some(AddressFamily::Unix) {
+        return UnixStream::from_std(socket.into()).map(Either::Right);
+    }
+    TcpStream::from_std(socket.into()).map(Either::Left)
 }
 
 // ANCHOR: drop
@@ -115,7 +137,7 @@ impl Drop for Transport {
             let ledger = &self.traffic.ledger;
             match self.traffic.draining.phase() {
                 Phase::Serving => 0,
-                Phase::Retiring | Phase::Stopping => ledger.finished.fetch_add(1, Relaxed),
+                Phase::Retiring | Phase::HandingOver | Phase::Stopping => ledger.finished.fetch_add(1, Relaxed),
                 Phase::Cut => ledger.cut.fetch_add(1, Relaxed),
             };
         }
@@ -126,6 +148,10 @@ impl Drop for Transport {
 impl AsyncRead for Transport {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.check_not_cut(Half::Read, cx)?;
+        if self.traffic.holds_back() {
+            // Whoever waits for the connection to leave wakes this task.
+            return Poll::Pending;
+        }
         let before = buf.filled().len();
         loop {
             if !self.undecided && !self.replay.is_empty() {

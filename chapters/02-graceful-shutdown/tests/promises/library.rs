@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use graceful_shutdown::{Address, HttpService, Listener, Outcome, Server, block_on};
-use hyper::body::Incoming;
+use graceful_shutdown::{Address, HttpService, Listener, Outcome, RequestBody, Server, block_on};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use lab::{Ending, Wire};
@@ -24,7 +23,7 @@ fn bind() -> (Listener, String) {
 }
 
 fn hello() -> impl HttpService {
-    service_fn(async |_: Request<Incoming>| Ok::<_, Infallible>(Response::new("hello".to_owned())))
+    service_fn(async |_: Request<RequestBody>| Ok::<_, Infallible>(Response::new("hello".to_owned())))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -35,7 +34,7 @@ async fn hooks_run_before_connections_are_waited_for() {
     let (listener, address) = bind();
     let server = Server::new();
     let gate = Arc::clone(&hook_ran);
-    let patient = service_fn(move |_: Request<Incoming>| {
+    let patient = service_fn(move |_: Request<RequestBody>| {
         called.send(()).expect("the test listens");
         let gate = Arc::clone(&gate);
         async move {
@@ -72,7 +71,7 @@ async fn each_hook_runs_once() {
 async fn a_client_that_is_slow_to_read_is_not_a_silent_one() {
     // Handed to hyper in one piece: for the service the answer is done at once, for the client it is not.
     const LARGE: usize = 16 << 20;
-    let large = service_fn(async |_: Request<Incoming>| Ok::<_, Infallible>(Response::new("x".repeat(LARGE))));
+    let large = service_fn(async |_: Request<RequestBody>| Ok::<_, Infallible>(Response::new("x".repeat(LARGE))));
     let (listener, address) = bind();
     let server = Server::new();
     server.serve(listener, large).expect("the runtime waits on it");
@@ -148,7 +147,7 @@ async fn a_queue_can_be_emptied_without_accepting_more() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_is_cut_on_its_way_out_is_counted() {
     // As above: hyper has all of it, the client has not.
-    let large = service_fn(async |_: Request<Incoming>| Ok::<_, Infallible>(Response::new("x".repeat(16 << 20))));
+    let large = service_fn(async |_: Request<RequestBody>| Ok::<_, Infallible>(Response::new("x".repeat(16 << 20))));
     let (listener, address) = bind();
     let server = Server::new();
     server.serve(listener, large).expect("the runtime waits on it");
@@ -165,7 +164,7 @@ fn a_handler_that_blocks_its_thread_does_not_keep_the_process() {
     let (release, blocked) = mpsc::channel::<()>();
     let (listener, address) = bind();
     let blocked = Arc::new(std::sync::Mutex::new(blocked));
-    let stubborn = service_fn(move |_: Request<Incoming>| {
+    let stubborn = service_fn(move |_: Request<RequestBody>| {
         let (called, blocked) = (called.clone(), Arc::clone(&blocked));
         async move {
             called.send(()).expect("the test listens");

@@ -41,6 +41,11 @@ fn clients_that_send_bodies_lose_nothing_they_were_connected_for() {
 }
 
 #[test]
+fn clients_that_always_have_more_to_send_do_not_hold_a_drain() {
+    assert_loses_only_the_refused(|plan| plan.connections(4).request(Request::echo(4_000_000)));
+}
+
+#[test]
 fn http_2_clients_lose_nothing_they_were_connected_for() {
     assert_loses_only_the_refused(|plan| plan.connections(4).client(Client::StrictHttp2 { streams: 4 }));
 }

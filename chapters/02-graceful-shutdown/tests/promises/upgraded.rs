@@ -5,9 +5,9 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::time::Duration;
 
-use graceful_shutdown::{Address, HttpService, Outcome, Server};
+use graceful_shutdown::{Address, HttpService, Outcome, RequestBody, Server};
 use http_body_util::Empty;
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Bytes;
 use hyper::header::{CONNECTION, UPGRADE};
 use hyper::service::service_fn;
 use hyper::upgrade::Upgraded;
@@ -25,7 +25,7 @@ type Connection = TokioIo<Upgraded>;
 
 /// Answers with 101, and gives the connection to the test, which is its handler from then on.
 fn upgrade(to: UnboundedSender<Connection>) -> impl HttpService {
-    service_fn(move |request: Request<Incoming>| {
+    service_fn(move |request: Request<RequestBody>| {
         let to = to.clone();
         tokio::spawn(async move {
             let upgraded = hyper::upgrade::on(request).await.expect("the client asked for it");

@@ -8,9 +8,8 @@ use std::sync::Arc;
 use std::{fs, io};
 
 use bytes::Bytes;
-use graceful_shutdown::{Address, Server};
+use graceful_shutdown::{Address, RequestBody, Server};
 use http_body_util::Full;
-use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode, header};
 
@@ -27,7 +26,7 @@ impl Host {
         let listener = "127.0.0.1:0".parse::<Address>().expect("an address").bind().expect("any port will do");
         let address = listener.address().expect("it is bound");
         let directory = Arc::<Path>::from(directory);
-        let files = service_fn(move |request: Request<Incoming>| {
+        let files = service_fn(move |request: Request<RequestBody>| {
             let answer = answer(&directory, request.uri().path());
             async { Ok::<_, Infallible>(answer) }
         });
