@@ -119,6 +119,17 @@ impl Inherited {
         Some(self.held.remove(index).fd)
     }
 
+    /// Claims the channel called `name`: one end of a `SOCK_SEQPACKET` socketpair that our parent made, so that nobody but
+    /// our parent can be at the other end. `None`: there is none.
+    ///
+    /// # Errors
+    /// If it is something else, or somebody else made it.
+    pub fn channel(&mut self, name: &str) -> Result<Option<OwnedFd>, InheritError> {
+        let Some(index) = self.held.iter().position(|held| held.name == name) else { return Ok(None) };
+        self.held[index].check_parent()?;
+        Ok(Some(self.held.remove(index).fd))
+    }
+
     /// Whether there is nothing to claim.
     #[must_use]
     pub fn is_empty(&self) -> bool {
