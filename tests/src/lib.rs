@@ -6,6 +6,7 @@
 //! | to … | use |
 //! | --- | --- |
 //! | start a program, wait for its lines, signal it, learn how it ended | [`Program`] |
+//! | start a server that replaces itself, and follow it from process to process | [`Generations`] |
 //! | speak HTTP to it byte by byte, and see how a connection ends | [`Wire`] |
 //! | see what a process holds: descriptors, mask, environment, limits | [`Census`] |
 //! | put it under load, and count what was lost | [`load::Plan`] |
@@ -16,6 +17,7 @@
 
 mod census;
 mod end;
+mod generations;
 pub mod load;
 pub mod options;
 mod patience;
@@ -30,6 +32,7 @@ mod wire;
 
 pub use census::{Census, Descriptor};
 pub use end::{End, await_exit, try_await_exit};
+pub use generations::Generations;
 pub use patience::GaveUp;
 pub use program::{Program, field};
 pub use requirement::{require, require_program};

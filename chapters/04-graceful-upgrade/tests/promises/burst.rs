@@ -5,11 +5,11 @@ use lab::{Wire, await_exit, field};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
-use crate::server::Server;
+use crate::server::start;
 
 #[test]
 fn a_burst_of_upgrade_signals_leaves_one_server_and_loses_nothing() {
-    let mut server = Server::start(&[]);
+    let mut server = start(&[]);
     let load = Plan::new(server.address()).connections(8).start();
     load.wait_until_warm();
     for _ in 0..5 {
@@ -50,7 +50,7 @@ fn assert_one_at_a_time(log: &str) {
 
 #[test]
 fn a_burst_of_all_signals_ends_everything() {
-    let mut server = Server::start(&[]);
+    let mut server = start(&[]);
     for signal in [Signal::SIGUSR2, Signal::SIGUSR2, Signal::SIGTERM, Signal::SIGUSR2, Signal::SIGINT, Signal::SIGTERM]
     {
         // The group may be gone already.

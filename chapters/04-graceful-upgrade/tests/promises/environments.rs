@@ -3,12 +3,12 @@
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
-use lab::{Census, await_exit, require};
+use lab::{Census, Generations, await_exit, require};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, sigaction};
 use nix::unistd::Pid;
 
 use crate::generations::{children, hold};
-use crate::server::{BINARY, Deployment, Server};
+use crate::server::{BINARY, Deployment};
 
 /// Started by somebody who ignores and blocks what the server lives by, as after `nohup` or from a careless supervisor.
 #[test]
@@ -28,7 +28,7 @@ fn a_parent_that_ignores_and_blocks_the_signals_changes_nothing() {
             Ok(SigSet::all().thread_block()?)
         });
     }
-    let mut server = Server::start_command(&mut command, 1);
+    let mut server = Generations::start(&mut command, 1);
     let (blocked, first) = (Census::of(server.serving).blocked, server.serving);
 
     deployment.put_script("exit 7");
@@ -42,7 +42,7 @@ fn a_parent_that_ignores_and_blocks_the_signals_changes_nothing() {
 }
 
 /// The server as process 1 of a PID namespace of its own, and that process as we see it.
-fn as_process_1(more: &[&str]) -> Option<(Server, Pid)> {
+fn as_process_1(more: &[&str]) -> Option<(Generations, Pid)> {
     let unshare = || {
         let mut command = Command::new("unshare");
         command.args(["--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--mount-proc"]);
@@ -52,7 +52,7 @@ fn as_process_1(more: &[&str]) -> Option<(Server, Pid)> {
     if !require(allowed, "this test needs a PID namespace: run it as root, or allow unprivileged user namespaces") {
         return None;
     }
-    let server = Server::start_command(unshare().arg(BINARY).args(["--listen", "127.0.0.1:0"]).args(more), 1);
+    let server = Generations::start(unshare().arg(BINARY).args(["--listen", "127.0.0.1:0"]).args(more), 1);
     let process_1 = children(server.program.pid()).trim().parse().expect("unshare has one child");
     Some((server, Pid::from_raw(process_1)))
 }

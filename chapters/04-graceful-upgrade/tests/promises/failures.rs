@@ -9,7 +9,7 @@ use lab::{Wire, await_exit};
 use nix::sys::signal::{Signal, kill};
 
 use crate::generations::{children, hold};
-use crate::server::{Deployment, Server};
+use crate::server::{Deployment, start};
 
 /// Breaks the program on disk, upgrades in vain under load, mends it, and upgrades.
 #[track_caller]
@@ -76,7 +76,7 @@ fn a_program_that_refuses_what_it_inherits_is_survived() {
 
 #[test]
 fn a_successor_that_dies_while_the_old_process_drains_is_replaced_by_it() {
-    let mut server = Server::start(&["--drain-timeout", "1h"]);
+    let mut server = start(&["--drain-timeout", "1h"]);
     let first = server.serving;
     let mut held = hold(server.address());
     server.upgrade();
@@ -130,7 +130,7 @@ fn sigterm_during_an_upgrade_ends_both() {
 #[test]
 fn sigterm_to_the_group_in_the_middle_of_an_upgrade_ends_every_generation() {
     for _ in 0..10 {
-        let mut server = Server::start(&[]);
+        let mut server = start(&[]);
         server.signal(Signal::SIGUSR2);
         // At whatever moment of the upgrade this comes.
         nix::sys::signal::killpg(server.program.pid(), Signal::SIGTERM).unwrap();
@@ -142,7 +142,7 @@ fn sigterm_to_the_group_in_the_middle_of_an_upgrade_ends_every_generation() {
 
 #[test]
 fn the_old_process_cuts_what_its_deadline_does_not_wait_for() {
-    let mut server = Server::start(&["--drain-timeout", "300ms"]);
+    let mut server = start(&["--drain-timeout", "300ms"]);
     let mut held = hold(server.address());
     server.upgrade();
     assert_eq!(server.program.wait().code(), 3, "one request was cut");

@@ -5,17 +5,17 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use lab::{Wire, await_exit};
+use lab::{Generations, Wire, await_exit};
 use nix::sys::signal::{Signal, kill};
 
 use crate::generations::hold;
-use crate::server::{BINARY, Deployment, Server, get};
+use crate::server::{BINARY, Deployment, get};
 
 /// Starts the program on a unix socket and, behind it, a TCP port.
-fn start_on(path: &Path, more: &[&str]) -> Server {
+fn start_on(path: &Path, more: &[&str]) -> Generations {
     let unix = format!("unix:{}", path.display());
     let mut command = Command::new(BINARY);
-    Server::start_command(command.args(["--listen", &unix, "--listen", "127.0.0.1:0"]).args(more), 2)
+    Generations::start(command.args(["--listen", &unix, "--listen", "127.0.0.1:0"]).args(more), 2)
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn a_listener_that_the_new_version_does_not_want_refuses_clients() {
     let unix = format!("unix:{}", path.display());
     let mut command = Command::new(deployment.server());
     command.args(["--drain-timeout", "1h", "--listen", "127.0.0.1:0", "--listen", "127.0.0.1:0", "--listen", &unix]);
-    let mut server = Server::start_command(&mut command, 3);
+    let mut server = Generations::start(&mut command, 3);
     let first = server.serving;
     let mut held = hold(&server.addresses[1]);
 

@@ -7,11 +7,11 @@ use lab::{Census, Program, Wire, await_exit};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::server::Server;
+use crate::server::start;
 
 #[test]
 fn over_fifty_generations_nothing_grows() {
-    let mut server = Server::start(&["--listen", "127.0.0.1:0"]);
+    let mut server = start(&["--listen", "127.0.0.1:0"]);
     let mut census_of_next = || {
         await_exit(server.upgrade());
         server.program.line(&format!("has ended older=0 generation={}", server.generation));
@@ -34,7 +34,7 @@ fn over_fifty_generations_nothing_grows() {
 
 #[test]
 fn an_idle_old_process_ends_although_no_further_connection_arrives() {
-    let mut server = Server::start(&[]);
+    let mut server = start(&[]);
     let old = server.upgrade();
     await_exit(old);
     assert_eq!(server.program.wait().code(), 0, "everything was answered");
@@ -42,7 +42,7 @@ fn an_idle_old_process_ends_although_no_further_connection_arrives() {
 
 #[test]
 fn an_older_generation_may_still_drain_at_the_next_upgrade() {
-    let mut server = Server::start(&["--drain-timeout", "1h"]);
+    let mut server = start(&["--drain-timeout", "1h"]);
     let mut slow = hold(server.address());
     let first = server.upgrade();
     let second = server.upgrade();
@@ -58,7 +58,7 @@ fn an_older_generation_may_still_drain_at_the_next_upgrade() {
 /// A service manager sends its one SIGTERM to every generation.
 #[test]
 fn a_generation_that_others_have_settled_is_not_cut_by_the_first_sigterm() {
-    let mut server = Server::start(&["--drain-timeout", "1h"]);
+    let mut server = start(&["--drain-timeout", "1h"]);
     let mut slow = hold(server.address());
     let first = server.upgrade();
     let second = server.upgrade();
@@ -79,7 +79,7 @@ fn a_generation_that_others_have_settled_is_not_cut_by_the_first_sigterm() {
 
 #[test]
 fn too_many_generations_are_refused_in_a_sentence() {
-    let mut server = Server::start(&["--drain-timeout", "1h"]);
+    let mut server = start(&["--drain-timeout", "1h"]);
     let mut held = Vec::new();
     for _ in 0..4 {
         held.push(hold(server.address()));
@@ -101,7 +101,7 @@ fn too_many_generations_are_refused_in_a_sentence() {
 
 #[test]
 fn a_replaced_process_sends_those_who_ask_it_to_its_successor() {
-    let mut server = Server::start(&["--drain-timeout", "1h"]);
+    let mut server = start(&["--drain-timeout", "1h"]);
     let mut held = hold(server.address());
     server.upgrade();
     server.program.signal(Signal::SIGUSR2);

@@ -5,14 +5,14 @@ use std::time::Duration;
 use lab::await_exit;
 use lab::load::{Client, Plan, Request};
 
-use crate::server::Server;
+use crate::server::start;
 
 /// What people who think between requests look like, and what meets the keep-alive race.
 const THINK: std::ops::Range<Duration> = Duration::ZERO..Duration::from_millis(20);
 
 #[track_caller]
 fn fifty_upgrades_lose_nothing(plan: impl Fn(&str) -> Plan) {
-    let mut server = Server::start(&[]);
+    let mut server = start(&[]);
     let load = plan(server.address()).start();
     load.wait_until_warm();
     for _ in 0..50 {

@@ -4,10 +4,10 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::process::Command;
 
-use lab::await_exit;
+use lab::{Generations, await_exit};
 use nix::unistd::Pid;
 
-use crate::server::{BINARY, Deployment, Server};
+use crate::server::{BINARY, Deployment};
 
 const ARGUMENTS: [&str; 4] = ["--listen", "127.0.0.1:0", "--drain-timeout", "4s"];
 
@@ -23,7 +23,7 @@ fn arguments_of(pid: Pid) -> Vec<String> {
 
 /// Upgrades twice: the second time the successor's own notion of its path counts.
 #[track_caller]
-fn assert_upgrades_to(server: &mut Server, inode: u64) {
+fn assert_upgrades_to(server: &mut Generations, inode: u64) {
     for _ in 0..2 {
         await_exit(server.upgrade());
         assert_eq!(inode_of(server.serving), inode, "{}", server.program.output());
@@ -44,7 +44,7 @@ fn put_new_version(deployment: &Deployment, name: &str) -> u64 {
 #[test]
 fn a_replaced_program() {
     let deployment = Deployment::new();
-    let mut server = Server::start_command(Command::new(deployment.server()).args(ARGUMENTS), 1);
+    let mut server = Generations::start(Command::new(deployment.server()).args(ARGUMENTS), 1);
     let inode = put_new_version(&deployment, "server");
     assert_upgrades_to(&mut server, inode);
 }
@@ -52,7 +52,7 @@ fn a_replaced_program() {
 #[test]
 fn a_program_that_was_deleted_and_put_there_again() {
     let deployment = Deployment::new();
-    let mut server = Server::start_command(Command::new(deployment.server()).args(ARGUMENTS), 1);
+    let mut server = Generations::start(Command::new(deployment.server()).args(ARGUMENTS), 1);
     fs::remove_file(deployment.server()).unwrap();
     server.upgrade_in_vain();
     let inode = put_new_version(&deployment, "server");
@@ -64,7 +64,7 @@ fn a_symbolic_link_that_was_switched() {
     let deployment = Deployment::new();
     let link = deployment.path().join("current");
     symlink("server", &link).unwrap();
-    let mut server = Server::start_command(Command::new(&link).args(ARGUMENTS), 1);
+    let mut server = Generations::start(Command::new(&link).args(ARGUMENTS), 1);
     let inode = put_new_version(&deployment, "server-2");
     symlink("server-2", deployment.path().join("next")).unwrap();
     fs::rename(deployment.path().join("next"), &link).unwrap();
@@ -75,7 +75,7 @@ fn a_symbolic_link_that_was_switched() {
 fn a_relative_name() {
     let deployment = Deployment::new();
     let mut command = Command::new("./server");
-    let mut server = Server::start_command(command.args(ARGUMENTS).current_dir(deployment.path()), 1);
+    let mut server = Generations::start(command.args(ARGUMENTS).current_dir(deployment.path()), 1);
     let inode = put_new_version(&deployment, "server");
     assert_upgrades_to(&mut server, inode);
 }
@@ -88,7 +88,7 @@ fn a_name_found_on_path() {
     command.args(["-c", "exec server \"$@\"", "sh"]).args(ARGUMENTS);
     let path =
         std::env::join_paths(["/nowhere".into(), deployment.path().to_owned(), "/usr/bin".into(), "/bin".into()]);
-    let mut server = Server::start_command(command.env("PATH", path.unwrap()), 1);
+    let mut server = Generations::start(command.env("PATH", path.unwrap()), 1);
     let inode = put_new_version(&deployment, "server");
     assert_upgrades_to(&mut server, inode);
 }
@@ -98,7 +98,7 @@ fn a_name_that_is_a_lie() {
     let deployment = Deployment::new();
     let mut command = Command::new("bash");
     let exec = format!("exec -a /bin/true {} \"$@\"", deployment.server().display());
-    let mut server = Server::start_command(command.args(["-c", &exec, "bash"]).args(ARGUMENTS), 1);
+    let mut server = Generations::start(command.args(["-c", &exec, "bash"]).args(ARGUMENTS), 1);
     let inode = put_new_version(&deployment, "server");
     assert_upgrades_to(&mut server, inode);
 }
@@ -109,7 +109,7 @@ fn a_working_directory_that_was_replaced() {
     let release = deployment.path().join("release");
     fs::create_dir(&release).unwrap();
     fs::hard_link(BINARY, release.join("server")).unwrap();
-    let mut server = Server::start_command(Command::new("./server").args(ARGUMENTS).current_dir(&release), 1);
+    let mut server = Generations::start(Command::new("./server").args(ARGUMENTS).current_dir(&release), 1);
     fs::rename(&release, deployment.path().join("previous")).unwrap();
     fs::create_dir(&release).unwrap();
     let inode = put_new_version(&deployment, "release/server");
@@ -122,7 +122,7 @@ fn a_working_directory_that_was_deleted() {
     let gone = deployment.path().join("gone");
     fs::create_dir(&gone).unwrap();
     let mut command = Command::new("../server");
-    let mut server = Server::start_command(command.args(ARGUMENTS).current_dir(&gone), 1);
+    let mut server = Generations::start(command.args(ARGUMENTS).current_dir(&gone), 1);
     fs::remove_dir(&gone).unwrap();
     let inode = put_new_version(&deployment, "server");
     assert_upgrades_to(&mut server, inode);

@@ -1,92 +1,18 @@
-//! The server under test, followed from generation to generation.
+//! The program under test, and a place where it can be replaced.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use lab::{End, Program, Wire, await_exit, field};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use lab::{Generations, Wire};
 use tempfile::TempDir;
 
 /// The program of this chapter.
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_graceful-upgrade");
 
-/// A server that was started, and the generation of it that serves.
-pub(crate) struct Server {
-    pub(crate) program: Program,
-    /// Where it listens, in the order of `--listen`.
-    pub(crate) addresses: Vec<String>,
-    pub(crate) serving: Pid,
-    pub(crate) generation: u64,
-}
-
-impl Server {
-    /// Starts the program on one free port.
-    pub(crate) fn start(more: &[&str]) -> Server {
-        let mut command = Command::new(BINARY);
-        Server::start_command(command.args(["--listen", "127.0.0.1:0"]).args(more), 1)
-    }
-
-    /// Starts a command that is to listen on so many addresses.
-    pub(crate) fn start_command(command: &mut Command, addresses: usize) -> Server {
-        let program = Program::start(command);
-        let serving = program.pid();
-        let mut server = Server { program, addresses: Vec::new(), serving, generation: 0 };
-        server.addresses = server.next_generation(addresses);
-        server
-    }
-
-    pub(crate) fn address(&self) -> &str {
-        &self.addresses[0]
-    }
-
-    /// Waits until the next generation listens on so many addresses.
-    pub(crate) fn next_generation(&mut self, addresses: usize) -> Vec<String> {
-        self.generation += 1;
-        // With the field's name, since a pid or a port may hold any digits; with the end, since 1 is in 10.
-        let pattern = format!("generation={} ", self.generation);
-        let lines: Vec<_> = (0..addresses).map(|_| self.program.line(&pattern)).collect();
-        let get = |line: &str, key| field(line, key).unwrap_or_else(|| panic!("no {key} in {line:?}")).to_owned();
-        self.serving = Pid::from_raw(get(&lines[0], "pid").parse().expect("a pid is a number"));
-        lines.iter().map(|line| get(line, "address")).collect()
-    }
-
-    /// Sends a signal to the generation that serves.
-    pub(crate) fn signal(&self, signal: Signal) {
-        kill(self.serving, signal).expect("the serving process is there");
-    }
-
-    /// Upgrades, and returns the old process, which may still drain.
-    pub(crate) fn upgrade(&mut self) -> Pid {
-        let old = self.serving;
-        self.signal(Signal::SIGUSR2);
-        self.next_generation(self.addresses.len());
-        old
-    }
-
-    /// Asks for an upgrade that is to fail, and returns the line that says why.
-    pub(crate) fn upgrade_in_vain(&mut self) -> String {
-        self.signal(Signal::SIGUSR2);
-        self.program.line("upgrade failed")
-    }
-
-    /// Asserts that the given generation answers on the first address, on a fresh connection.
-    #[track_caller]
-    pub(crate) fn assert_answered_by(&self, generation: u64) {
-        let answer = get(self.address(), "/");
-        assert!(answer.contains(&format!("generation {generation}\n")), "expected generation {generation}: {answer:?}");
-    }
-
-    /// Ends the generation that serves and returns how it ended, if it was the process that was started.
-    pub(crate) fn stop(&mut self) -> Option<End> {
-        self.signal(Signal::SIGTERM);
-        if self.serving == self.program.pid() {
-            return Some(self.program.wait());
-        }
-        await_exit(self.serving);
-        None
-    }
+/// Starts the program on one free port.
+pub(crate) fn start(more: &[&str]) -> Generations {
+    Generations::start(Command::new(BINARY).args(["--listen", "127.0.0.1:0"]).args(more), 1)
 }
 
 /// The body of one answer, over a connection of its own.
@@ -149,8 +75,8 @@ impl Deployment {
     }
 
     /// Starts the program from here, on one free port.
-    pub(crate) fn start(&self, more: &[&str]) -> Server {
+    pub(crate) fn start(&self, more: &[&str]) -> Generations {
         let mut command = Command::new(self.server());
-        Server::start_command(command.args(["--listen", "127.0.0.1:0"]).args(more), 1)
+        Generations::start(command.args(["--listen", "127.0.0.1:0"]).args(more), 1)
     }
 }
