@@ -71,7 +71,7 @@ impl Channel {
     /// # Errors
     /// If the descriptor limit is reached.
     pub(crate) fn new() -> io::Result<(Channel, FarEnd)> {
-        let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
+        let (ours, theirs) = pair()?;
         Ok((Channel::from_end(ours)?, FarEnd(theirs)))
     }
 
@@ -114,6 +114,14 @@ impl Channel {
     }
 }
 // ANCHOR_END: channel
+
+/// Two ends that belong to each other.
+///
+/// # Errors
+/// If the descriptor limit is reached.
+pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    Ok(socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?)
+}
 
 impl AsFd for Channel {
     fn as_fd(&self) -> BorrowedFd<'_> {

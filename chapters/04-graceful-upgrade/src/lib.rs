@@ -13,6 +13,7 @@
 // ANCHOR: parts
 mod channel;
 mod error;
+mod handover;
 mod keeper;
 pub mod lifecycle;
 mod listening;
@@ -23,6 +24,7 @@ mod successor;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use graceful_shutdown::{Server, block_on};
@@ -30,9 +32,11 @@ use inherited_fds::Inherited;
 use signal_channel::{Signal, notify};
 
 pub use error::StartError;
+pub use handover::{Adopter, Handover};
 pub use listening::{Context, Service};
 
 use channel::{FarEnd, Names, Word};
+use handover::CONNECTIONS;
 use keeper::KEEPER;
 use lifecycle::State;
 use listening::Listeners;
@@ -66,7 +70,19 @@ pub struct Config {
 /// A sentence that says why the server cannot start. Nothing is left behind then; if this was to be a successor, its
 /// predecessor serves on.
 pub fn run(config: Config, services: Vec<Service>) -> Result<ExitCode, StartError> {
-    // ANCHOR_END: signature
+    run_with(config, services, None)
+}
+// ANCHOR_END: signature
+
+/// [`run`], and hands open connections to the successor, instead of closing them, where `handover` says how.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_with(
+    config: Config,
+    services: Vec<Service>,
+    handover: Option<Box<dyn Handover>>,
+) -> Result<ExitCode, StartError> {
     // ANCHOR: born
     let Config { drain_timeout, ready_timeout, pid_file } = config;
     keep_children_until_reaped()?;
@@ -77,6 +93,7 @@ pub fn run(config: Config, services: Vec<Service>) -> Result<ExitCode, StartErro
         return keeper::keep(&program, inherited);
     }
     let keeper = inherited.take(KEEPER).map(FarEnd::inherited).transpose()?;
+    let arrivals = if handover.is_some() { inherited.channel(CONNECTIONS)? } else { None };
     let hello = far_end.as_ref().map(FarEnd::first_word).transpose().map_err(StartError::Predecessor)?;
     let (generation, older, files) = match hello {
         Some(Word::Hello { generation, older, files }) => (generation, older, files),
@@ -87,7 +104,7 @@ pub fn run(config: Config, services: Vec<Service>) -> Result<ExitCode, StartErro
     // Before anything is bound, and long before we say that we are ready: who serves must hear its signals.
     let signals = notify(&[Signal::SIGINT, Signal::SIGTERM, Signal::SIGUSR2])?;
 
-    let server = Server::new();
+    let server = Arc::new(Server::new());
     let context = Context { generation, draining: server.draining() };
     let mut listeners = Listeners::inherit_or_bind(services, &context, &mut inherited, &files)?;
     // What cannot be passed on is refused now, not at the first upgrade.
@@ -112,7 +129,7 @@ pub fn run(config: Config, services: Vec<Service>) -> Result<ExitCode, StartErro
         #[rustfmt::skip]
         let shell = Shell {
             generation, drain_timeout, ready_timeout, program, server, listeners, pid_file, signals, predecessor, older,
-            keeper, progress: Progress::default(),
+            keeper, handover, arrivals, progress: Progress::default(),
         };
         Ok(shell.run(state).await)
     })

@@ -4,14 +4,18 @@
 //! The invariant: a listener is held here by every generation that serves or may come back, the server only ever gets
 //! copies; and the file of a unix socket is removed by the last generation alone.
 
+use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, OwnedFd};
+
+use bytes::Bytes;
 
 use graceful_shutdown::{Address, Draining, HttpService, Listener, Server, SocketFile};
 use inherited_fds::{Bequest, Inherited, NameError};
 
 use crate::channel::Names;
 use crate::error::StartError;
+use crate::handover::CONNECTIONS;
 use crate::keeper::KEEPER;
 use crate::successor::CHANNEL;
 
@@ -32,8 +36,10 @@ pub struct Service {
     make: Make,
 }
 
-type Make = Box<dyn FnOnce(&Context) -> Serve>;
+type Make = Box<dyn FnOnce(&Context) -> (Serve, Adopt)>;
 type Serve = Box<dyn Fn(&Server, Listener, Queue) -> io::Result<()>>;
+/// Serves a connection that a predecessor had accepted.
+pub(crate) type Adopt = Box<dyn Fn(&Server, &str, OwnedFd, Bytes) -> io::Result<()> + Send>;
 
 /// Which connections of a listener to take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,20 +54,26 @@ impl Service {
     /// A service called `name`, made by `make` once the process knows its generation.
     ///
     /// Names are 1 to 255 printable ASCII characters without a colon (`FileDescriptorName=` in systemd.socket(5)), and
-    /// not `predecessor` or `keeper`, which are the names of channels between processes.
+    /// not `predecessor`, `keeper` or `connections`, which are the names of channels between processes.
     pub fn new<S: HttpService>(
         name: impl Into<String>,
         address: Address,
         make: impl FnOnce(&Context) -> S + 'static,
     ) -> Service {
+        let name = name.into();
+        let listener_name = name.clone();
         let make: Make = Box::new(move |context| {
             let service = make(context);
-            Box::new(move |server, listener, queue| match queue {
-                Queue::AllToCome => server.serve(listener, service.clone()),
+            let adopted = service.clone();
+            let serve: Serve = Box::new(move |server, listener, queue| match queue {
+                Queue::AllToCome => server.serve_named(&listener_name, listener, service.clone()),
                 Queue::WhatIsThere => server.serve_queue(listener, service.clone()),
-            })
+            });
+            let adopt: Adopt =
+                Box::new(move |server, name, socket, unparsed| server.adopt(name, socket, unparsed, adopted.clone()));
+            (serve, adopt)
         });
-        Service { name: name.into(), address, make }
+        Service { name, address, make }
     }
 }
 // ANCHOR_END: service
@@ -81,6 +93,8 @@ struct Held {
     /// The file, while we are the last generation.
     file: Option<SocketFile>,
     serve: Serve,
+    /// `None` once connections come from a predecessor.
+    adopt: Option<Adopt>,
 }
 // ANCHOR_END: held
 
@@ -98,7 +112,7 @@ impl Listeners {
         files: &Names,
     ) -> Result<Listeners, StartError> {
         let hold = |Service { name, address, make }: Service| {
-            if [CHANNEL, KEEPER].contains(&name.as_str()) {
+            if [CHANNEL, KEEPER, CONNECTIONS].contains(&name.as_str()) {
                 return Err(StartError::Reserved(name));
             }
             let inherited = inherited.listener(&name, &address)?;
@@ -106,7 +120,8 @@ impl Listeners {
             let mut listener = inherited.map_or_else(|| address.bind(), Ok)?;
             let file = file_of(&mut listener);
             let address = listener.address()?;
-            Ok(Held { name, address, listener: Some(listener), removes_file, file, serve: make(context) })
+            let (serve, adopt) = make(context);
+            Ok(Held { name, address, listener: Some(listener), removes_file, file, serve, adopt: Some(adopt) })
         };
         services.into_iter().map(hold).collect::<Result<_, _>>().map(Listeners)
     }
@@ -145,6 +160,11 @@ impl Listeners {
         }
     }
     // ANCHOR_END: leave_to_successor
+
+    /// How connections of each are served that a predecessor had accepted. To be asked once.
+    pub(crate) fn adopt(&mut self) -> BTreeMap<String, Adopt> {
+        self.0.iter_mut().filter_map(|held| Some((held.name.clone(), held.adopt.take()?))).collect()
+    }
 
     /// Closes all, and removes the files that are ours.
     pub(crate) fn close(&mut self) {

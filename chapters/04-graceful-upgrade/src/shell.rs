@@ -5,15 +5,17 @@
 
 use std::error::Error;
 use std::future::pending;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
-use graceful_shutdown::Server;
+use graceful_shutdown::{Heir, Server};
 use signal_channel::{Receiver, Signal, exit};
 use tokio::time::{Instant, sleep_until};
 
-use crate::channel::{Channel, Names, Word};
+use crate::channel::{Channel, Names, Word, pair};
+use crate::handover::{Adopter, CONNECTIONS, Handover};
 use crate::keeper::KEEPER;
 use crate::lifecycle::{Action, Event, State, next};
 use crate::listening::Listeners;
@@ -35,7 +37,7 @@ pub(crate) struct Shell {
     pub(crate) drain_timeout: Duration,
     pub(crate) ready_timeout: Duration,
     pub(crate) program: Program,
-    pub(crate) server: Server,
+    pub(crate) server: Arc<Server>,
     pub(crate) listeners: Listeners,
     pub(crate) pid_file: Option<PidFile>,
     pub(crate) signals: Receiver,
@@ -45,6 +47,10 @@ pub(crate) struct Shell {
     pub(crate) older: usize,
     /// The channel to process 1, where that is not us but ours: see [`crate::keeper`].
     pub(crate) keeper: Option<Channel>,
+    /// How connections go to a successor, if they do.
+    pub(crate) handover: Option<Box<dyn Handover>>,
+    /// Where they come from the predecessor; until we serve.
+    pub(crate) arrivals: Option<OwnedFd>,
     pub(crate) progress: Progress,
 }
 
@@ -52,6 +58,8 @@ pub(crate) struct Shell {
 #[derive(Default)]
 pub(crate) struct Progress {
     successor: Option<Successor>,
+    /// Where connections go to it; until they do.
+    departures: Option<OwnedFd>,
     /// Why the successor is of no use, as soon as that is known.
     failure: Option<String>,
     /// Listeners that the successor has no use for.
@@ -163,6 +171,9 @@ impl Shell {
     async fn heard_from_successor(&mut self, word: Option<Word>) -> Option<Event> {
         match word {
             Some(Word::Ready { unused }) => {
+                if unused.contains(CONNECTIONS) {
+                    self.progress.departures = None;
+                }
                 self.progress.unused = unused;
                 Some(Event::SuccessorReady)
             }
@@ -191,10 +202,14 @@ impl Shell {
                 if let Err(error) = self.listeners.accept(&self.server, self.generation) {
                     tracing::error!("{error}");
                 }
+                self.adopt_connections();
             }
             // ANCHOR: retire
             Action::Retire => {
-                self.server.retire();
+                match self.heir() {
+                    Some(heir) => self.server.hand_over(heir),
+                    None => self.server.retire(),
+                }
                 self.listeners.leave_to_successor(&self.server, &self.progress.unused);
                 self.progress.replaced = true;
                 self.begin_drain();
@@ -229,6 +244,32 @@ impl Shell {
         }
     }
 
+    // ANCHOR: connections
+    /// Who takes our connections, if somebody does.
+    fn heir(&mut self) -> Option<Arc<dyn Heir>> {
+        let heir = self.handover.as_ref()?.heir(self.progress.departures.take()?);
+        heir.inspect_err(|error| tracing::error!(%error, "connections cannot be handed over")).ok()
+    }
+
+    /// Serves what comes from the predecessor, for as long as we keep connections ourselves.
+    fn adopt_connections(&mut self) {
+        let (Some(handover), Some(channel)) = (&self.handover, self.arrivals.take()) else { return };
+        let adopter = Adopter::new(Arc::clone(&self.server), self.listeners.adopt());
+        match handover.arrivals(channel, adopter) {
+            Ok(arrivals) => {
+                let draining = self.server.draining();
+                self.server.expect_more_from(async move {
+                    tokio::select! {
+                        () = draining.closing() => {}
+                        () = arrivals => {}
+                    }
+                });
+            }
+            Err(error) => tracing::error!(%error, "connections cannot be taken over"),
+        }
+    }
+    // ANCHOR_END: connections
+
     fn begin_drain(&mut self) {
         self.progress.deadline = Some(Instant::now() + self.drain_timeout);
         tracing::info!(pid = std::process::id(), timeout = ?self.drain_timeout, "draining");
@@ -249,8 +290,17 @@ impl Shell {
         }
     }
 
-    async fn bequeath_to_successor(&self, hello: &Word) -> Result<Successor, Box<dyn Error>> {
+    async fn bequeath_to_successor(&mut self, hello: &Word) -> Result<Successor, Box<dyn Error>> {
         let mut bequest = self.listeners.bequeath()?;
+        // Held until the successor has its own.
+        let arrivals;
+        self.progress.departures = None;
+        if self.handover.is_some() {
+            let (departures, theirs) = pair()?;
+            self.progress.departures = Some(departures);
+            arrivals = theirs;
+            bequest.add(CONNECTIONS, arrivals.as_fd())?;
+        }
         if let Some(keeper) = &self.keeper {
             bequest.add(KEEPER, keeper.as_fd())?;
         }
