@@ -1,0 +1,97 @@
+// ANCHOR: all
+//! The channel between two generations over which connections go.
+//!
+//! The invariant: a message arrives whole or not at all, in the order in which it was sent, and a descriptor that comes
+//! with it has an owner, and CLOEXEC, from the first moment.
+//!
+//! It is a `SOCK_SEQPACKET` pair, as the channel for words is. A descriptor travels as `SCM_RIGHTS` (unix(7)): the kernel
+//! gives the receiver another descriptor of the same open socket, with everything that belongs to it: the connection, what
+//! waits in its queues, `O_NONBLOCK`, `TCP_NODELAY`.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixDatagram as StdSocket;
+
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+    Shutdown, recvmsg, sendmsg, shutdown,
+};
+use tokio::io::Interest;
+use tokio::net::UnixDatagram;
+
+/// One end. Tokio's datagram socket only waits until it is readable or writable, which is the same for `SOCK_SEQPACKET`.
+#[derive(Debug)]
+pub(crate) struct Channel(UnixDatagram);
+
+impl Channel {
+    /// # Errors
+    /// What epoll_ctl(2) says.
+    pub(crate) fn new(end: OwnedFd) -> io::Result<Channel> {
+        let socket = StdSocket::from(end);
+        socket.set_nonblocking(true)?;
+        Ok(Channel(UnixDatagram::from_std(socket)?))
+    }
+
+    // ANCHOR: send
+    /// Sends a message as soon as there is room for it: ten may wait (`net.unix.max_dgram_qlen`).
+    ///
+    /// Dropped before it is ready, it has sent nothing.
+    ///
+    /// # Errors
+    /// If the other end is gone.
+    pub(crate) async fn send(&self, parts: &[&[u8]], socket: Option<BorrowedFd<'_>>) -> io::Result<()> {
+        let parts: Vec<_> = parts.iter().map(|part| IoSlice::new(part)).collect();
+        let send = || {
+            let sockets: Vec<_> = socket.into_iter().collect();
+            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+            let mut control = SendAncillaryBuffer::new(&mut space);
+            if !sockets.is_empty() && !control.push(SendAncillaryMessage::ScmRights(&sockets)) {
+                unreachable!("the space is for one descriptor");
+            }
+            sendmsg(&self.0, &parts, &mut control, SendFlags::DONTWAIT | SendFlags::NOSIGNAL).map_err(io::Error::from)
+        };
+        self.0.async_io(Interest::WRITABLE, send).await?;
+        Ok(())
+    }
+    // ANCHOR_END: send
+
+    // ANCHOR: receive
+    /// Receives a message into `room`: its length, 0 if the other end is gone, and the descriptor that came with it.
+    ///
+    /// None comes if this process has reached its descriptor limit: the kernel has nowhere to put it then, and drops it.
+    ///
+    /// # Errors
+    /// What recvmsg(2) says.
+    pub(crate) async fn receive(&self, room: &mut [u8]) -> io::Result<(usize, Option<OwnedFd>)> {
+        let mut receive = || {
+            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+            let mut control = RecvAncillaryBuffer::new(&mut space);
+            let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
+            let received = recvmsg(&self.0, &mut [IoSliceMut::new(room)], &mut control, flags)?;
+            let sockets = control.drain().filter_map(|message| match message {
+                RecvAncillaryMessage::ScmRights(sockets) => Some(sockets),
+                _ => None,
+            });
+            Ok((received.bytes, sockets.flatten().next()))
+        };
+        loop {
+            match self.0.async_io(Interest::READABLE, &mut receive).await {
+                // It is gone and has not heard us out. What it said before can still be heard.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
+                received => return received,
+            }
+        }
+    }
+    // ANCHOR_END: receive
+
+    // ANCHOR: break_off
+    /// Ends the channel in both directions. What waits at this end can still be received; whatever the other end sends
+    /// from now on fails.
+    pub(crate) fn break_off(&self) {
+        // `Err` only if the other end is gone.
+        let _ = shutdown(&self.0, Shutdown::Both);
+    }
+    // ANCHOR_END: break_off
+}
+// ANCHOR_END: all
