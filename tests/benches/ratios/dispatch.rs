@@ -83,7 +83,7 @@ pub(crate) fn measure(binaries: &Binaries) -> Measured {
     };
     let rows = all.into_iter().map(row).collect();
     left_out.extend(cannot_count);
-    Measured { rows, left_out }
+    Measured { rows, charts: Vec::new(), left_out }
 }
 
 /// What was measured of one way.

@@ -5,6 +5,8 @@
 use std::fs;
 use std::time::Duration;
 
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike as _;
 use nix::unistd::Pid;
 
 /// The processor time that the threads of a process have used. Threads that have ended are not in it: the servers keep
@@ -17,6 +19,14 @@ pub(crate) fn cpu_time(pid: Pid) -> Duration {
         line.split(' ').next()?.parse().ok().map(Duration::from_nanos)
     };
     tasks.filter_map(of).sum()
+}
+
+/// The processor time that all children of ours have used that we have reaped, and what they have reaped. The difference
+/// between two looks is all that one child has ever used, which nothing else says of a process that is gone.
+pub(crate) fn cpu_time_of_reaped() -> Duration {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).expect("a process may ask for this");
+    let micros = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
+    Duration::from_micros(micros.unsigned_abs())
 }
 
 /// The memory of a process in KiB, each page that others map too in proportion (`Pss`).
