@@ -13,7 +13,7 @@ use lab::curve::{Chart, Curve, Unit};
 
 use crate::fresh::{Fresh, LIGHT};
 use crate::measured::Measured;
-use crate::process::private_memory;
+use crate::process::anonymous_memory;
 use crate::row::Row;
 use crate::servers::Binaries;
 use chain::{BANDS, Band, Chain, FIRST, LAST};
@@ -37,7 +37,7 @@ pub(crate) fn measure(binaries: &Binaries) -> Measured {
     let memory = || held.iter().map(|held| &held.memory);
     let mut rows = vec![
         growth("generations_ratio", "until the first answer", &mut times.iter()).at_most(1.25),
-        growth("generations_memory_ratio", "private memory", &mut memory()).at_most(1.1),
+        growth("generations_memory_ratio", "memory of its own", &mut memory()).at_most(1.1),
     ];
     rows.extend(count("descriptors", held.iter().map(|held| &held.descriptors)));
     rows.extend(count("threads", held.iter().map(|held| &held.threads)));
@@ -48,7 +48,7 @@ pub(crate) fn measure(binaries: &Binaries) -> Measured {
         let times = times.iter().flat_map(|chain| chain.band(band));
         let times = times.map(|seconds| Duration::from_secs_f64(*seconds));
         let answer = Row::millis(format!("generations_{}", band.to), name, times);
-        let name = format!("  private memory, generations {}", band.words());
+        let name = format!("  memory of its own, generations {}", band.words());
         let memory = memory().flat_map(|chain| chain.band(band)).copied();
         let size = Row::kib(format!("generations_memory_{}", band.to), name, memory);
         answers.push(answer.point(band.middle()));
@@ -60,12 +60,12 @@ pub(crate) fn measure(binaries: &Binaries) -> Measured {
         Chart { name, title, many, one, unit, curves: vec![curve] }
     };
     let answers = Curve { key: "generations", what: "SIGUSR2 to the first answer", points: answers };
-    let sizes = Curve { key: "generations_memory", what: "private memory", points: sizes };
-    let charts = vec![
+    let sizes = Curve { key: "generations_memory", what: "memory of its own", points: sizes };
+    let charts = [
         chart("generations", "What an upgrade takes, by generation", Unit::Millis, answers),
         chart("generations-memory", "The memory of a process, by generation", Unit::Kib, sizes),
     ];
-    Measured { charts, ..Measured::all(rows) }
+    Measured::all(rows).and_charts(charts)
 }
 
 /// What there is to be none more of.
@@ -99,7 +99,7 @@ fn held(binaries: &Binaries) -> Held {
         let Census { descriptors, threads, .. } = Census::of(server.serving);
         let few = |count: Option<u16>| f64::from(count.expect("there are not so many"));
         let counts = [few(descriptors.len().try_into().ok()), few(threads.try_into().ok())];
-        [f64::from(private_memory(server.serving)), counts[0], counts[1]]
+        [f64::from(anonymous_memory(server.serving)), counts[0], counts[1]]
     });
     Held { memory, descriptors, threads }
 }

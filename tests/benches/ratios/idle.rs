@@ -38,8 +38,11 @@ struct Upgraded {
 pub(crate) fn measure(binaries: &Binaries) -> Measured {
     let allowed = descriptors::allow_connections(CONNECTIONS[CONNECTIONS.len() - 1]);
     let (sizes, too_many): (Vec<_>, Vec<_>) = CONNECTIONS.into_iter().partition(|connections| *connections <= allowed);
-    let left_out = |connections| {
-        format!("{connections} idle connections: `ulimit -Hn` leaves room for {allowed}, so raise it in this shell")
+    let left_out = |connections: u32| {
+        format!(
+            "{} idle connections: `ulimit -Hn` leaves room for {allowed}, so raise it in this shell",
+            HumanCount(connections.into())
+        )
     };
     let mut by_size: Vec<_> = sizes.into_iter().map(|connections| (connections, Vec::new())).collect();
     for _ in 0..ROUNDS {
@@ -50,7 +53,7 @@ pub(crate) fn measure(binaries: &Binaries) -> Measured {
     let mut rows = Vec::new();
     let mut curve = |key, what, title: &str, of: fn(&Upgraded) -> Duration| {
         let row = |(connections, samples): &(u32, Vec<_>)| {
-            let name = format!("{title}, {} idle connections", HumanCount(u64::from(*connections)));
+            let name = format!("{title}, {} idle connections", HumanCount((*connections).into()));
             Row::millis(format!("{key}_{connections}"), name, samples.iter().map(of))
         };
         let of_sizes: Vec<_> = by_size.iter().map(row).collect();
@@ -69,12 +72,12 @@ pub(crate) fn measure(binaries: &Binaries) -> Measured {
         let [many, one] = ["idle connections", "connection"];
         Chart { name, title, many, one, unit: Unit::Millis, curves }
     };
-    let charts = vec![
+    let charts = [
         chart("idle", "What clients notice of an upgrade, by the number of idle connections", clients),
         chart("idle-cpu", "What an upgrade costs the old process, by the number of idle connections", cpu),
         chart("idle-gone", "When the old process is gone, by the number of idle connections", gone),
     ];
-    Measured { charts, rows, left_out: too_many.into_iter().map(left_out).collect() }
+    Measured::all(rows).and_charts(charts).without(too_many.into_iter().map(left_out))
 }
 
 fn upgrade(binaries: &Binaries, connections: u32) -> Upgraded {

@@ -56,7 +56,7 @@ pub(crate) fn measure(binaries: &Binaries) -> Measured {
             Curve { key: "listeners_gone", what: "SIGUSR2 to the end of the old process", points: gone },
         ],
     };
-    Measured { charts: vec![chart], ..Measured::all(rows) }
+    Measured::all(rows).and_charts([chart])
 }
 
 fn upgrades(binaries: &Binaries, listeners: u16) -> Vec<Times> {

@@ -6,8 +6,8 @@
 //! there to be compared with its neighbours. And a figure that is missed makes the exit status 1.
 //!
 //! Follow a figure: its module measures, with servers from [`servers`] and clients from [`closed_loop`] or [`fresh`],
-//! and makes [`row::Row`]s of its samples, and curves of those rows that tell how a cost grows; [`table`] prints them. To be its own plain hyper server, among others, this
-//! program starts itself again: see [`roles`].
+//! and makes [`row::Row`]s of its samples, and curves of rows that differ in nothing but the size of the work; [`table`]
+//! prints them. To be its own plain hyper server, among others, this program starts itself again: see [`roles`].
 
 mod book;
 mod both_accept;

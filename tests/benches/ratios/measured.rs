@@ -32,6 +32,17 @@ impl Measured {
         Measured { rows: rows.into_iter().collect(), charts: Vec::new(), left_out: Vec::new() }
     }
 
+    /// With these charts of its rows, but for those that have too few sizes left for a line.
+    pub(crate) fn and_charts(self, charts: impl IntoIterator<Item = Chart>) -> Measured {
+        let has_lines = |chart: &Chart| chart.curves.iter().all(|curve| curve.points.len() > 1);
+        Measured { charts: charts.into_iter().filter(has_lines).collect(), ..self }
+    }
+
+    /// With the sentences on what is missing.
+    pub(crate) fn without(self, left_out: impl IntoIterator<Item = String>) -> Measured {
+        Measured { left_out: left_out.into_iter().collect(), ..self }
+    }
+
     /// The lines through all curves.
     pub(crate) fn lines(&self) -> impl Iterator<Item = Line> {
         self.charts.iter().flat_map(|chart| {

@@ -39,6 +39,12 @@ pub(crate) fn private_memory(pid: Pid) -> u32 {
     field(&format!("/proc/{pid}/smaps_rollup"), "Private_Dirty")
 }
 
+/// The memory of a process in KiB that is no part of a file, changed or not. It is the measure for a program that was just
+/// built: as long as that is not on the disk, all of its code counts as dirty.
+pub(crate) fn anonymous_memory(pid: Pid) -> u32 {
+    field(&format!("/proc/{pid}/smaps_rollup"), "Anonymous")
+}
+
 /// Memory in KiB that can be had without swapping.
 pub(crate) fn available() -> u32 {
     field("/proc/meminfo", "MemAvailable")

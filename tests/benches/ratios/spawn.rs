@@ -89,7 +89,8 @@ pub(crate) fn measure(binaries: &Binaries) -> Measured {
         compare("time to spawn", "", |start| start.took);
         compare("worst request", "_worst", |start| start.worst);
     }
-    Measured { charts: vec![chart(&rows, &sizes)], rows, left_out: too_large.into_iter().map(left_out).collect() }
+    let chart = chart(&rows, &sizes);
+    Measured::all(rows).and_charts([chart]).without(too_large.into_iter().map(left_out))
 }
 
 /// The two ways to start a program, by what the process that starts it has touched.
