@@ -13,9 +13,11 @@
 //! | skip a test, aloud, when a machine lacks something | [`require`] |
 //!
 //! The program `lab` composes them: it upgrades a server again and again under load ([`upgrade_run`]) and prints what
-//! the clients noticed ([`report`]); and it draws a single restart, request by request ([`timeline`]).
+//! the clients noticed ([`report`]); and it draws a single restart, request by request ([`timeline`]). The benchmark draws
+//! how costs grow ([`curve`]).
 
 mod census;
+pub mod curve;
 mod end;
 mod generations;
 pub mod load;

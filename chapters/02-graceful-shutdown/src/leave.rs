@@ -118,18 +118,72 @@ pub(crate) async fn goaway_due(traffic: &Traffic) {
 ///
 /// Polling `Notified` takes a lock. Our waker is always the same task's, so one poll for each change of the phase is
 /// enough. To poll only "once a drain is under way" would be too few: a drain that began and was called off before we
-/// looked has woken us and used the wait up, and without another poll nothing would wake us for the next drain.
+/// looked has woken us and used the wait up, and without another poll nothing would wake us for the next drain. And a
+/// poll before everybody was told of a change does not count: the wake-up comes after it, and uses the wait up.
 async fn begun(draining: &Draining) {
     let mut begun = pin!(draining.begun());
     let mut looked_at = None;
     poll_fn(|cx| {
         let changes = draining.changes();
-        if looked_at == Some(changes) {
+        if changes.is_some() && changes == looked_at {
             return Poll::Pending;
         }
-        looked_at = Some(changes);
+        looked_at = changes;
         begun.as_mut().poll(cx)
     })
     .await;
 }
 // ANCHOR_END: begun
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+    use std::task::{Context, Wake, Waker};
+
+    use tokio::task::yield_now;
+
+    use super::*;
+    use crate::phase::{Phase, PhaseSetter};
+
+    #[derive(Default)]
+    struct Woken(AtomicBool);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Relaxed);
+        }
+    }
+
+    // On one thread, a change that was entered is told when the test yields, and not before.
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_connection_that_is_polled_before_it_is_told_of_a_drain_does_not_wait_to_be_told() {
+        let setter = PhaseSetter::default();
+        let draining = setter.watch();
+        let (mut wait, mut cx) = (pin!(begun(&draining)), Context::from_waker(Waker::noop()));
+        assert_eq!(wait.as_mut().poll(&mut cx), Poll::Pending);
+        setter.enter(Phase::Retiring);
+        assert_eq!(wait.as_mut().poll(&mut cx), Poll::Ready(()), "the drain is under way");
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_connection_that_is_polled_before_it_is_told_of_a_drain_called_off_hears_of_the_next() {
+        let setter = PhaseSetter::default();
+        let draining = setter.watch();
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        let (mut wait, mut cx) = (pin!(begun(&draining)), Context::from_waker(&waker));
+        assert_eq!(wait.as_mut().poll(&mut cx), Poll::Pending);
+        setter.enter(Phase::Retiring);
+        setter.enter(Phase::Serving);
+        assert_eq!(wait.as_mut().poll(&mut cx), Poll::Pending, "it was called off");
+        yield_now().await;
+        assert!(woken.0.swap(false, Relaxed), "everybody is told of every change");
+        assert_eq!(wait.as_mut().poll(&mut cx), Poll::Pending, "it was called off");
+
+        setter.enter(Phase::Retiring);
+        yield_now().await;
+        assert!(woken.0.load(Relaxed), "the next drain has begun, and nobody told the connection");
+        assert_eq!(wait.as_mut().poll(&mut cx), Poll::Ready(()));
+    }
+}

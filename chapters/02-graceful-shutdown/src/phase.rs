@@ -2,10 +2,14 @@
 //!
 //! The invariant: there is one phase, one place sets it, and whoever waits for a change is woken by it; nobody polls.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore};
 
 use crate::heir::{Heir, PACE, Place};
@@ -37,6 +41,8 @@ struct Shared {
     /// The phase in the lowest [`BITS`], and above them how often it has changed. Every request reads it, on every
     /// processor, so there is nothing to lock.
     word: AtomicUsize,
+    /// Of how many changes everybody has been told.
+    told: AtomicUsize,
     changed: Notify,
     /// Of the last phase [`Phase::HandingOver`].
     heir: Mutex<Option<Arc<dyn Heir>>>,
@@ -51,6 +57,7 @@ impl Default for Shared {
     fn default() -> Shared {
         Shared {
             word: AtomicUsize::default(),
+            told: AtomicUsize::default(),
             changed: Notify::default(),
             heir: Mutex::default(),
             pace: Arc::new(Semaphore::new(PACE)),
@@ -61,11 +68,20 @@ impl Default for Shared {
 impl PhaseSetter {
     /// Enters `phase` and wakes everybody who waits for a change.
     pub(crate) fn enter(&self, phase: Phase) {
+        self.set(phase);
+        let shared = Arc::clone(&self.0);
+        // Ten thousand connections take milliseconds to wake, and the caller may have a successor that waits for its turn.
+        match Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn(async move { shared.tell() })),
+            Err(_) => shared.tell(),
+        }
+    }
+
+    fn set(&self, phase: Phase) {
         // Calls that meet each count their change, and one of them has the last word.
         let next = |word: usize| Some(((word >> BITS).wrapping_add(1) << BITS) | phase as usize);
         // Always `Ok`: `next` always has a value. Before the wake-up: a task that is woken must find the new phase.
         let _ = self.0.word.fetch_update(Release, Acquire, next);
-        self.0.changed.notify_waiters();
     }
 
     /// Enters [`Phase::HandingOver`], in favour of `heir`.
@@ -76,6 +92,13 @@ impl PhaseSetter {
 
     pub(crate) fn watch(&self) -> Draining {
         Draining(Arc::clone(&self.0))
+    }
+}
+
+impl Shared {
+    fn tell(&self) {
+        self.changed.notify_waiters();
+        self.told.fetch_add(1, Release);
     }
 }
 // ANCHOR_END: setter
@@ -109,9 +132,12 @@ impl Draining {
         }
     }
 
-    /// How often the phase has changed. As long as this stands still, a wait that was begun need not be looked after.
-    pub(crate) fn changes(&self) -> usize {
-        self.0.word.load(Acquire) >> BITS
+    /// How often the phase has changed; `None` while somebody may still have to be told of the last time. As long as this
+    /// stands still, a wait that was begun need not be looked after.
+    pub(crate) fn changes(&self) -> Option<usize> {
+        // In this order: it never runs ahead of the word, so if the two are equal now, they were when it was read.
+        let told = self.0.told.load(Acquire);
+        (told == self.0.word.load(Acquire) >> BITS).then_some(told)
     }
 
     /// Returns as soon as a drain is under way in which connections are closed, and not handed over.
@@ -141,11 +167,17 @@ impl Draining {
     async fn until(&self, wanted: impl Fn(Phase) -> bool) {
         loop {
             // Before the look: a change after it is not missed, for `notify_waiters` counts from here.
-            let changed = self.0.changed.notified();
-            if wanted(self.phase()) {
+            let mut changed = pin!(self.0.changed.notified());
+            // And a look at each poll: who is polled for another reason need not wait to be told.
+            let found = poll_fn(|cx| {
+                if wanted(self.phase()) {
+                    return Poll::Ready(true);
+                }
+                changed.as_mut().poll(cx).map(|()| false)
+            });
+            if found.await {
                 return;
             }
-            changed.await;
         }
     }
     // ANCHOR_END: until
@@ -159,11 +191,11 @@ mod tests {
     fn each_phase_is_read_as_it_was_entered_and_every_entry_is_a_change() {
         let setter = PhaseSetter::default();
         let draining = setter.watch();
-        assert_eq!((draining.phase(), draining.changes()), (Phase::Serving, 0));
+        assert_eq!((draining.phase(), draining.changes()), (Phase::Serving, Some(0)));
         let phases = [Phase::Retiring, Phase::Serving, Phase::HandingOver, Phase::Stopping, Phase::Cut];
         for (phase, changes) in phases.into_iter().zip(1..) {
             setter.enter(phase);
-            assert_eq!((draining.phase(), draining.changes()), (phase, changes));
+            assert_eq!((draining.phase(), draining.changes()), (phase, Some(changes)));
         }
     }
 }

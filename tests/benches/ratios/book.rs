@@ -1,36 +1,45 @@
 //! The figures as the book includes them: `book/src/gen/figures.md`, a table for each figure, each of them and the whole
-//! between anchors, for a page to include; and `values.md`, every value by itself, for a sentence.
+//! between anchors, for a page to include; `values.md`, every value by itself, for a sentence; and in
+//! `growth`, a picture for each chart.
 //!
-//! The invariant: both files are of one run, and each is replaced as a whole, at the end.
+//! The invariant: all files are of one run, and each is replaced as a whole, at the end.
 
 use std::fs::{self, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use crate::measured::Measured;
+use lab::curve::draw;
+
+use crate::measured::{Line, Measured};
 use crate::row::Row;
 use crate::{Figure, machine};
 
 const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../book/src/gen");
 
+const PICTURES: &str = "growth";
+
 pub(crate) fn write(sections: &[(Figure, Measured)], load: f64) -> io::Result<()> {
     let machine = machine::facts(load);
     let figures = figures(sections, &machine);
     let values = values(sections, &machine);
-    fs::create_dir_all(DIRECTORY)?;
+    fs::create_dir_all(Path::new(DIRECTORY).join(PICTURES))?;
+    for chart in sections.iter().flat_map(|(_, measured)| &measured.charts) {
+        replace(&format!("{PICTURES}/{}.svg", chart.name), &draw(chart))?;
+    }
     replace("figures.md", &figures)?;
     replace("values.md", &values)
 }
 
 fn figures(sections: &[(Figure, Measured)], machine: &[machine::Fact]) -> String {
     let facts: Vec<_> = machine.iter().map(|fact| format!("{} {}", fact.what, fact.value)).collect();
-    let sections = sections.iter().map(|(figure, measured)| section(figure, &measured.rows));
+    let sections = sections.iter().map(|(figure, measured)| section(figure, measured));
     let text = format!("Measured with: {}.\n{}", facts.join("; "), sections.collect::<String>());
     format!("<!-- ANCHOR: all -->\n{text}<!-- ANCHOR_END: all -->\n")
 }
 
-fn section(figure: &Figure, rows: &[Row]) -> String {
+fn section(figure: &Figure, measured: &Measured) -> String {
+    let rows = &measured.rows;
     let Figure { name, title, .. } = figure;
     let (first, rest) = title.split_at(1);
     let columns = columns(rows);
@@ -38,8 +47,16 @@ fn section(figure: &Figure, rows: &[Row]) -> String {
     let rule = line(columns.iter().enumerate().map(|(index, _)| if index == 0 { "---" } else { "--:" }));
     let rows = rows.iter().map(|row| line(columns.iter().map(|(_, cell)| cell(row))));
     let (first, table) = (first.to_uppercase(), [header, rule].into_iter().chain(rows).collect::<String>());
-    let anchored = format!("<!-- ANCHOR: {name} -->\n{table}<!-- ANCHOR_END: {name} -->\n");
+    let lines = lines(measured);
+    let anchored = format!("<!-- ANCHOR: {name} -->\n{table}{lines}<!-- ANCHOR_END: {name} -->\n");
     format!("\n## {first}{rest} {{#{name}}}\n\n`cargo bench -p lab -- {name}`\n\n{anchored}")
+}
+
+/// Below the table: the lines through its curves.
+fn lines(measured: &Measured) -> String {
+    let line = |Line { what, words, explained, .. }| format!("- {what}: {words}; R² {explained}.\n");
+    let lines: String = measured.lines().map(line).collect();
+    if lines.is_empty() { lines } else { format!("\n{lines}") }
 }
 
 /// A column: its title, and what it says about a row.
@@ -82,8 +99,12 @@ fn values(sections: &[(Figure, Measured)], machine: &[machine::Fact]) -> String 
         [value(&row.key, &row.median()), range].into_iter().chain(also).collect::<String>()
     };
     let rows = sections.iter().flat_map(|(_, measured)| &measured.rows).map(of_row);
+    let of_line = |Line { key, words, explained, .. }| {
+        [value(&format!("{key}_line"), &words), value(&format!("{key}_line_r2"), &explained)].concat()
+    };
+    let lines = sections.iter().flat_map(|(_, measured)| measured.lines()).map(of_line);
     let facts = machine.iter().map(|fact| value(fact.key, &fact.value));
-    rows.chain(facts).collect()
+    rows.chain(lines).chain(facts).collect()
 }
 
 fn value(key: &str, value: &str) -> String {

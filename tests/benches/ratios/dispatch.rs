@@ -81,9 +81,9 @@ pub(crate) fn measure(binaries: &Binaries) -> Measured {
         let also = [("asleep", asleep), ("threads", samples.threads.to_string()), ("memory", memory)];
         Row::micros(way.key(), way.what(), samples.awake).and(also.into_iter().chain(calls))
     };
-    let rows = all.into_iter().map(row).collect();
+    let rows: Vec<_> = all.into_iter().map(row).collect();
     left_out.extend(cannot_count);
-    Measured { rows, left_out }
+    Measured::all(rows).without(left_out)
 }
 
 /// What was measured of one way.

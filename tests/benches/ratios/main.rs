@@ -6,15 +6,19 @@
 //! there to be compared with its neighbours. And a figure that is missed makes the exit status 1.
 //!
 //! Follow a figure: its module measures, with servers from [`servers`] and clients from [`closed_loop`] or [`fresh`],
-//! and makes [`row::Row`]s of its samples; [`table`] prints them. To be its own plain hyper server, among others, this
-//! program starts itself again: see [`roles`].
+//! and makes [`row::Row`]s of its samples, and curves of rows that differ in nothing but the size of the work; [`table`]
+//! prints them. To be its own plain hyper server, among others, this program starts itself again: see [`roles`].
 
 mod book;
 mod both_accept;
 mod closed_loop;
+mod descriptors;
 mod dispatch;
 mod first_answer;
 mod fresh;
+mod generations;
+mod idle;
+mod listeners;
 mod machine;
 mod measured;
 mod memory;
@@ -47,7 +51,7 @@ struct Figure {
     measure: fn(&Binaries) -> Measured,
 }
 
-const FIGURES: [Figure; 7] = [
+const FIGURES: [Figure; 10] = [
     Figure { name: "throughput", title: "cost of a request, ours / plain hyper", measure: throughput::measure },
     Figure {
         name: "memory",
@@ -62,6 +66,9 @@ const FIGURES: [Figure; 7] = [
     Figure { name: "both-accept", title: "how long both processes accept, under load", measure: both_accept::measure },
     Figure { name: "old-gone", title: "from readiness to the end of an idle old process", measure: old_gone::measure },
     Figure { name: "spawn", title: "starting the successor of a large process", measure: spawn::measure },
+    Figure { name: "listeners", title: "an upgrade with many listeners", measure: listeners::measure },
+    Figure { name: "idle", title: "an upgrade with many idle connections", measure: idle::measure },
+    Figure { name: "generations", title: "a hundred generations, one after the other", measure: generations::measure },
     Figure { name: "dispatch", title: "from kill(2) to the code that has the signal", measure: dispatch::measure },
 ];
 

@@ -5,6 +5,8 @@
 use std::fs;
 use std::time::Duration;
 
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike as _;
 use nix::unistd::Pid;
 
 /// The processor time that the threads of a process have used. Threads that have ended are not in it: the servers keep
@@ -19,6 +21,14 @@ pub(crate) fn cpu_time(pid: Pid) -> Duration {
     tasks.filter_map(of).sum()
 }
 
+/// The processor time that all children of ours have used that we have reaped, and what they have reaped. The difference
+/// between two looks is all that one child has ever used, which nothing else says of a process that is gone.
+pub(crate) fn cpu_time_of_reaped() -> Duration {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).expect("a process may ask for this");
+    let micros = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
+    Duration::from_micros(micros.unsigned_abs())
+}
+
 /// The memory of a process in KiB, each page that others map too in proportion (`Pss`).
 pub(crate) fn memory(pid: Pid) -> f64 {
     f64::from(field(&format!("/proc/{pid}/smaps_rollup"), "Pss"))
@@ -27,6 +37,12 @@ pub(crate) fn memory(pid: Pid) -> f64 {
 /// The memory of a process in KiB that no other process maps and that is on no disk: what it alone costs.
 pub(crate) fn private_memory(pid: Pid) -> u32 {
     field(&format!("/proc/{pid}/smaps_rollup"), "Private_Dirty")
+}
+
+/// The memory of a process in KiB that is no part of a file, changed or not. It is the measure for a program that was just
+/// built: as long as that is not on the disk, all of its code counts as dirty.
+pub(crate) fn anonymous_memory(pid: Pid) -> u32 {
+    field(&format!("/proc/{pid}/smaps_rollup"), "Anonymous")
 }
 
 /// Memory in KiB that can be had without swapping.

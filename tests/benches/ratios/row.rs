@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use indicatif::HumanFloatCount;
+use lab::curve::Point;
 
 /// A number that was measured several times.
 pub(crate) struct Row {
@@ -37,6 +38,7 @@ enum Unit {
     Micros,
     Kib,
     PerSecond,
+    Count,
 }
 
 impl Row {
@@ -83,6 +85,14 @@ impl Row {
         Row::new(key, what, Unit::PerSecond, samples)
     }
 
+    pub(crate) fn count(
+        key: impl Into<String>,
+        what: impl Into<String>,
+        samples: impl IntoIterator<Item = f64>,
+    ) -> Row {
+        Row::new(key, what, Unit::Count, samples)
+    }
+
     /// Asks for a median of no more than `limit`, in the row's unit.
     pub(crate) fn at_most(self, limit: f64) -> Row {
         Row { asked: Asked::AtMost(limit), ..self }
@@ -125,6 +135,11 @@ impl Row {
         format!("{low}\u{a0}…\u{a0}{high}{}", self.unit.sign())
     }
 
+    /// Where a picture has it, as what a size costs: in milliseconds or KiB.
+    pub(crate) fn point(&self, size: f64) -> Point {
+        Point { size, cost: self.percentile(50), spread: (self.percentile(10), self.percentile(90)) }
+    }
+
     /// How many samples there are.
     pub(crate) fn samples(&self) -> usize {
         self.samples.len()
@@ -144,6 +159,7 @@ impl Unit {
             Unit::Micros => "\u{a0}µs",
             Unit::Kib => "\u{a0}KiB",
             Unit::PerSecond => "\u{a0}/s",
+            Unit::Count => "",
         }
     }
 
@@ -151,7 +167,7 @@ impl Unit {
         match self {
             Unit::Ratio => format!("{value:.3}"),
             Unit::Millis | Unit::Micros | Unit::Kib => format!("{value:.2}"),
-            Unit::PerSecond => HumanFloatCount(value.round()).to_string(),
+            Unit::PerSecond | Unit::Count => HumanFloatCount(value.round()).to_string(),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use lab::{Program, await_exit, field};
+use lab::{Program, Wire, await_exit, field};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -28,7 +28,13 @@ impl Binaries {
     }
 
     pub(crate) fn ours(&self) -> Server {
-        Server::start(Command::new(&self.ours).args(["--listen", ANYWHERE]))
+        self.ours_listening(1)
+    }
+
+    /// Ours, with so many listeners.
+    pub(crate) fn ours_listening(&self, listeners: usize) -> Server {
+        let listen = ["--listen", ANYWHERE].into_iter().cycle().take(2 * listeners);
+        Server::start(Command::new(&self.ours).args(listen), listeners)
     }
 
     pub(crate) fn plain(&self) -> Server {
@@ -36,7 +42,7 @@ impl Binaries {
     }
 
     pub(crate) fn playing(&self, role: Role) -> Server {
-        Server::start(&mut self.command(role))
+        Server::start(&mut self.command(role), 1)
     }
 
     /// The command that plays a role.
@@ -48,7 +54,9 @@ impl Binaries {
 /// A server that was started, and the generation of it that serves.
 pub(crate) struct Server {
     pub(crate) program: Program,
+    /// Of the listener that it accepts from last, if there are several.
     pub(crate) address: String,
+    listeners: usize,
     pub(crate) serving: Pid,
     pub(crate) generation: u64,
 }
@@ -88,10 +96,17 @@ impl Upgrade {
 }
 
 impl Server {
-    fn start(command: &mut Command) -> Server {
+    fn start(command: &mut Command, listeners: usize) -> Server {
         let mut program = Program::start(command.env("RUST_LOG", "info"));
-        let (address, serving) = next_generation(&mut program);
-        Server { program, address, serving, generation: 1 }
+        let (address, serving) = next_generation(&mut program, listeners);
+        Server { program, address, listeners, serving, generation: 1 }
+    }
+
+    /// An idle keep-alive connection that has had one answer.
+    pub(crate) fn used_once(&self) -> Wire {
+        let mut connection = Wire::connect(&self.address);
+        connection.ask("/");
+        connection
     }
 
     pub(crate) fn signal(&self, signal: Signal) -> Instant {
@@ -109,13 +124,14 @@ impl Server {
         await_exit(old);
         let old_gone = Instant::now();
         self.generation += 1;
-        self.serving = next_generation(&mut self.program).1;
+        self.serving = next_generation(&mut self.program, self.listeners).1;
         Upgrade { asked, ready, old_gone, knocks: fresh.until_all_began_after(old_gone) }
     }
 }
 
-fn next_generation(program: &mut Program) -> (String, Pid) {
-    let line = program.line("listening");
+fn next_generation(program: &mut Program, listeners: usize) -> (String, Pid) {
+    let lines = (0..listeners).map(|_| program.line("listening"));
+    let line = lines.last().expect("a server has a listener");
     let get = |key| field(&line, key).unwrap_or_else(|| panic!("no {key} in {line:?}"));
     let pid = get("pid").parse().expect("a pid is a number");
     (get("address").to_owned(), Pid::from_raw(pid))

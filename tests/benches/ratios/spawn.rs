@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 
+use lab::curve::{Chart, Curve, Unit};
 use nix::sys::signal::Signal;
 
 use crate::fresh::{Fresh, Knock};
@@ -88,7 +89,29 @@ pub(crate) fn measure(binaries: &Binaries) -> Measured {
         compare("time to spawn", "", |start| start.took);
         compare("worst request", "_worst", |start| start.worst);
     }
-    Measured { rows, left_out: too_large.into_iter().map(left_out).collect() }
+    let chart = chart(&rows, &sizes);
+    Measured::all(rows).and_charts([chart]).without(too_large.into_iter().map(left_out))
+}
+
+/// The two ways to start a program, by what the process that starts it has touched.
+fn chart(rows: &[Row], sizes: &[Size]) -> Chart {
+    let curve = |key, what| {
+        let row = |size: &Size| rows.iter().find(|row| row.key == format!("{key}_{}", size.key));
+        let mib = |size: &Size| u16::try_from(size.bytes >> 20).ok().map(f64::from);
+        let point = |size| Some(row(size)?.point(mib(size)? / 1024.0));
+        Curve { key, what, points: sizes.iter().filter_map(point).collect() }
+    };
+    Chart {
+        name: "spawn",
+        title: "How long it takes to start a program, by the memory of the process that starts it",
+        many: "GiB touched",
+        one: "GiB",
+        unit: Unit::Millis,
+        curves: vec![
+            curve("fork", "with fork(2), as in chapter 3"),
+            curve("spawn", "with posix_spawn(3), as in chapter 4"),
+        ],
+    }
 }
 
 /// Has a fresh process of so many bytes start programs, while a client asks back to back.

@@ -29,6 +29,9 @@ pub(crate) fn table(sections: &[(Figure, Measured)]) -> Table {
                 table.add_row([Cell::new(also(row))]);
             }
         }
+        for line in measured.lines() {
+            table.add_row([Cell::new(format!("  {}: {}, R² {}", line.what, line.words, line.explained))]);
+        }
     }
     table
 }

@@ -1,7 +1,7 @@
 //! What was measured is there, whole, and keeps its promises.
 //!
 //! The invariant: no test here asserts a time. Another machine measures others; what must not change with the machine is
-//! the verdict on each limit, and what a picture shows about who loses requests. (That no page includes a value that is
+//! the verdict on each limit, and what a picture shows. (That no page includes a value that is
 //! not there is a matter of `includes`.)
 
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use regex::Regex;
 use scraper::{Html, Selector};
 
 /// Those that pages are built around, whether a sentence includes them at the moment or not.
-const PROMISED: [&str; 20] = [
+const PROMISED: [&str; 26] = [
     "throughput_keep_alive",
     "throughput_per_request",
     "memory_idle",
@@ -25,6 +25,12 @@ const PROMISED: [&str; 20] = [
     "spawn_2gib_worst",
     "fork_2gib",
     "fork_2gib_worst",
+    "listeners_1",
+    "listeners_256",
+    "idle_cpu_10000",
+    "idle_gone_10000",
+    "generations_ratio",
+    "generations_memory_ratio",
     "dispatch_floor",
     "dispatch_flag",
     "dispatch_self_pipe",
@@ -35,14 +41,42 @@ const PROMISED: [&str; 20] = [
     "dispatch_go",
 ];
 
+/// Costs that grow with the work, or are promised not to: each has a straight line.
+const LINES: [&str; 10] = [
+    "fork",
+    "spawn",
+    "listeners",
+    "listeners_gone",
+    "idle_cpu",
+    "idle_answer",
+    "idle_worst",
+    "idle_gone",
+    "generations",
+    "generations_memory",
+];
+
+/// The pictures of them, how many costs each shows, and at how many sizes.
+const CHARTS: [(&str, usize, usize); 7] = [
+    ("spawn", 2, 4),
+    ("listeners", 2, 6),
+    ("idle", 2, 4),
+    ("idle-cpu", 1, 4),
+    ("idle-gone", 1, 4),
+    ("generations", 1, 5),
+    ("generations-memory", 1, 5),
+];
+
 /// Figures, and how many of their rows have a limit.
-const LIMITS: [(&str, usize); 7] = [
+const LIMITS: [(&str, usize); 10] = [
     ("throughput", 2),
     ("memory", 1),
     ("first-answer", 1),
     ("both-accept", 1),
     ("old-gone", 1),
     ("spawn", 6),
+    ("listeners", 0),
+    ("idle", 0),
+    ("generations", 4),
     ("dispatch", 0),
 ];
 
@@ -101,6 +135,31 @@ fn every_promised_figure_is_there() {
     for key in PROMISED {
         assert!(values.contains_key(key), "gen/values.md has no {key}; {AGAIN}");
         assert!(values.contains_key(&format!("{key}_range")), "gen/values.md has no range of {key}; {AGAIN}");
+    }
+}
+
+#[test]
+fn every_cost_that_grows_has_its_line() {
+    let values = values("gen/values.md");
+    for key in LINES {
+        let line = values.get(&format!("{key}_line")).unwrap_or_else(|| panic!("no line of {key}; {AGAIN}"));
+        assert!(line.contains(" per "), "{key}: {line:?} should say what costs how much; {AGAIN}");
+        assert!(values.contains_key(&format!("{key}_line_r2")), "no R² of {key}; {AGAIN}");
+    }
+}
+
+#[test]
+fn a_chart_shows_every_cost_at_every_size() {
+    let values = values("gen/values.md");
+    for (name, curves, sizes) in CHARTS {
+        let svg = Html::parse_fragment(&read(&format!("gen/growth/{name}.svg")));
+        let marks = |path: &str| svg.select(&Selector::parse(path).expect("it is a selector")).count();
+        let marks = marks("g circle") + marks("g rect") + marks("g path[d$=z]");
+        assert_eq!(marks, curves * sizes, "{name}.svg should have a mark for each cost and size; {AGAIN}");
+        let text = Selector::parse("text").expect("it is a selector");
+        let lines = svg.select(&text).filter_map(|text| Some(text.text().next()?.split_once(": ")?.1.to_owned()));
+        let unknown: Vec<_> = lines.filter(|line| !values.values().any(|value| value == line)).collect();
+        assert_eq!(unknown, [""; 0], "{name}.svg and values.md should be of one run; {AGAIN}");
     }
 }
 
