@@ -19,6 +19,7 @@
 mod census;
 pub mod curve;
 mod end;
+mod knock;
 mod generations;
 pub mod load;
 pub mod options;
@@ -26,6 +27,7 @@ mod patience;
 mod program;
 pub mod report;
 mod requirement;
+pub mod restart;
 pub mod server_binary;
 pub mod show;
 pub mod timeline;
@@ -33,6 +35,7 @@ pub mod upgrade_run;
 mod wire;
 
 pub use census::{Census, Descriptor};
+pub use knock::{Answerer, Unanswered, knock};
 pub use end::{End, await_exit, try_await_exit};
 pub use generations::Generations;
 pub use patience::GaveUp;

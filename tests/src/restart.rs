@@ -1,0 +1,19 @@
+//! Ways to restart a server, side by side: each under the same load, as often as the others, and in turn with them.
+//!
+//! The invariant: every way meets the same clients, and what is said about it is what they saw. Nothing is asked of a
+//! server but that its answers carry `x-pid`; so one process or several, ours or somebody else's, all are measured alike.
+//!
+//! A way to restart is a [`Contender`]. Started, it is a [`Running`] server; [`measure`] puts it under load, restarts it
+//! again and again, and returns one [`Run`]. [`side_by_side`] does so for many, in turns, and keeps the medians.
+
+mod contender;
+mod figures;
+mod measure;
+mod prober;
+mod turns;
+
+pub use contender::{CannotMeasure, Contender, Running};
+pub use figures::{Figures, Fresh, Restart, Run};
+pub use measure::{RESTARTS, measure};
+pub use prober::{Fate, Knock, Prober};
+pub use turns::{Outcome, side_by_side};
