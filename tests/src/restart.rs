@@ -9,11 +9,13 @@
 mod contender;
 mod figures;
 mod measure;
+mod ours;
 mod prober;
 mod turns;
 
 pub use contender::{CannotMeasure, Contender, Running};
 pub use figures::{Figures, Fresh, Restart, Run};
 pub use measure::{RESTARTS, measure};
+pub use ours::Ours;
 pub use prober::{Fate, Knock, Prober};
 pub use turns::{Outcome, side_by_side};
