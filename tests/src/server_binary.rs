@@ -43,7 +43,7 @@ impl Built {
         let Built { package, example } = self;
         let workspace = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
         let build = CargoBuild::new().manifest_path(workspace).package(package).release();
-        let build = example.map_or_else(|| build.clone().bin(package), |example| build.clone().example(example));
+        let build = if let Some(example) = example { build.example(example) } else { build.bin(package) };
         build.run().map(|run| run.path().to_owned()).map_err(|error| BuildError { package, error })
     }
 }
