@@ -1,4 +1,5 @@
-//! Our own ways to restart a server, from the one that everybody tries first to the one that the book ends with.
+//! Our own ways to restart a server, from the one that everybody tries first to the one that the book ends
+//! with.
 //!
 //! The invariant: all of them run the same handler, and what is restarted is the same server wherever one and the same can be
 //! restarted in several ways.
@@ -36,13 +37,14 @@ enum Order {
 }
 
 /// All of them: name, title, order, and whose server it is.
-const WAYS: [(&str, &str, Order, Built); 6] = [
+const WAYS: [(&str, &str, Order, Built); 7] = [
     ("kill-start", "kill, then start", Order::EndThenStart(Signal::SIGKILL), UPGRADABLE),
     ("stop-start", "graceful stop, then start", Order::EndThenStart(Signal::SIGTERM), UPGRADABLE),
     ("share-port", "SO_REUSEPORT", Order::StartThenStop, Built::example("graceful-upgrade", "wrong_share_port")),
     ("retire-first", "inherited, no readiness", Order::Upgrade, Built::example("graceful-upgrade", "wrong_retire_first")),
-    ("close-idle", "inherited, ready, idle closed", Order::Upgrade, Built::example("graceful-upgrade", "wrong_close_idle")),
+    ("close-idle", "inherited, ready, idle closed", Order::Upgrade, Built::example("graceful-upgrade", "wrong_close_at_once")),
     ("polite-drain", "polite drain", Order::Upgrade, UPGRADABLE),
+    ("handover", "connections handed over", Order::Upgrade, Built::program("connection-handover")),
 ];
 
 /// Chapter 4's program.
