@@ -19,9 +19,10 @@
 mod census;
 pub mod curve;
 mod end;
-mod knock;
 mod generations;
+mod knock;
 pub mod load;
+pub mod machine;
 pub mod options;
 mod patience;
 mod program;
@@ -35,9 +36,9 @@ pub mod upgrade_run;
 mod wire;
 
 pub use census::{Census, Descriptor};
-pub use knock::{Answerer, Unanswered, knock};
 pub use end::{End, await_exit, try_await_exit};
 pub use generations::Generations;
+pub use knock::{Answerer, Unanswered, knock};
 pub use patience::GaveUp;
 pub use program::{Program, field};
 pub use requirement::{require, require_program};

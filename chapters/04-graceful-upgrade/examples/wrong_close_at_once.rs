@@ -16,7 +16,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
 use inherited_fds::{Bequest, Inherited};
-use signal_channel::{Signal, Receiver, exit, notify};
+use signal_channel::{Receiver, Signal, exit, notify};
 use tokio::net::TcpListener;
 
 #[derive(Parser)]

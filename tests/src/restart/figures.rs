@@ -6,6 +6,8 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
+
 use crate::load::{Latency, Tally};
 
 use super::prober::{Fate, Knock};
@@ -50,7 +52,7 @@ pub struct Fresh {
 }
 
 /// A way to restart in numbers: those of one run, or medians over several.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Figures {
     /// Requests, of both clients.
     pub requests: f64,
@@ -82,14 +84,19 @@ pub struct Figures {
 
 impl Restart {
     /// What the knocks around one restart say about it. `over` is when it was; until then no knock is missing.
-    pub(super) fn seen_in(knocks: &[Knock], signalled: Instant, old: &BTreeSet<u32>, old_gone: Instant) -> Option<Restart> {
+    pub(super) fn seen_in(
+        knocks: &[Knock],
+        signalled: Instant,
+        old: &BTreeSet<u32>,
+        old_gone: Instant,
+    ) -> Option<Restart> {
         let by_new = |knock: &&Knock| knock.pid().is_some_and(|pid| !old.contains(&pid));
         let first_new = knocks.iter().filter(by_new).map(|knock| knock.ended).min()?;
-        let by_old_later = knocks.iter().filter(|knock| {
-            knock.began > first_new && knock.pid().is_some_and(|pid| old.contains(&pid))
-        });
+        let by_old_later =
+            knocks.iter().filter(|knock| knock.began > first_new && knock.pid().is_some_and(|pid| old.contains(&pid)));
         let last_old = by_old_later.map(|knock| knock.ended).max();
-        let mut answers: Vec<_> = knocks.iter().filter(|knock| knock.pid().is_some()).map(|knock| knock.ended).collect();
+        let mut answers: Vec<_> =
+            knocks.iter().filter(|knock| knock.pid().is_some()).map(|knock| knock.ended).collect();
         answers.sort_unstable();
         let without_service = answers.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default();
         Some(Restart {
@@ -144,6 +151,12 @@ impl Run {
 }
 
 impl Figures {
+    /// Keep-alive connections that the server closed, with notice or without.
+    #[must_use]
+    pub fn closed(&self) -> f64 {
+        self.closed_announced + self.closed_unannounced
+    }
+
     /// The median of each figure; but of what must never happen, the worst run counts: a request lost in one run of three
     /// is a request lost.
     #[must_use]

@@ -20,9 +20,11 @@ use super::prober::{Knock, Prober};
 /// How often a server is restarted in a run.
 pub const RESTARTS: u32 = 8;
 
-/// Keep-alive connections, and the longest pause of their clients: short ones, as a request that sets out while its
-/// connection is being closed is the one to be lost.
-const CONNECTIONS: u32 = 32;
+/// Keep-alive connections under load.
+pub const CONNECTIONS: u32 = 32;
+
+/// The longest pause of their clients: short, as a request that sets out while its connection is being closed is the one to
+/// be lost.
 const LONGEST_THOUGHT: Duration = Duration::from_millis(20);
 
 /// Load without restarts, to compare with.
@@ -39,9 +41,10 @@ const BETWEEN: Duration = Duration::from_millis(100);
 /// are no error, but the result.
 pub fn measure(contender: &dyn Contender, mut watch: impl FnMut(u32)) -> Result<Run, CannotMeasure> {
     let mut running = contender.start()?;
-    let address: SocketAddr = running.address().parse().map_err(|error| {
-        GaveUp(format!("{} is no address to connect to: {error}", running.address()))
-    })?;
+    let address: SocketAddr = running
+        .address()
+        .parse()
+        .map_err(|error| GaveUp(format!("{} is no address to connect to: {error}", running.address())))?;
     let load = Plan::new(running.address()).connections(CONNECTIONS).think(Duration::ZERO..LONGEST_THOUGHT).start();
     let prober = Prober::start(address);
     sleep(BEFORE);

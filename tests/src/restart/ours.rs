@@ -41,8 +41,18 @@ const WAYS: [(&str, &str, Order, Built); 7] = [
     ("kill-start", "kill, then start", Order::EndThenStart(Signal::SIGKILL), UPGRADABLE),
     ("stop-start", "graceful stop, then start", Order::EndThenStart(Signal::SIGTERM), UPGRADABLE),
     ("share-port", "SO_REUSEPORT", Order::StartThenStop, Built::example("graceful-upgrade", "wrong_share_port")),
-    ("retire-first", "inherited, no readiness", Order::Upgrade, Built::example("graceful-upgrade", "wrong_retire_first")),
-    ("close-idle", "inherited, ready, idle closed", Order::Upgrade, Built::example("graceful-upgrade", "wrong_close_at_once")),
+    (
+        "retire-first",
+        "inherited, no readiness",
+        Order::Upgrade,
+        Built::example("graceful-upgrade", "wrong_retire_first"),
+    ),
+    (
+        "close-idle",
+        "inherited, ready, idle closed",
+        Order::Upgrade,
+        Built::example("graceful-upgrade", "wrong_close_at_once"),
+    ),
     ("polite-drain", "polite drain", Order::Upgrade, UPGRADABLE),
     ("handover", "connections handed over", Order::Upgrade, Built::program("connection-handover")),
 ];
@@ -74,7 +84,14 @@ impl Contender for Ours {
 
     fn start(&self) -> Result<Box<dyn Running>, CannotMeasure> {
         let (program, Listening { address, pid }) = start(&self.server, "127.0.0.1:0")?;
-        Ok(Box::new(Server { order: self.order, path: self.server.clone(), program, address, serving: pid, last: None }))
+        Ok(Box::new(Server {
+            order: self.order,
+            path: self.server.clone(),
+            program,
+            address,
+            serving: pid,
+            last: None,
+        }))
     }
 }
 

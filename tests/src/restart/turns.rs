@@ -2,12 +2,14 @@
 //!
 //! The invariant: A, B, C, and again A, B, C: what the machine does meanwhile falls on all of them.
 
+use serde::Serialize;
+
 use super::contender::{CannotMeasure, Contender};
 use super::figures::Figures;
 use super::measure::measure;
 
 /// What a contender came to.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Outcome {
     /// [`Contender::name`].
     pub name: String,
