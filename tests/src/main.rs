@@ -55,11 +55,14 @@ fn draw_timelines(directory: &Path) -> Result<ExitCode, Box<dyn Error>> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn compare(Compare { repeats, only, json, book }: &Compare) -> Result<ExitCode, Box<dyn Error>> {
+fn compare(Compare { repeats, server, only, json, book }: &Compare) -> Result<ExitCode, Box<dyn Error>> {
     let load = machine::load();
-    let mut ways = {
-        let _building = Show::task("building the servers: cargo build --release");
-        Ours::all()?
+    let mut ways = match server {
+        Some(server) => Ours::of(server),
+        None => {
+            let _building = Show::task("building the servers: cargo build --release");
+            Ours::all()?
+        }
     };
     if !only.is_empty() {
         let names: Vec<_> = ways.iter().map(|way| way.name().to_owned()).collect();
@@ -72,7 +75,7 @@ fn compare(Compare { repeats, only, json, book }: &Compare) -> Result<ExitCode, 
         let show = Show::turns(ways.len(), *repeats);
         restart::side_by_side(&ways, *repeats, |way, repeat, restarts| show.restarted(way.title(), repeat, restarts))?
     };
-    println!("{}", restart::table(&outcomes));
+    print!("{}", restart::table(&outcomes));
     let comparison = Comparison::new(machine::facts(load), *repeats, outcomes);
     if let Some(file) = json {
         comparison.write_json(file)?;
