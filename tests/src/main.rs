@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use lab::options::{Command, Compare, Options};
 use lab::report::{losses, lost, table, verdict};
-use lab::restart::{self, Comparison, Ours};
+use lab::restart::{self, Comparison, Contender, Ours};
 use lab::server_binary::server_binary;
 use lab::show::Show;
 use lab::upgrade_run::upgrade_run;
@@ -57,13 +57,7 @@ fn draw_timelines(directory: &Path) -> Result<ExitCode, Box<dyn Error>> {
 
 fn compare(Compare { repeats, server, only, json, book }: &Compare) -> Result<ExitCode, Box<dyn Error>> {
     let load = machine::load();
-    let mut ways = match server {
-        Some(server) => Ours::of(server),
-        None => {
-            let _building = Show::task("building the servers: cargo build --release");
-            Ours::all()?
-        }
-    };
+    let mut ways = server.as_deref().map_or_else(build_ways, |server| Ok(Ours::of(server)))?;
     if !only.is_empty() {
         let names: Vec<_> = ways.iter().map(|way| way.name().to_owned()).collect();
         if let Some(unknown) = only.iter().find(|name| !names.contains(name)) {
@@ -89,4 +83,9 @@ fn compare(Compare { repeats, server, only, json, book }: &Compare) -> Result<Ex
 fn build_server() -> Result<PathBuf, Box<dyn Error>> {
     let _building = Show::task("building the server of chapter 4: cargo build --release -p graceful-upgrade");
     Ok(server_binary()?)
+}
+
+fn build_ways() -> Result<Vec<Box<dyn Contender>>, Box<dyn Error>> {
+    let _building = Show::task("building the servers: cargo build --release");
+    Ok(Ours::all()?)
 }

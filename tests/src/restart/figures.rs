@@ -120,8 +120,14 @@ impl Restart {
 }
 
 impl Fresh {
-    /// Counts a knock, one of a restart's or another.
-    pub(super) fn count(&mut self, knock: &Knock, during: bool) {
+    /// Counts knocks, those of a restart or others.
+    pub(super) fn count(&mut self, knocks: &[Knock], during: bool) {
+        for knock in knocks {
+            self.count_one(knock, during);
+        }
+    }
+
+    fn count_one(&mut self, knock: &Knock, during: bool) {
         self.requests += 1;
         match knock.fate {
             Fate::Refused => self.refused += 1,
@@ -139,7 +145,9 @@ impl Run {
         let time = |of: fn(&Restart) -> Duration| median(restarts.iter().map(|restart| millis(of(restart))));
         let merged = |latencies: [&Latency; 2], share| {
             let mut both = Latency::default();
-            latencies.into_iter().for_each(|latency| both.merge(latency));
+            for latency in latencies {
+                both.merge(latency);
+            }
             millis(both.quantile(share))
         };
         let (during, rest) = ([&kept.latency.during, &fresh.during], [&kept.latency.rest, &fresh.rest]);
