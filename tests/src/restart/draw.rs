@@ -7,12 +7,14 @@
 use super::column::Column;
 use super::turns::Outcome;
 
-/// The width of the whole, in units that are pixels on a wide page.
-const WIDTH: f64 = 720.0;
-/// A row: a line of words above a bar, so that both begin where a narrow screen shows them.
-const ROW: f64 = 42.0;
-const WORDS: f64 = 15.0;
-const BAR: f64 = 14.0;
+/// The width of the whole, in units that are pixels on a narrow screen: bars of which only the beginning is seen cannot be
+/// compared, so it does not scroll, as other pictures do there. And the widest it becomes.
+const WIDTH: f64 = 340.0;
+const WIDEST: &str = "30rem";
+/// A row: a line of words above a bar, as there is no room beside it.
+const ROW: f64 = 36.0;
+const WORDS: f64 = 12.0;
+const BAR: f64 = 12.0;
 /// What is more than nothing is to be seen.
 const NARROWEST: f64 = 2.0;
 
@@ -27,7 +29,7 @@ pub fn draw(of: &str, column: &Column, outcomes: &[Outcome]) -> String {
     let mut lines = vec![
         format!(
             "<svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-labelledby=\"{of}-{key}-title {of}-{key}-desc\" \
-             font-size=\"15\" fill=\"currentColor\">"
+             font-size=\"13\" fill=\"currentColor\" style=\"min-width: 0; max-width: {WIDEST}\">"
         ),
         format!("<title id=\"{of}-{key}-title\">{title}</title>"),
         format!("<desc id=\"{of}-{key}-desc\">{}.</desc>", said.join("; ")),
