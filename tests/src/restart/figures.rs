@@ -123,16 +123,12 @@ impl Fresh {
     /// Counts knocks, those of a restart or others.
     pub(super) fn count(&mut self, knocks: &[Knock], during: bool) {
         for knock in knocks {
-            self.count_one(knock, during);
-        }
-    }
-
-    fn count_one(&mut self, knock: &Knock, during: bool) {
-        self.requests += 1;
-        match knock.fate {
-            Fate::Refused => self.refused += 1,
-            Fate::Cut => self.cut += 1,
-            Fate::Answered(_) => if during { &mut self.during } else { &mut self.rest }.record(knock.latency()),
+            self.requests += 1;
+            match knock.fate {
+                Fate::Refused => self.refused += 1,
+                Fate::Cut => self.cut += 1,
+                Fate::Answered(_) => if during { &mut self.during } else { &mut self.rest }.record(knock.latency()),
+            }
         }
     }
 }
