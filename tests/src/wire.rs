@@ -136,14 +136,28 @@ impl Wire {
     /// # Panics
     /// If the connection ends before the answer does, or nothing comes.
     pub fn reply(&mut self) -> Reply {
+        self.reply_or_ending().unwrap_or_else(|ending| {
+            panic!("the connection ended ({ending:?}) before the answer did; so far: {:?}", self.so_far())
+        })
+    }
+
+    /// [`reply`](Wire::reply), where the connection may end as well.
+    ///
+    /// # Errors
+    /// How the connection ended.
+    ///
+    /// # Panics
+    /// If nothing comes.
+    pub fn reply_or_ending(&mut self) -> Result<Reply, Ending> {
         let mut ending = None;
         loop {
             if let Some((reply, length)) = Reply::parse(&self.received, ending.is_some()) {
                 self.received.drain(..length);
-                return reply;
+                return Ok(reply);
             }
-            let so_far = self.so_far();
-            assert!(ending.is_none(), "the connection ended ({ending:?}) before the answer did; so far: {so_far:?}");
+            if let Some(ending) = ending {
+                return Err(ending);
+            }
             ending = self.receive("an answer");
         }
     }

@@ -40,20 +40,22 @@ pub(crate) async fn leave(traffic: &Traffic) -> Leave {
     loop {
         begun(draining).await;
         let way = async {
-            if traffic.is_to_go_over()
-                && let Some(place) = turn(traffic).await
-            {
-                return Leave::ToHeir(place);
+            if !traffic.is_to_go_over() {
+                silent(traffic).await;
+                return Leave::Politely;
             }
-            silent(traffic).await;
-            Leave::Politely
+            tokio::select! {
+                biased;
+                Some(place) = turn(traffic) => Leave::ToHeir(place),
+                // It may never come to the point: the rest of a body that nobody reads is in the way.
+                () = silent(traffic) => Leave::Politely,
+            }
         };
         tokio::select! {
             () = draining.cut() => return Leave::Now,
             why = way => return why,
             () = draining.called_off() => {
-                traffic.set_leaving(false);
-                traffic.set_declined(false);
+                traffic.stay();
             }
         }
     }
@@ -83,7 +85,7 @@ async fn silent(traffic: &Traffic) {
 /// would hold up all others.
 async fn turn(traffic: &Traffic) -> Option<Place> {
     let mut place = traffic.draining.place().await;
-    traffic.set_leaving(true);
+    traffic.leave();
     while !poll_fn(|cx| Poll::Ready(traffic.is_between_requests(cx.waker()))).await {
         drop(place);
         poll_fn(|cx| if traffic.is_between_requests(cx.waker()) { Poll::Ready(()) } else { Poll::Pending }).await;

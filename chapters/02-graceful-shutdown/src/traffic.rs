@@ -134,7 +134,7 @@ impl Traffic {
     /// Behind a body that is still coming nobody can look. But no client pipelines there: it would have to send the next
     /// request without knowing whether this one, which is not a GET, was taken (RFC 9112, section 9.3.2).
     pub(crate) fn has_nothing_to_read(&self) -> bool {
-        self.quiet.load(Relaxed) || self.body_unread.load(Relaxed)
+        self.quiet.load(Relaxed) || self.is_body_unread()
     }
     // ANCHOR_END: quiet
 
@@ -168,13 +168,17 @@ impl Traffic {
         }
     }
 
+    pub(crate) fn is_body_unread(&self) -> bool {
+        self.body_unread.load(Relaxed)
+    }
+
     // ANCHOR: boundary
     /// Whether the connection is between two requests: nobody is owed a byte, and the next one that comes from the client
     /// begins or continues a head. `waker` is woken if that may have changed.
     pub(crate) fn is_between_requests(&self, waker: &Waker) -> bool {
         // Before the look, or a change after it could be missed.
         *self.waiting() = Some(waker.clone());
-        !self.is_busy() && !self.body_unread.load(Relaxed) && !self.is_upgraded()
+        !self.is_busy() && !self.is_body_unread() && !self.is_upgraded()
     }
     // ANCHOR_END: boundary
 
@@ -182,9 +186,9 @@ impl Traffic {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From now on nothing is read on; or it is again.
-    pub(crate) fn set_leaving(&self, leaving: bool) {
-        self.leaving.store(leaving, Relaxed);
+    /// From now on nothing is read on.
+    pub(crate) fn leave(&self) {
+        self.leaving.store(true, Relaxed);
     }
 
     // ANCHOR: holds_back
@@ -192,14 +196,22 @@ impl Traffic {
     /// whose head was read is answered here, and its body is part of it.
     pub(crate) fn holds_back(&self) -> bool {
         self.leaving.load(Relaxed)
-            && !self.body_unread.load(Relaxed)
+            && !self.is_body_unread()
             // Not any more once the drain was called off, whether or not that has come round.
             && self.draining.phase() == Phase::HandingOver
     }
     // ANCHOR_END: holds_back
 
-    pub(crate) fn set_declined(&self, declined: bool) {
-        self.declined.store(declined, Relaxed);
+    /// The heir has not taken the connection: it is served on, and closed politely.
+    pub(crate) fn decline(&self) {
+        self.leaving.store(false, Relaxed);
+        self.declined.store(true, Relaxed);
+    }
+
+    /// The drain was called off: all is as before.
+    pub(crate) fn stay(&self) {
+        self.leaving.store(false, Relaxed);
+        self.declined.store(false, Relaxed);
     }
 
     /// Whether this connection is to be closed after what it owes.
