@@ -6,10 +6,10 @@
 use std::fs::File;
 use std::io::{self, Read as _, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 
-use nix::sys::socket::{setsockopt, sockopt};
+use nix::sys::socket::{Shutdown, setsockopt, shutdown, sockopt};
 use nix::sys::time::{TimeVal, TimeValLike as _};
 
 use crate::patience::PATIENCE;
@@ -112,6 +112,14 @@ impl Wire {
     #[must_use]
     pub fn sender(&self) -> impl Write + Send + use<> {
         self.socket.try_clone().expect("a descriptor can be duplicated")
+    }
+
+    /// Says that nothing more will be sent, and can still read what comes.
+    ///
+    /// # Panics
+    /// If the connection is gone.
+    pub fn close_our_side(&self) {
+        shutdown(self.socket.as_raw_fd(), Shutdown::Write).expect("the connection is there");
     }
 
     /// Sends `GET path`, and nothing more: the answer is still to be read.

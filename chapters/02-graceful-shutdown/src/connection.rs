@@ -60,7 +60,7 @@ pub(crate) async fn serve<S: HttpService>(mut transport: Transport, service: S, 
             Round::Answered(answered) => return answered.close(PATIENCE).await,
             Round::Http2(mut speaking, first) => {
                 speaking.unread(first);
-                traffic.stay();
+                traffic.set_leaving(false);
                 // In a box: HTTP/2 needs ten times the room, and an idle HTTP/1 connection should not pay for it.
                 return Box::pin(http2(speaking, service.clone(), &traffic)).await;
             }
@@ -80,6 +80,7 @@ async fn farewell(mut idle: Transport, unparsed: Bytes, place: Option<Place>, tr
     }
     idle.unread(unparsed);
     let Some(Place { heir, _permit }) = place else { return idle.has_unread_bytes().then_some(idle) };
+    let drain = traffic.draining.number();
     let offer = Idle {
         listener: traffic.listener.as_deref().unwrap_or_default(),
         socket: idle.as_fd(),
@@ -90,7 +91,7 @@ async fn farewell(mut idle: Transport, unparsed: Bytes, place: Option<Place>, tr
         // Whoever has it then: we do not serve it.
         () = traffic.draining.cut() => true,
     };
-    traffic.decline();
+    traffic.note_declined(drain);
     (!taken).then_some(idle)
 }
 // ANCHOR_END: serve

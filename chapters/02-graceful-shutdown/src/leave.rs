@@ -39,6 +39,7 @@ pub(crate) async fn leave(traffic: &Traffic) -> Leave {
     let draining = &traffic.draining;
     loop {
         begun(draining).await;
+        traffic.set_leaving(false);
         let way = async {
             if !traffic.is_to_go_over() {
                 silent(traffic).await;
@@ -54,9 +55,7 @@ pub(crate) async fn leave(traffic: &Traffic) -> Leave {
         tokio::select! {
             () = draining.cut() => return Leave::Now,
             why = way => return why,
-            () = draining.called_off() => {
-                traffic.stay();
-            }
+            () = draining.called_off() => {}
         }
     }
 }
@@ -85,7 +84,7 @@ async fn silent(traffic: &Traffic) {
 /// would hold up all others.
 async fn turn(traffic: &Traffic) -> Option<Place> {
     let mut place = traffic.draining.place().await;
-    traffic.leave();
+    traffic.set_leaving(true);
     while !poll_fn(|cx| Poll::Ready(traffic.is_between_requests(cx.waker()))).await {
         drop(place);
         poll_fn(|cx| if traffic.is_between_requests(cx.waker()) { Poll::Ready(()) } else { Poll::Pending }).await;

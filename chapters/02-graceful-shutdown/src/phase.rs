@@ -132,12 +132,17 @@ impl Draining {
         }
     }
 
+    /// Tells one drain from another: how often the phase has changed.
+    pub(crate) fn number(&self) -> usize {
+        self.0.word.load(Acquire) >> BITS
+    }
+
     /// How often the phase has changed; `None` while somebody may still have to be told of the last time. As long as this
     /// stands still, a wait that was begun need not be looked after.
     pub(crate) fn changes(&self) -> Option<usize> {
         // In this order: it never runs ahead of the word, so if the two are equal now, they were when it was read.
         let told = self.0.told.load(Acquire);
-        (told == self.0.word.load(Acquire) >> BITS).then_some(told)
+        (told == self.number()).then_some(told)
     }
 
     /// Returns as soon as a drain is under way in which connections are closed, and not handed over.

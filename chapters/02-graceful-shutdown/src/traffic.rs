@@ -42,8 +42,8 @@ pub(crate) struct Traffic {
     body_unread: AtomicBool,
     /// Nothing is read on, so that the connection comes to a point at which it can be handed over.
     leaving: AtomicBool,
-    /// The heir did not take the connection: it ends here, politely.
-    declined: AtomicBool,
+    /// The number of the drain in which the heir did not take the connection: it ends here then, politely.
+    declined_in: AtomicUsize,
     /// The task that waits for that point, if what it waits for happens in another task: a handler may read a body there.
     waiting: Mutex<Option<Waker>>,
     /// The name of the listener, where an heir may ask for it.
@@ -67,7 +67,7 @@ impl Traffic {
             upgraded: AtomicBool::default(),
             body_unread: AtomicBool::default(),
             leaving: AtomicBool::default(),
-            declined: AtomicBool::default(),
+            declined_in: AtomicUsize::new(usize::MAX),
             waiting: Mutex::default(),
             listener,
             draining,
@@ -186,9 +186,9 @@ impl Traffic {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From now on nothing is read on.
-    pub(crate) fn leave(&self) {
-        self.leaving.store(true, Relaxed);
+    /// From now on nothing is read on; or it is again.
+    pub(crate) fn set_leaving(&self, leaving: bool) {
+        self.leaving.store(leaving, Relaxed);
     }
 
     // ANCHOR: holds_back
@@ -202,16 +202,9 @@ impl Traffic {
     }
     // ANCHOR_END: holds_back
 
-    /// The heir has not taken the connection: it is served on, and closed politely.
-    pub(crate) fn decline(&self) {
-        self.leaving.store(false, Relaxed);
-        self.declined.store(true, Relaxed);
-    }
-
-    /// The drain was called off: all is as before.
-    pub(crate) fn stay(&self) {
-        self.leaving.store(false, Relaxed);
-        self.declined.store(false, Relaxed);
+    /// The heir of this drain, which may be over by now, has not taken the connection.
+    pub(crate) fn note_declined(&self, drain: usize) {
+        self.declined_in.store(drain, Relaxed);
     }
 
     /// Whether this connection is to be closed after what it owes.
@@ -222,7 +215,9 @@ impl Traffic {
     // ANCHOR: is_to_go_over
     /// Whether this connection goes to an heir, as far as we know, and is not closed.
     pub(crate) fn is_to_go_over(&self) -> bool {
-        self.draining.phase() == Phase::HandingOver && self.listener.is_some() && !self.declined.load(Relaxed)
+        self.draining.phase() == Phase::HandingOver
+            && self.listener.is_some()
+            && self.declined_in.load(Relaxed) != self.draining.number()
     }
     // ANCHOR_END: is_to_go_over
 }
