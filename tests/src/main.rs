@@ -1,25 +1,28 @@
-//! The program `lab`: ten upgrades under load, and what the clients noticed. Or, told so, timelines of single restarts.
+//! The program `lab`: ten upgrades under load, and what the clients noticed. Or, told so, timelines of single restarts, or
+//! seven ways to restart side by side.
 //!
-//! Exit status: 0 if no request was lost, 3 if any was, 1 if there was nothing to measure. Timelines show losses, so
-//! there they are no failure.
+//! Exit status: 0 if no request was lost, 3 if any was, 1 if there was nothing to measure. Timelines and
+//! comparisons show losses, so there they are no failure.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use lab::options::{Command, Options};
+use lab::options::{Command, Compare, Options};
 use lab::report::{losses, lost, table, verdict};
+use lab::restart::{self, Comparison, Ours};
 use lab::server_binary::server_binary;
 use lab::show::Show;
-use lab::timeline;
 use lab::upgrade_run::upgrade_run;
+use lab::{machine, timeline};
 
 fn main() -> ExitCode {
     let options = Options::parse();
     let done = match &options.command {
         None => show_upgrades(&options),
         Some(Command::Timelines { directory }) => draw_timelines(directory),
+        Some(Command::Compare(compare)) => self::compare(compare),
     };
     done.unwrap_or_else(|error| {
         eprintln!("lab: {error}");
@@ -48,6 +51,34 @@ fn draw_timelines(directory: &Path) -> Result<ExitCode, Box<dyn Error>> {
     timeline::write(&recordings, directory)?;
     for recording in &recordings {
         println!("{}: {} answered, {} lost", recording.way.name(), recording.answered(), recording.lost());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn compare(Compare { repeats, only, json, book }: &Compare) -> Result<ExitCode, Box<dyn Error>> {
+    let load = machine::load();
+    let mut ways = {
+        let _building = Show::task("building the servers: cargo build --release");
+        Ours::all()?
+    };
+    if !only.is_empty() {
+        let names: Vec<_> = ways.iter().map(|way| way.name().to_owned()).collect();
+        if let Some(unknown) = only.iter().find(|name| !names.contains(name)) {
+            return Err(format!("there is no way called {unknown:?}; there are {}", names.join(", ")).into());
+        }
+        ways.retain(|way| only.iter().any(|name| name == way.name()));
+    }
+    let outcomes = {
+        let show = Show::turns(ways.len(), *repeats);
+        restart::side_by_side(&ways, *repeats, |way, repeat, restarts| show.restarted(way.title(), repeat, restarts))?
+    };
+    println!("{}", restart::table(&outcomes));
+    let comparison = Comparison::new(machine::facts(load), *repeats, outcomes);
+    if let Some(file) = json {
+        comparison.write_json(file)?;
+    }
+    if let Some(directory) = book {
+        comparison.write_for_book(directory)?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -61,6 +61,28 @@ pub enum Command {
         /// Where to put kill.svg, stop-start.svg, upgrade.svg, and values.md with their numbers
         directory: PathBuf,
     },
+    /// Restarts servers in seven ways under the same load, in turns, and shows what each costs
+    Compare(Compare),
+}
+
+/// How to compare.
+#[derive(Debug, clap::Args)]
+pub struct Compare {
+    /// How many runs each way has
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    pub repeats: u32,
+
+    /// Only these ways, say `kill-start`
+    #[arg(long, value_name = "NAME")]
+    pub only: Vec<String>,
+
+    /// Write every figure of every run there, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+
+    /// Write there what the book includes: tables, values, charts
+    #[arg(long, value_name = "DIRECTORY", conflicts_with = "only")]
+    pub book: Option<PathBuf>,
 }
 
 /// Who asks.

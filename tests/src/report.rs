@@ -12,7 +12,7 @@ use crate::options::Who;
 use crate::upgrade_run::{Upgrade, UpgradeRun};
 
 /// A line under the header, and nothing else: the numbers are the picture.
-const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
+pub(crate) const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 /// The runs side by side.
 #[must_use]

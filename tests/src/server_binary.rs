@@ -1,6 +1,6 @@
-//! Chapter 4's server, built.
+//! Servers of this workspace, built.
 //!
-//! The invariant: it is the one in this workspace, as it is now, in release.
+//! The invariant: they are the ones in this workspace, as they are now, in release.
 
 use std::path::PathBuf;
 
@@ -9,15 +9,49 @@ use escargot::error::CargoError;
 
 /// The server could not be built.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot build the server: {0}; see `cargo build --release -p graceful-upgrade`")]
-pub struct BuildError(#[from] CargoError);
+#[error("cannot build the server: {error}; see `cargo build --release -p {package}`")]
+pub struct BuildError {
+    package: &'static str,
+    error: CargoError,
+}
 
-/// Builds it, in the same `target` as everything else, and returns where it is.
+/// A program of a chapter, or one of its examples.
+#[derive(Debug, Clone, Copy)]
+pub struct Built {
+    package: &'static str,
+    example: Option<&'static str>,
+}
+
+impl Built {
+    /// The program of a chapter, which has the name of its package.
+    #[must_use]
+    pub const fn program(package: &'static str) -> Built {
+        Built { package, example: None }
+    }
+
+    /// An example of a chapter.
+    #[must_use]
+    pub const fn example(package: &'static str, example: &'static str) -> Built {
+        Built { package, example: Some(example) }
+    }
+
+    /// Builds it, in the same `target` as everything else, and returns where it is.
+    ///
+    /// # Errors
+    /// What Cargo says.
+    pub fn build(self) -> Result<PathBuf, BuildError> {
+        let Built { package, example } = self;
+        let workspace = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
+        let build = CargoBuild::new().manifest_path(workspace).package(package).release();
+        let build = if let Some(example) = example { build.example(example) } else { build.bin(package) };
+        build.run().map(|run| run.path().to_owned()).map_err(|error| BuildError { package, error })
+    }
+}
+
+/// Builds chapter 4's server.
 ///
 /// # Errors
 /// What Cargo says.
 pub fn server_binary() -> Result<PathBuf, BuildError> {
-    let workspace = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
-    let build = CargoBuild::new().manifest_path(workspace).package("graceful-upgrade").bin("graceful-upgrade");
-    Ok(build.release().run()?.path().to_owned())
+    Built::program("graceful-upgrade").build()
 }

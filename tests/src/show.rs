@@ -9,6 +9,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::report::duration;
+use crate::restart::RESTARTS;
 use crate::upgrade_run::Upgrade;
 
 /// How often a spinner turns.
@@ -40,6 +41,29 @@ impl Show {
         bar.set_style(style.expect("the template is well-formed"));
         bar.enable_steady_tick(TICK);
         Show::new(bar, &scenario.to_string(), upgrades)
+    }
+
+    /// So many contenders, each so often in turn, each with [`RESTARTS`] restarts.
+    #[must_use]
+    #[expect(clippy::missing_panics_doc, reason = "the template is well-formed")]
+    pub fn turns(contenders: usize, repeats: u32) -> Show {
+        let style = ProgressStyle::with_template("{spinner} {bar:20} {msg} ({eta} left)");
+        let bar = ProgressBar::new(u64::from(repeats) * u64::from(RESTARTS) * contenders as u64);
+        bar.set_style(style.expect("the template is well-formed"));
+        bar.enable_steady_tick(TICK);
+        Show { bar, name: String::new(), upgrades: 0 }
+    }
+
+    /// A contender has been restarted so often in this repeat, or is about to be.
+    pub fn restarted(&self, contender: &str, repeat: u32, restarts: u32) {
+        let Show { bar, .. } = self;
+        bar.set_message(format!("run {repeat}, {contender}: restart {restarts} of {RESTARTS}"));
+        if restarts > 0 {
+            bar.inc(1);
+        }
+        if bar.is_hidden() {
+            eprintln!("run {repeat}, {contender}: restart {restarts} of {RESTARTS}");
+        }
     }
 
     fn new(bar: ProgressBar, name: &str, upgrades: u32) -> Show {

@@ -11,9 +11,11 @@ use std::path::Path;
 
 use lab::curve::draw;
 
+use lab::machine;
+
+use crate::Figure;
 use crate::measured::{Line, Measured};
 use crate::row::Row;
-use crate::{Figure, machine};
 
 const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../book/src/gen");
 

@@ -19,7 +19,6 @@ mod fresh;
 mod generations;
 mod idle;
 mod listeners;
-mod machine;
 mod measured;
 mod memory;
 mod old_gone;
@@ -107,7 +106,7 @@ fn main() -> ExitCode {
         }
     };
 
-    let load = process::load();
+    let load = lab::machine::load();
     let mut sections = Vec::new();
     for figure in asked {
         let _measuring = Show::task(&format!("{}: {}", figure.name, figure.title));

@@ -50,17 +50,6 @@ pub(crate) fn available() -> u32 {
     field("/proc/meminfo", "MemAvailable")
 }
 
-/// All memory of the machine, in KiB.
-pub(crate) fn total_memory() -> u32 {
-    field("/proc/meminfo", "MemTotal")
-}
-
-/// How many tasks wanted a processor in the last minute, on average.
-pub(crate) fn load() -> f64 {
-    let load = fs::read_to_string("/proc/loadavg").expect("/proc is mounted");
-    load.split(' ').next().and_then(|first| first.parse().ok()).expect("it begins with a number")
-}
-
 fn field(path: &str, key: &str) -> u32 {
     let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("cannot read {path}: {error}"));
     let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));

@@ -86,12 +86,12 @@ impl Latency {
         Duration::from_micros(self.0.value_at_quantile(share))
     }
 
-    fn record(&mut self, latency: Duration) {
+    pub(crate) fn record(&mut self, latency: Duration) {
         let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
         self.0.record(micros).expect("a histogram that grows has room for any latency");
     }
 
-    fn merge(&mut self, other: &Latency) {
+    pub(crate) fn merge(&mut self, other: &Latency) {
         self.0.add(&other.0).expect("a histogram that grows has room for another");
     }
 }

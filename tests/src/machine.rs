@@ -6,26 +6,29 @@ use std::fs;
 use std::process::Command;
 
 use jiff::Timestamp;
-
-use crate::process::total_memory;
+use serde::Serialize;
 
 /// The packages whose versions matter to a figure.
 const PACKAGES: [&str; 4] = ["hyper", "nix", "signal-hook", "tokio"];
 
-pub(crate) struct Fact {
+/// Something to say about the machine.
+#[derive(Debug, Clone, Serialize)]
+pub struct Fact {
     /// As the book calls it.
-    pub(crate) key: &'static str,
+    pub key: &'static str,
     /// As a reader does.
-    pub(crate) what: &'static str,
-    pub(crate) value: String,
+    pub what: &'static str,
+    /// What the machine says.
+    pub value: String,
 }
 
 /// What there is to say. `load` is that of the machine before it had to measure.
-pub(crate) fn facts(load: f64) -> Vec<Fact> {
+#[must_use]
+pub fn facts(load: f64) -> Vec<Fact> {
     let fact = |key, what, value| Fact { key, what, value };
     let facts = [
         fact("machine_processors", "processors", processors()),
-        fact("machine_memory", "memory", format!("{:.0} GiB", f64::from(total_memory()) / f64::from(1 << 20))),
+        fact("machine_memory", "memory", memory()),
         fact("machine_kernel", "Linux", read("/proc/sys/kernel/osrelease")),
         fact("machine_rustc", "rustc", word(&output("rustc", "--version"), 1)),
         fact("machine_go", "Go", word(&output("go", "version"), 2).trim_start_matches("go").to_owned()),
@@ -34,6 +37,18 @@ pub(crate) fn facts(load: f64) -> Vec<Fact> {
         fact("machine_date", "date", Timestamp::now().strftime("%Y-%m-%d").to_string()),
     ];
     facts.into_iter().filter(|fact| !fact.value.is_empty()).collect()
+}
+
+/// How many tasks wanted a processor in the last minute, on average. 0 if the kernel does not say.
+#[must_use]
+pub fn load() -> f64 {
+    read("/proc/loadavg").split(' ').next().and_then(|first| first.parse().ok()).unwrap_or_default()
+}
+
+fn memory() -> String {
+    let text = read("/proc/meminfo");
+    let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:")?.split_whitespace().next()?.parse().ok());
+    total.map(|kib: u32| format!("{:.0} GiB", f64::from(kib) / f64::from(1 << 20))).unwrap_or_default()
 }
 
 fn processors() -> String {

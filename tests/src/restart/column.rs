@@ -1,0 +1,81 @@
+//! The figures that are shown, each with its name and its unit.
+//!
+//! The invariant: table, book and charts show the same figures under the same names, in the same order.
+
+use indicatif::HumanCount;
+
+use super::figures::Figures;
+
+/// A figure that is shown.
+#[derive(Debug, Clone, Copy)]
+pub struct Column {
+    /// The end of the keys of its values: `kill_start_lost`.
+    pub key: &'static str,
+    /// Above its column.
+    pub title: &'static str,
+    /// What it is a number of.
+    unit: Unit,
+    of: fn(&Figures) -> f64,
+    /// What its chart shows, if it has one.
+    pub chart: Option<&'static str>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Unit {
+    Count,
+    Millis,
+}
+
+/// All of them, from left to right.
+pub const COLUMNS: [Column; 12] = [
+    count("requests", "requests", |figures| figures.requests),
+    count("lost", "lost", |figures| figures.lost).chart("Requests lost"),
+    count("refused", "of them refused", |figures| figures.refused),
+    count("closed", "connections closed", Figures::closed).chart("Connections closed under a client"),
+    count("closed_unannounced", "of them without notice", |figures| figures.closed_unannounced),
+    millis("first_answer", "new one answers", |figures| figures.first_answer),
+    millis("without_service", "nobody serves", |figures| figures.without_service)
+        .chart("Longest time in which no fresh connection was answered"),
+    millis("both_serve", "both serve", |figures| figures.both_serve),
+    millis("old_gone", "old one gone", |figures| figures.old_gone),
+    millis("worst", "worst latency", |figures| figures.worst).chart("Worst latency during restarts"),
+    millis("p999", "p99.9", |figures| figures.p999),
+    millis("calm_worst", "worst without restarts", |figures| figures.calm_worst),
+];
+
+const fn count(key: &'static str, title: &'static str, of: fn(&Figures) -> f64) -> Column {
+    Column { key, title, unit: Unit::Count, of, chart: None }
+}
+
+const fn millis(key: &'static str, title: &'static str, of: fn(&Figures) -> f64) -> Column {
+    Column { key, title, unit: Unit::Millis, of, chart: None }
+}
+
+impl Column {
+    const fn chart(self, title: &'static str) -> Column {
+        Column { chart: Some(title), ..self }
+    }
+
+    /// Whether it is a time; otherwise it is a count.
+    #[must_use]
+    pub fn is_time(&self) -> bool {
+        matches!(self.unit, Unit::Millis)
+    }
+
+    /// The number.
+    #[must_use]
+    pub fn of(&self, figures: &Figures) -> f64 {
+        (self.of)(figures)
+    }
+
+    /// The number as people read it, with a space that does not break before the unit.
+    #[must_use]
+    pub fn write(&self, figures: &Figures) -> String {
+        let number = self.of(figures);
+        match self.unit {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is a count")]
+            Unit::Count => HumanCount(number as u64).to_string(),
+            Unit::Millis => format!("{number:.1}\u{a0}ms"),
+        }
+    }
+}

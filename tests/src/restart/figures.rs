@@ -1,0 +1,197 @@
+//! What restarts cost, in numbers.
+//!
+//! The invariant: a number is what clients saw; counts are of a whole run, times of one restart, and where a run has many,
+//! the median of them, or the worst where the name says so.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use crate::load::{Latency, Tally};
+
+use super::prober::{Fate, Knock};
+
+/// One restart, from the signal on.
+#[derive(Debug, Clone, Copy)]
+pub struct Restart {
+    /// Until the new process had given its first answer.
+    pub first_answer: Duration,
+    /// Until every old process was gone.
+    pub old_gone: Duration,
+    /// The longest stretch in which no fresh connection was answered.
+    pub without_service: Duration,
+    /// How long after the first answer of the new process an old one still answered fresh connections. Zero if it did not.
+    pub both_serve: Duration,
+}
+
+/// A number of restarts of one server.
+#[derive(Debug)]
+pub struct Run {
+    /// The restarts, in order.
+    pub restarts: Vec<Restart>,
+    /// What became of the requests on keep-alive connections.
+    pub kept: Tally,
+    /// Fresh connections.
+    pub fresh: Fresh,
+}
+
+/// What became of the fresh connections.
+#[derive(Debug, Default)]
+pub struct Fresh {
+    /// How many there were.
+    pub requests: u64,
+    /// Those that met nobody.
+    pub refused: u64,
+    /// Those that were cut.
+    pub cut: u64,
+    /// Latencies of those that were under way during a restart.
+    pub during: Latency,
+    /// And of the others.
+    pub rest: Latency,
+}
+
+/// A way to restart in numbers: those of one run, or medians over several.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Figures {
+    /// Requests, of both clients.
+    pub requests: f64,
+    /// Requests without an answer, refused ones included.
+    pub lost: f64,
+    /// Requests for which no connection came about.
+    pub refused: f64,
+    /// Keep-alive connections that the server closed with notice.
+    pub closed_announced: f64,
+    /// Keep-alive connections that it closed without.
+    pub closed_unannounced: f64,
+    /// Worst latency during restarts, in milliseconds, as all that follow.
+    pub worst: f64,
+    /// The latency that one in a thousand exceeds, during restarts.
+    pub p999: f64,
+    /// Worst latency of the same load, without restarts.
+    pub calm_worst: f64,
+    /// The latency that one in a thousand exceeds, without restarts.
+    pub calm_p999: f64,
+    /// From the signal to the first answer of the new process.
+    pub first_answer: f64,
+    /// Longest time without an answer to a fresh connection.
+    pub without_service: f64,
+    /// How long both processes answered fresh connections.
+    pub both_serve: f64,
+    /// From the signal to the end of the old process.
+    pub old_gone: f64,
+}
+
+impl Restart {
+    /// What the knocks around one restart say about it. `over` is when it was; until then no knock is missing.
+    pub(super) fn seen_in(
+        knocks: &[Knock],
+        signalled: Instant,
+        old: &BTreeSet<u32>,
+        old_gone: Instant,
+    ) -> Option<Restart> {
+        let by_new = |knock: &&Knock| knock.pid().is_some_and(|pid| !old.contains(&pid));
+        let first_new = knocks.iter().filter(by_new).map(|knock| knock.ended).min()?;
+        let by_old_later =
+            knocks.iter().filter(|knock| knock.began > first_new && knock.pid().is_some_and(|pid| old.contains(&pid)));
+        let last_old = by_old_later.map(|knock| knock.ended).max();
+        let mut answers: Vec<_> =
+            knocks.iter().filter(|knock| knock.pid().is_some()).map(|knock| knock.ended).collect();
+        answers.sort_unstable();
+        let without_service = answers.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default();
+        Some(Restart {
+            first_answer: first_new.saturating_duration_since(signalled),
+            old_gone: old_gone.saturating_duration_since(signalled),
+            without_service,
+            both_serve: last_old.map_or(Duration::ZERO, |last| last - first_new),
+        })
+    }
+}
+
+impl Fresh {
+    /// Counts a knock, one of a restart's or another.
+    pub(super) fn count(&mut self, knock: &Knock, during: bool) {
+        self.requests += 1;
+        match knock.fate {
+            Fate::Refused => self.refused += 1,
+            Fate::Cut => self.cut += 1,
+            Fate::Answered(_) => if during { &mut self.during } else { &mut self.rest }.record(knock.latency()),
+        }
+    }
+}
+
+impl Run {
+    /// The run in numbers.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        let Run { restarts, kept, fresh } = self;
+        let time = |of: fn(&Restart) -> Duration| median(restarts.iter().map(|restart| millis(of(restart))));
+        let merged = |latencies: [&Latency; 2], share| {
+            let mut both = Latency::default();
+            latencies.into_iter().for_each(|latency| both.merge(latency));
+            millis(both.quantile(share))
+        };
+        let (during, rest) = ([&kept.latency.during, &fresh.during], [&kept.latency.rest, &fresh.rest]);
+        Figures {
+            requests: count(kept.requests + fresh.requests),
+            lost: count(kept.lost + fresh.refused + fresh.cut),
+            refused: count(kept.refused + fresh.refused),
+            closed_announced: count(kept.closed_announced),
+            closed_unannounced: count(kept.closed_unannounced),
+            worst: merged(during, 1.0),
+            p999: merged(during, 0.999),
+            calm_worst: merged(rest, 1.0),
+            calm_p999: merged(rest, 0.999),
+            first_answer: time(|restart| restart.first_answer),
+            without_service: time(|restart| restart.without_service),
+            both_serve: time(|restart| restart.both_serve),
+            old_gone: time(|restart| restart.old_gone),
+        }
+    }
+}
+
+impl Figures {
+    /// Keep-alive connections that the server closed, with notice or without.
+    #[must_use]
+    pub fn closed(&self) -> f64 {
+        self.closed_announced + self.closed_unannounced
+    }
+
+    /// The median of each figure; but of what must never happen, the worst run counts: a request lost in one run of three
+    /// is a request lost.
+    #[must_use]
+    pub fn medians(runs: &[Figures]) -> Figures {
+        let of = |figure: fn(&Figures) -> f64| median(runs.iter().map(figure));
+        let most = |figure: fn(&Figures) -> f64| runs.iter().map(figure).fold(0.0, f64::max);
+        Figures {
+            requests: of(|run| run.requests),
+            lost: most(|run| run.lost),
+            refused: most(|run| run.refused),
+            closed_announced: of(|run| run.closed_announced),
+            closed_unannounced: of(|run| run.closed_unannounced),
+            worst: of(|run| run.worst),
+            p999: of(|run| run.p999),
+            calm_worst: of(|run| run.calm_worst),
+            calm_p999: of(|run| run.calm_p999),
+            first_answer: of(|run| run.first_answer),
+            without_service: of(|run| run.without_service),
+            both_serve: of(|run| run.both_serve),
+            old_gone: of(|run| run.old_gone),
+        }
+    }
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<_> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+#[expect(clippy::cast_precision_loss, reason = "nobody counts so far in a run of seconds")]
+fn count(number: u64) -> f64 {
+    number as f64
+}

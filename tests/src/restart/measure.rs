@@ -1,0 +1,97 @@
+//! One contender, restarted again and again under load.
+//!
+//! The invariant: the next restart begins when the last one is over: the new process has answered, and every process that
+//! answered before is gone. So every number belongs to one restart.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::thread::{self, sleep};
+use std::time::{Duration, Instant};
+
+use nix::unistd::Pid;
+
+use crate::load::{Load, Plan};
+use crate::{GaveUp, try_await_exit};
+
+use super::contender::{CannotMeasure, Contender, Running};
+use super::figures::{Fresh, Restart, Run};
+use super::prober::{Knock, Prober};
+
+/// How often a server is restarted in a run.
+pub const RESTARTS: u32 = 8;
+
+/// Keep-alive connections under load.
+pub const CONNECTIONS: u32 = 32;
+
+/// The longest pause of their clients: short, as a request that sets out while its connection is being closed is the one to
+/// be lost.
+const LONGEST_THOUGHT: Duration = Duration::from_millis(20);
+
+/// Load without restarts, to compare with.
+const BEFORE: Duration = Duration::from_millis(600);
+
+/// Around each restart: clients that meet it have come and gone by then.
+const AFTER: Duration = Duration::from_millis(60);
+const BETWEEN: Duration = Duration::from_millis(100);
+
+/// Restarts a contender [`RESTARTS`] times under load, and tells `watch` how often it has.
+///
+/// # Errors
+/// If it does not start, or one of its restarts brings no process that answers, or the old one does not end. Lost requests
+/// are no error, but the result.
+pub fn measure(contender: &dyn Contender, mut watch: impl FnMut(u32)) -> Result<Run, CannotMeasure> {
+    let mut running = contender.start()?;
+    let address: SocketAddr = running
+        .address()
+        .parse()
+        .map_err(|error| GaveUp(format!("{} is no address to connect to: {error}", running.address())))?;
+    let load = Plan::new(running.address()).connections(CONNECTIONS).think(Duration::ZERO..LONGEST_THOUGHT).start();
+    let prober = Prober::start(address);
+    sleep(BEFORE);
+    let mut fresh = Fresh::default();
+    let mut restarts = Vec::new();
+    for number in 1..=RESTARTS {
+        restarts.push(restart(&mut *running, &load, &prober, &mut fresh)?);
+        watch(number);
+        sleep(BETWEEN);
+    }
+    prober.stop().iter().for_each(|knock| fresh.count(knock, false));
+    Ok(Run { restarts, kept: load.stop(), fresh })
+}
+
+fn restart(
+    running: &mut dyn Running,
+    load: &Load,
+    prober: &Prober,
+    fresh: &mut Fresh,
+) -> Result<Restart, CannotMeasure> {
+    let before: Vec<_> = prober.taken().collect();
+    before.iter().for_each(|knock| fresh.count(knock, false));
+    let recently = Instant::now().checked_sub(BETWEEN);
+    let old: BTreeSet<_> =
+        before.iter().filter(|knock| recently.is_none_or(|from| knock.ended > from)).filter_map(Knock::pid).collect();
+
+    let window = load.during();
+    let signalled = Instant::now();
+    let by_new = |knock: &Knock| knock.pid().is_some_and(|pid| !old.contains(&pid));
+    let (knocks, old_gone) = thread::scope(|scope| {
+        let gone: Vec<_> = old.iter().map(|pid| scope.spawn(move || gone(*pid))).collect();
+        running.restart()?;
+        let knocks = prober.until("an answer of a new process", by_new)?;
+        let gone = gone.into_iter().map(|gone| gone.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        let gone = gone.collect::<Result<Vec<_>, _>>()?;
+        Ok::<_, CannotMeasure>((knocks, gone.into_iter().max().unwrap_or(signalled)))
+    })?;
+    sleep(AFTER);
+    drop(window);
+    let knocks: Vec<_> = knocks.into_iter().chain(prober.taken()).collect();
+    knocks.iter().for_each(|knock| fresh.count(knock, true));
+    running.settle()?;
+    Restart::seen_in(&knocks, signalled, &old, old_gone)
+        .ok_or_else(|| GaveUp("the new process gave no answer".to_owned()).into())
+}
+
+fn gone(pid: u32) -> Result<Instant, GaveUp> {
+    try_await_exit(Pid::from_raw(pid.cast_signed()))?;
+    Ok(Instant::now())
+}
