@@ -19,11 +19,11 @@ use crate::servers::{Binaries, Server};
 const CONNECTIONS: [u32; 4] = [100, 2_500, 5_000, 10_000];
 
 /// How often each of them is handed over, by a server of its own.
-const ROUNDS: usize = 7;
+const ROUNDS: usize = 5;
 
 /// How often a server with all of them is upgraded under a load, and how many such servers there are.
-const UPGRADES: usize = 10;
-const STARTS: usize = 5;
+const UPGRADES: usize = 8;
+const STARTS: usize = 4;
 
 /// The load: four clients with a request every two milliseconds each, whatever happens.
 const CLIENTS: u32 = 4;
@@ -172,7 +172,7 @@ fn adopted(binaries: &Binaries) -> Row {
         };
         (of(BEFORE + COUNTED) - of(BEFORE)) / f64::from(COUNTED)
     };
-    let ratios: Vec<_> = (0..3).map(|_| per_connection(true) / per_connection(false)).collect();
+    let ratios: Vec<_> = (0..2).map(|_| per_connection(true) / per_connection(false)).collect();
     Row::ratio("handover_memory", "memory of a connection, adopted / accepted", ratios).at_most(1.2)
 }
 
