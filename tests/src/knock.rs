@@ -21,11 +21,13 @@ pub struct Answerer {
 }
 
 /// How a knock failed.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum Unanswered {
     /// No connection came about.
+    #[error("no connection came about: {0}")]
     Refused(io::Error),
     /// The connection ended before the answer did, or the answer was none.
+    #[error("no answer came: {0}")]
     Cut(io::Error),
 }
 

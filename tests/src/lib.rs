@@ -11,11 +11,12 @@
 //! | speak HTTP to it byte by byte, and see how a connection ends | [`Wire`] |
 //! | see what a process holds: descriptors, mask, environment, limits | [`Census`] |
 //! | put it under load, and count what was lost | [`load::Plan`] |
+//! | restart a server in any way, and learn what it cost its clients | [`restart::measure`] |
 //! | skip a test, aloud, when a machine lacks something | [`require`] |
 //!
 //! The program `lab` composes them: it upgrades a server again and again under load ([`upgrade_run`]) and prints what
-//! the clients noticed ([`report`]); and it draws a single restart, request by request ([`timeline`]). The benchmark draws
-//! how costs grow ([`curve`]).
+//! the clients noticed ([`report`]); and it draws a single restart, request by request ([`timeline`]), and
+//! many ways to restart side by side ([`restart`]). The benchmark draws how costs grow ([`curve`]).
 
 mod census;
 pub mod curve;

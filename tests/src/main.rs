@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use lab::options::{Command, Compare, Options};
 use lab::report::{losses, lost, table, verdict};
-use lab::restart::{self, Comparison, Ours};
+use lab::restart::{self, Comparison, Contender, Ours};
 use lab::server_binary::server_binary;
 use lab::show::Show;
 use lab::upgrade_run::upgrade_run;
@@ -55,12 +55,9 @@ fn draw_timelines(directory: &Path) -> Result<ExitCode, Box<dyn Error>> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn compare(Compare { repeats, only, json, book }: &Compare) -> Result<ExitCode, Box<dyn Error>> {
+fn compare(Compare { repeats, server, only, json, book }: &Compare) -> Result<ExitCode, Box<dyn Error>> {
     let load = machine::load();
-    let mut ways = {
-        let _building = Show::task("building the servers: cargo build --release");
-        Ours::all()?
-    };
+    let mut ways = server.as_deref().map_or_else(build_ways, |server| Ok(Ours::of(server)))?;
     if !only.is_empty() {
         let names: Vec<_> = ways.iter().map(|way| way.name().to_owned()).collect();
         if let Some(unknown) = only.iter().find(|name| !names.contains(name)) {
@@ -72,7 +69,7 @@ fn compare(Compare { repeats, only, json, book }: &Compare) -> Result<ExitCode, 
         let show = Show::turns(ways.len(), *repeats);
         restart::side_by_side(&ways, *repeats, |way, repeat, restarts| show.restarted(way.title(), repeat, restarts))?
     };
-    println!("{}", restart::table(&outcomes));
+    print!("{}", restart::table(&outcomes));
     let comparison = Comparison::new(machine::facts(load), *repeats, outcomes);
     if let Some(file) = json {
         comparison.write_json(file)?;
@@ -86,4 +83,9 @@ fn compare(Compare { repeats, only, json, book }: &Compare) -> Result<ExitCode, 
 fn build_server() -> Result<PathBuf, Box<dyn Error>> {
     let _building = Show::task("building the server of chapter 4: cargo build --release -p graceful-upgrade");
     Ok(server_binary()?)
+}
+
+fn build_ways() -> Result<Vec<Box<dyn Contender>>, Box<dyn Error>> {
+    let _building = Show::task("building the servers: cargo build --release");
+    Ok(Ours::all()?)
 }

@@ -69,8 +69,12 @@ pub enum Command {
 #[derive(Debug, clap::Args)]
 pub struct Compare {
     /// How many runs each way has
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     pub repeats: u32,
+
+    /// The server to restart, in the ways that need no other, instead of ours: as without `compare`; it answers with `x-pid`
+    #[arg(long, value_name = "PATH", conflicts_with = "book")]
+    pub server: Option<PathBuf>,
 
     /// Only these ways, say `kill-start`
     #[arg(long, value_name = "NAME")]

@@ -63,10 +63,13 @@ impl Program {
     #[expect(clippy::missing_panics_doc, reason = "the pipes were asked for")]
     pub fn try_start(command: &mut Command) -> io::Result<Program> {
         become_its_keeper();
-        let mut child =
-            command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // Held from before it starts until it is among them: Ctrl-C in between would miss it.
+        let mut groups = locked(&GROUPS);
+        let mut child = command.spawn()?;
         let leader = Pid::from_raw(child.id().cast_signed());
-        locked(&GROUPS).push(leader);
+        groups.push(leader);
+        drop(groups);
         let log = Arc::new(Log::default());
         read_lines(child.stdout.take().expect("stdout is a pipe"), Arc::clone(&log));
         read_lines(child.stderr.take().expect("stderr is a pipe"), Arc::clone(&log));
@@ -201,7 +204,9 @@ fn become_its_keeper() {
         let mut signals = signal_hook::iterator::Signals::new(ends).expect("these signals can be caught");
         std::thread::spawn(move || {
             for signal in signals.forever() {
-                for group in locked(&GROUPS).iter() {
+                // Held until this process is gone, so that none is started any more.
+                let groups = locked(&GROUPS);
+                for group in groups.iter() {
                     let _ = killpg(*group, Signal::SIGKILL);
                 }
                 let _ = signal_hook::low_level::emulate_default_handler(signal);

@@ -16,7 +16,7 @@ pub struct BuildError {
 }
 
 /// A program of a chapter, or one of its examples.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Built {
     package: &'static str,
     example: Option<&'static str>,

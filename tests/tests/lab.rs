@@ -32,6 +32,25 @@ fn answering_thread(good: usize) -> String {
     address
 }
 
+/// Answers as whichever generation of `script` was started last.
+fn answering_for(listener: TcpListener, pids: PathBuf) {
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (stream, pids) = (stream.unwrap(), pids.clone());
+            thread::spawn(move || {
+                let mut requests = BufReader::new(&stream).lines().map_while(Result::ok).filter(String::is_empty);
+                if requests.next().is_some() {
+                    let text = fs::read_to_string(&pids).unwrap();
+                    let pid = text.lines().last().unwrap();
+                    let head = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n";
+                    // The client may have been ended meanwhile.
+                    let _ = (&stream).write_all(format!("{head}x-pid: {pid}\r\n\r\n").as_bytes());
+                }
+            });
+        }
+    });
+}
+
 fn answer(mut stream: &TcpStream, good: usize) {
     // A request without a body ends with its first empty line.
     let requests = BufReader::new(stream).lines().map_while(Result::ok).filter(String::is_empty);
@@ -74,6 +93,28 @@ fn script(address: &str) -> Script {
     fs::write(&path, text).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     Script { _directory: directory, path }
+}
+
+/// A script, and who answers for it.
+fn answered_script() -> Script {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let script = script(&listener.local_addr().unwrap().to_string());
+    answering_for(listener, script.path.with_extension("pids"));
+    script
+}
+
+fn compare(script: &Script, more: &[&str]) -> Program {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lab"));
+    Program::start(command.args(["compare", "--server"]).arg(&script.path).args(more))
+}
+
+fn assert_gone(script: &Script) {
+    let pids = script.pids();
+    assert!(pids.len() >= 2, "{pids:?}");
+    for pid in pids {
+        await_exit(pid);
+        assert_eq!(kill(pid, None), Err(Errno::ESRCH), "generation with pid {pid}");
+    }
 }
 
 fn lab(server: &str, more: &[&str]) -> Program {
@@ -139,10 +180,49 @@ fn ctrl_c_ends_everything_it_started() {
     lab.line("upgrade 1 of 1000000");
     lab.signal(Signal::SIGINT);
     assert_eq!(lab.wait().code(), 130);
-    let pids = script.pids();
-    assert!(pids.len() >= 2, "{pids:?}");
-    for pid in pids {
-        await_exit(pid);
-        assert_eq!(kill(pid, None), Err(Errno::ESRCH), "generation with pid {pid}");
+    assert_gone(&script);
+}
+
+#[test]
+fn a_comparison_has_every_way_and_every_figure_and_leaves_nothing_behind() {
+    let script = answered_script();
+    let json = script.path.with_extension("json");
+    let mut lab = compare(&script, &["--repeats", "1", "--json", json.to_str().unwrap()]);
+    assert_eq!(lab.wait(), End::Exited(0), "{}", lab.output());
+    let output = lab.wait_all();
+    for words in ["kill, then start", "graceful stop, then start", "polite drain", "nobody serves", "Requests lost"] {
+        assert!(output.contains(words), "{words:?} should be in\n{output}");
     }
+    let comparison: serde_json::Value = serde_json::from_slice(&fs::read(json).unwrap()).unwrap();
+    let outcomes = comparison["outcomes"].as_array().unwrap();
+    assert_eq!(outcomes.len(), 3, "{comparison}");
+    for outcome in outcomes {
+        assert!(outcome["figures"]["requests"].as_f64().unwrap() > 0.0, "{outcome}");
+        // The thread answers whatever becomes of the script.
+        assert_eq!(outcome["figures"]["lost"].as_f64(), Some(0.0), "{outcome}");
+    }
+    assert_gone(&script);
+}
+
+#[test]
+fn ctrl_c_in_the_middle_of_a_comparison_ends_everything_it_started() {
+    for way in ["kill-start", "polite-drain"] {
+        let script = answered_script();
+        let mut lab = compare(&script, &["--only", way, "--repeats", "1000000"]);
+        lab.line("restart 2 of");
+        lab.signal(Signal::SIGINT);
+        assert_eq!(lab.wait().code(), 130, "{way}: {}", lab.output());
+        assert_gone(&script);
+    }
+}
+
+#[test]
+fn a_comparison_of_a_way_that_there_is_not_gets_status_1_and_the_names_of_those_that_there_are() {
+    let mut lab = compare(&script("127.0.0.1:1"), &["--only", "magic"]);
+    assert_eq!(lab.wait(), End::Exited(1));
+    let output = lab.wait_all();
+    assert!(
+        output.contains("there is no way called \"magic\"; there are kill-start, stop-start, polite-drain"),
+        "{output}"
+    );
 }

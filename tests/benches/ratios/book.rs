@@ -10,7 +10,6 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use lab::curve::draw;
-
 use lab::machine;
 
 use crate::Figure;

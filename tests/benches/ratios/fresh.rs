@@ -3,22 +3,18 @@
 //! The invariant: every connection is answered, or the measurement ends with a panic that says so; an answer without its
 //! generation is none.
 
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{JoinHandle, sleep, spawn};
 use std::time::{Duration, Instant};
 
-const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n";
+use lab::knock;
 
 /// A pause between two fresh connections: short enough to see the first answer of a process, long enough to leave most of
 /// the machine to the servers.
 pub(crate) const LIGHT: Duration = Duration::from_micros(100);
-
-/// How long an answer may take before it is none.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// One connection: connect, ask, read to the end.
 #[derive(Debug, Clone, Copy)]
@@ -90,7 +86,7 @@ impl Drop for Fresh {
 fn work(client: usize, address: SocketAddr, pause: Duration, to: &Sender<Knock>, stop: &AtomicBool) {
     while !stop.load(Relaxed) {
         let began = Instant::now();
-        let generation = knock(address).unwrap_or_else(|error| panic!("a fresh connection was lost: {error}"));
+        let generation = generation(address).unwrap_or_else(|error| panic!("a fresh connection was lost: {error}"));
         let knock = Knock { client, began, answered: Instant::now(), generation };
         if to.send(knock).is_err() {
             return;
@@ -102,12 +98,7 @@ fn work(client: usize, address: SocketAddr, pause: Duration, to: &Sender<Knock>,
 }
 
 /// Returns the generation that answered.
-fn knock(address: SocketAddr) -> std::io::Result<u64> {
-    let mut socket = TcpStream::connect(address)?;
-    socket.set_read_timeout(Some(PATIENCE))?;
-    socket.write_all(REQUEST)?;
-    let mut answer = String::with_capacity(512);
-    socket.read_to_string(&mut answer)?;
-    let generation = answer.lines().find_map(|line| line.strip_prefix("x-generation: ")?.parse().ok());
-    generation.ok_or_else(|| std::io::Error::other(format!("the answer is {answer:?}")))
+fn generation(address: SocketAddr) -> Result<u64, String> {
+    let answerer = knock(address).map_err(|error| error.to_string())?;
+    answerer.generation.ok_or_else(|| "the answer has no generation".to_owned())
 }

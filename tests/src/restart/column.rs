@@ -27,20 +27,23 @@ enum Unit {
 }
 
 /// All of them, from left to right.
-pub const COLUMNS: [Column; 12] = [
+pub const COLUMNS: [Column; 15] = [
     count("requests", "requests", |figures| figures.requests),
     count("lost", "lost", |figures| figures.lost).chart("Requests lost"),
-    count("refused", "of them refused", |figures| figures.refused),
+    count("lost_in_worst_run", "in the worst run", |figures| figures.lost_in_worst_run),
+    count("refused", "refused", |figures| figures.refused),
     count("closed", "connections closed", Figures::closed).chart("Connections closed under a client"),
     count("closed_unannounced", "of them without notice", |figures| figures.closed_unannounced),
     millis("first_answer", "new one answers", |figures| figures.first_answer),
     millis("without_service", "nobody serves", |figures| figures.without_service)
         .chart("Longest time in which no fresh connection was answered"),
+    millis("calm_without_service", "without restarts", |figures| figures.calm_without_service),
     millis("both_serve", "both serve", |figures| figures.both_serve),
     millis("old_gone", "old one gone", |figures| figures.old_gone),
     millis("worst", "worst latency", |figures| figures.worst).chart("Worst latency during restarts"),
+    millis("calm_worst", "without restarts", |figures| figures.calm_worst),
     millis("p999", "p99.9", |figures| figures.p999),
-    millis("calm_worst", "worst without restarts", |figures| figures.calm_worst),
+    millis("calm_p999", "without restarts", |figures| figures.calm_p999),
 ];
 
 const fn count(key: &'static str, title: &'static str, of: fn(&Figures) -> f64) -> Column {
@@ -51,15 +54,15 @@ const fn millis(key: &'static str, title: &'static str, of: fn(&Figures) -> f64)
     Column { key, title, unit: Unit::Millis, of, chart: None }
 }
 
+/// Those that count, and those that are times: one table of all would be wider than a page.
+pub(super) fn counts_and_times() -> [Vec<&'static Column>; 2] {
+    let (counts, times) = COLUMNS.iter().partition(|column| matches!(column.unit, Unit::Count));
+    [counts, times]
+}
+
 impl Column {
     const fn chart(self, title: &'static str) -> Column {
         Column { chart: Some(title), ..self }
-    }
-
-    /// Whether it is a time; otherwise it is a count.
-    #[must_use]
-    pub fn is_time(&self) -> bool {
-        matches!(self.unit, Unit::Millis)
     }
 
     /// The number.

@@ -21,6 +21,8 @@ pub struct Restart {
     pub old_gone: Duration,
     /// The longest stretch in which no fresh connection was answered.
     pub without_service: Duration,
+    /// The same shortly before the restart: what the machine and the timetable of the clients make of it.
+    pub calm: Duration,
     /// How long after the first answer of the new process an old one still answered fresh connections. Zero if it did not.
     pub both_serve: Duration,
 }
@@ -58,6 +60,8 @@ pub struct Figures {
     pub requests: f64,
     /// Requests without an answer, refused ones included.
     pub lost: f64,
+    /// The same in the run of several that lost most: what must never happen, must not happen in one of them.
+    pub lost_in_worst_run: f64,
     /// Requests for which no connection came about.
     pub refused: f64,
     /// Keep-alive connections that the server closed with notice.
@@ -76,6 +80,8 @@ pub struct Figures {
     pub first_answer: f64,
     /// Longest time without an answer to a fresh connection.
     pub without_service: f64,
+    /// The same shortly before a restart, which is nobody's fault.
+    pub calm_without_service: f64,
     /// How long both processes answered fresh connections.
     pub both_serve: f64,
     /// From the signal to the end of the old process.
@@ -83,7 +89,8 @@ pub struct Figures {
 }
 
 impl Restart {
-    /// What the knocks around one restart say about it. `over` is when it was; until then no knock is missing.
+    /// What the knocks around one restart say about it: those shortly before it, and all up to some time after it. `None` if
+    /// no new process answered any.
     pub(super) fn seen_in(
         knocks: &[Knock],
         signalled: Instant,
@@ -98,19 +105,29 @@ impl Restart {
         let mut answers: Vec<_> =
             knocks.iter().filter(|knock| knock.pid().is_some()).map(|knock| knock.ended).collect();
         answers.sort_unstable();
-        let without_service = answers.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default();
+        let longest = |after_signal: bool| {
+            let pairs = answers.windows(2).filter(|pair| (pair[1] > signalled) == after_signal);
+            pairs.map(|pair| pair[1] - pair[0]).max().unwrap_or_default()
+        };
         Some(Restart {
             first_answer: first_new.saturating_duration_since(signalled),
             old_gone: old_gone.saturating_duration_since(signalled),
-            without_service,
+            without_service: longest(true),
+            calm: longest(false),
             both_serve: last_old.map_or(Duration::ZERO, |last| last - first_new),
         })
     }
 }
 
 impl Fresh {
-    /// Counts a knock, one of a restart's or another.
-    pub(super) fn count(&mut self, knock: &Knock, during: bool) {
+    /// Counts knocks, those of a restart or others.
+    pub(super) fn count(&mut self, knocks: &[Knock], during: bool) {
+        for knock in knocks {
+            self.count_one(knock, during);
+        }
+    }
+
+    fn count_one(&mut self, knock: &Knock, during: bool) {
         self.requests += 1;
         match knock.fate {
             Fate::Refused => self.refused += 1,
@@ -128,13 +145,16 @@ impl Run {
         let time = |of: fn(&Restart) -> Duration| median(restarts.iter().map(|restart| millis(of(restart))));
         let merged = |latencies: [&Latency; 2], share| {
             let mut both = Latency::default();
-            latencies.into_iter().for_each(|latency| both.merge(latency));
+            for latency in latencies {
+                both.merge(latency);
+            }
             millis(both.quantile(share))
         };
         let (during, rest) = ([&kept.latency.during, &fresh.during], [&kept.latency.rest, &fresh.rest]);
         Figures {
             requests: count(kept.requests + fresh.requests),
             lost: count(kept.lost + fresh.refused + fresh.cut),
+            lost_in_worst_run: count(kept.lost + fresh.refused + fresh.cut),
             refused: count(kept.refused + fresh.refused),
             closed_announced: count(kept.closed_announced),
             closed_unannounced: count(kept.closed_unannounced),
@@ -144,6 +164,7 @@ impl Run {
             calm_p999: merged(rest, 0.999),
             first_answer: time(|restart| restart.first_answer),
             without_service: time(|restart| restart.without_service),
+            calm_without_service: time(|restart| restart.calm),
             both_serve: time(|restart| restart.both_serve),
             old_gone: time(|restart| restart.old_gone),
         }
@@ -157,16 +178,15 @@ impl Figures {
         self.closed_announced + self.closed_unannounced
     }
 
-    /// The median of each figure; but of what must never happen, the worst run counts: a request lost in one run of three
-    /// is a request lost.
+    /// The median of each figure, but for the one that is of the worst run.
     #[must_use]
     pub fn medians(runs: &[Figures]) -> Figures {
         let of = |figure: fn(&Figures) -> f64| median(runs.iter().map(figure));
-        let most = |figure: fn(&Figures) -> f64| runs.iter().map(figure).fold(0.0, f64::max);
         Figures {
             requests: of(|run| run.requests),
-            lost: most(|run| run.lost),
-            refused: most(|run| run.refused),
+            lost: of(|run| run.lost),
+            lost_in_worst_run: runs.iter().map(|run| run.lost_in_worst_run).fold(0.0, f64::max),
+            refused: of(|run| run.refused),
             closed_announced: of(|run| run.closed_announced),
             closed_unannounced: of(|run| run.closed_unannounced),
             worst: of(|run| run.worst),
@@ -175,6 +195,7 @@ impl Figures {
             calm_p999: of(|run| run.calm_p999),
             first_answer: of(|run| run.first_answer),
             without_service: of(|run| run.without_service),
+            calm_without_service: of(|run| run.calm_without_service),
             both_serve: of(|run| run.both_serve),
             old_gone: of(|run| run.old_gone),
         }
@@ -194,4 +215,42 @@ fn millis(time: Duration) -> f64 {
 #[expect(clippy::cast_precision_loss, reason = "nobody counts so far in a run of seconds")]
 fn count(number: u64) -> f64 {
     number as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OLD: u32 = 7;
+    const NEW: u32 = 8;
+
+    /// Knocks of no length, from (milliseconds, who answered).
+    fn knocks(start: Instant, all: &[(u64, Option<u32>)]) -> Vec<Knock> {
+        let knock = |(millis, pid): &(u64, Option<u32>)| {
+            let at = start + Duration::from_millis(*millis);
+            Knock { due: at, began: at, ended: at, fate: pid.map_or(Fate::Refused, Fate::Answered) }
+        };
+        all.iter().map(knock).collect()
+    }
+
+    fn seen(all: &[(u64, Option<u32>)]) -> [u64; 4] {
+        let start = Instant::now();
+        let signalled = start + Duration::from_millis(10);
+        let restart = Restart::seen_in(&knocks(start, all), signalled, &BTreeSet::from([OLD]), signalled);
+        let Restart { first_answer, without_service, calm, both_serve, .. } = restart.expect("the new one answered");
+        [first_answer, without_service, calm, both_serve]
+            .map(|time| u64::try_from(time.as_millis()).expect("it is short"))
+    }
+
+    #[test]
+    fn service_ends_with_the_last_answer_before_the_signal() {
+        let all = [(5, Some(OLD)), (8, Some(OLD)), (12, None), (20, Some(NEW)), (21, Some(NEW))];
+        assert_eq!(seen(&all), [10, 12, 3, 0]);
+    }
+
+    #[test]
+    fn both_serve_while_the_old_one_answers_after_the_new_one_has() {
+        let all = [(8, Some(OLD)), (12, Some(NEW)), (13, Some(OLD)), (15, Some(OLD)), (17, Some(NEW))];
+        assert_eq!(seen(&all), [2, 4, 0, 3]);
+    }
 }

@@ -55,7 +55,7 @@ pub fn measure(contender: &dyn Contender, mut watch: impl FnMut(u32)) -> Result<
         watch(number);
         sleep(BETWEEN);
     }
-    prober.stop().iter().for_each(|knock| fresh.count(knock, false));
+    fresh.count(&prober.stop(), false);
     Ok(Run { restarts, kept: load.stop(), fresh })
 }
 
@@ -66,10 +66,10 @@ fn restart(
     fresh: &mut Fresh,
 ) -> Result<Restart, CannotMeasure> {
     let before: Vec<_> = prober.taken().collect();
-    before.iter().for_each(|knock| fresh.count(knock, false));
+    fresh.count(&before, false);
     let recently = Instant::now().checked_sub(BETWEEN);
-    let old: BTreeSet<_> =
-        before.iter().filter(|knock| recently.is_none_or(|from| knock.ended > from)).filter_map(Knock::pid).collect();
+    let before: Vec<_> = before.into_iter().filter(|knock| recently.is_none_or(|from| knock.ended > from)).collect();
+    let old: BTreeSet<_> = before.iter().filter_map(Knock::pid).collect();
 
     let window = load.during();
     let signalled = Instant::now();
@@ -85,8 +85,10 @@ fn restart(
     sleep(AFTER);
     drop(window);
     let knocks: Vec<_> = knocks.into_iter().chain(prober.taken()).collect();
-    knocks.iter().for_each(|knock| fresh.count(knock, true));
+    fresh.count(&knocks, true);
     running.settle()?;
+    // A service that ends with the signal was seen last by a knock before it.
+    let knocks: Vec<_> = before.into_iter().chain(knocks).collect();
     Restart::seen_in(&knocks, signalled, &old, old_gone)
         .ok_or_else(|| GaveUp("the new process gave no answer".to_owned()).into())
 }

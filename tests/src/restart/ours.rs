@@ -73,6 +73,19 @@ impl Ours {
     }
 }
 
+impl Ours {
+    /// The ways in which any server can be restarted that takes --listen, logs a line `listening` with address=… and pid=…,
+    /// stops on SIGTERM and upgrades itself on SIGUSR2.
+    #[must_use]
+    pub fn of(server: &Path) -> Vec<Box<dyn Contender>> {
+        let ways = WAYS.into_iter().filter(|(.., built)| *built == UPGRADABLE);
+        let way = |(name, title, order, _)| -> Box<dyn Contender> {
+            Box::new(Ours { name, title, order, server: server.into() })
+        };
+        ways.map(way).collect()
+    }
+}
+
 impl Contender for Ours {
     fn name(&self) -> &str {
         self.name

@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{JoinHandle, sleep, spawn};
 use std::time::{Duration, Instant};
 
@@ -91,22 +91,16 @@ impl Prober {
     pub fn until(&self, what: &str, mut wanted: impl FnMut(&Knock) -> bool) -> Result<Vec<Knock>, GaveUp> {
         let deadline = Instant::now() + PATIENCE;
         let mut knocks = Vec::new();
-        loop {
-            match self.knocks.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(knock) => {
-                    knocks.push(knock);
-                    if wanted(&knock) {
-                        return Ok(knocks);
-                    }
-                }
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                    return Err(GaveUp(format!("{what} did not come in {} knocks", knocks.len())));
-                }
-            }
-            if Instant::now() > deadline {
-                return Err(GaveUp(format!("{what} did not come in {} knocks", knocks.len())));
+        while let left = deadline.saturating_duration_since(Instant::now())
+            && !left.is_zero()
+            && let Ok(knock) = self.knocks.recv_timeout(left)
+        {
+            knocks.push(knock);
+            if wanted(&knock) {
+                return Ok(knocks);
             }
         }
+        Err(GaveUp(format!("{what} did not come in {} knocks", knocks.len())))
     }
 
     /// Lets the clients finish, and returns the knocks that were not taken yet.

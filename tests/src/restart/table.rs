@@ -4,47 +4,48 @@
 
 use std::fmt::Write as _;
 
-use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
+use comfy_table::{Cell, CellAlignment, Table};
 
-use super::column::{COLUMNS, Column};
+use super::column::{COLUMNS, Column, counts_and_times};
 use super::turns::Outcome;
 use crate::report::STYLE;
 
 /// The longest bar, in characters.
 const LONGEST: f64 = 50.0;
 
-/// The outcomes under each other.
+/// The outcomes under each other: what the clients lost, how long it took, and the bars.
 #[must_use]
 pub fn table(outcomes: &[Outcome]) -> String {
+    let tables = counts_and_times().map(|columns| format!("{}\n\n", columns_of(&columns, outcomes)));
+    let bars = COLUMNS.iter().filter_map(|column| column.chart.map(|title| bars(column, title, outcomes)));
+    tables.into_iter().chain(bars).collect()
+}
+
+fn columns_of(columns: &[&Column], outcomes: &[Outcome]) -> Table {
     let mut table = Table::new();
-    table.load_style(STYLE).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(STYLE);
     let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
-    let titles = COLUMNS.iter().map(|column| right(column.title.to_owned()));
+    let titles = columns.iter().map(|column| right(column.title.to_owned()));
     table.set_header([Cell::new("")].into_iter().chain(titles));
     for Outcome { title, figures, .. } in outcomes {
-        let numbers = COLUMNS.iter().map(|column| right(column.write(figures)));
+        let numbers = columns.iter().map(|column| right(column.write(figures)));
         table.add_row([Cell::new(title)].into_iter().chain(numbers));
     }
-    let bars = COLUMNS.iter().filter_map(|column| column.chart.map(|title| bars(column, title, outcomes)));
-    format!("{table}\n{}", bars.collect::<String>())
+    table
 }
 
 fn bars(column: &Column, title: &str, outcomes: &[Outcome]) -> String {
     let names = outcomes.iter().map(|outcome| outcome.title.chars().count()).max().unwrap_or_default();
     let most = outcomes.iter().map(|outcome| column.of(&outcome.figures)).fold(f64::MIN_POSITIVE, f64::max);
-    let mut text = format!("\n{title}\n");
+    let mut text = format!("{title}\n");
     for Outcome { title, figures, .. } in outcomes {
         let number = column.of(figures);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is between 0 and LONGEST")]
         let length = (number / most * LONGEST).ceil() as usize;
+        let bar = "█".repeat(length);
         // A string takes all that is written to it.
-        let _ = writeln!(
-            text,
-            "  {title:names$}  {}{}{}",
-            "█".repeat(length),
-            if length == 0 { "" } else { " " },
-            column.write(figures)
-        );
+        let _ = writeln!(text, "  {title:names$}  {bar} {}", column.write(figures));
     }
+    text.push('\n');
     text
 }

@@ -40,11 +40,11 @@ pub fn side_by_side(
             runs.push(run.figures());
         }
     }
-    let outcome = |(contender, runs): (&Box<dyn Contender>, Vec<Figures>)| Outcome {
+    let outcomes = contenders.iter().zip(runs).map(|(contender, runs)| Outcome {
         name: contender.name().to_owned(),
         title: contender.title().to_owned(),
         figures: Figures::medians(&runs),
         runs,
-    };
-    Ok(contenders.iter().zip(runs).map(outcome).collect())
+    });
+    Ok(outcomes.collect())
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::column::{COLUMNS, Column};
+use super::column::{COLUMNS, Column, counts_and_times};
 use super::draw::draw;
 use super::measure::{CONNECTIONS, RESTARTS};
 use super::turns::Outcome;
@@ -65,10 +65,8 @@ impl Comparison {
 
     /// Two tables, as one would be wider than a page: what the clients lost, and how long it took.
     fn table(&self) -> String {
-        let is_count = |column: &&Column| !column.is_time();
-        let (counts, times): (Vec<_>, Vec<_>) = COLUMNS.iter().partition(is_count);
         let facts: Vec<_> = self.machine.iter().map(|fact| format!("{} {}", fact.what, fact.value)).collect();
-        let [counts, times] = [counts, times].map(|columns| self.columns(&columns));
+        let [counts, times] = counts_and_times().map(|columns| self.columns(&columns));
         format!(
             "<!-- ANCHOR: counts -->\n{counts}<!-- ANCHOR_END: counts -->\n\n\
              <!-- ANCHOR: times -->\n{times}<!-- ANCHOR_END: times -->\n\n\

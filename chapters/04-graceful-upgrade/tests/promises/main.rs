@@ -3,6 +3,7 @@
 //! One binary for all of them, so that they are linked once and run side by side.
 
 mod burst;
+mod compared;
 mod environments;
 mod failures;
 mod files;
