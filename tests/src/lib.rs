@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | start a program, wait for its lines, signal it, learn how it ended | [`Program`] |
 //! | start a server that replaces itself, and follow it from process to process | [`Generations`] |
+//! | replace a program, or break it, without harm to the real one | [`Deployment`] |
 //! | speak HTTP to it byte by byte, and see how a connection ends | [`Wire`] |
 //! | see what a process holds: descriptors, mask, environment, limits | [`Census`] |
 //! | put it under load, and count what was lost | [`load::Plan`] |
@@ -19,6 +20,7 @@
 
 mod census;
 pub mod curve;
+mod deployment;
 mod end;
 mod generations;
 mod knock;
@@ -37,6 +39,7 @@ pub mod upgrade_run;
 mod wire;
 
 pub use census::{Census, Descriptor};
+pub use deployment::Deployment;
 pub use end::{End, await_exit, try_await_exit};
 pub use generations::Generations;
 pub use knock::{Answerer, Unanswered, knock};

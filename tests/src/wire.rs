@@ -6,10 +6,10 @@
 use std::fs::File;
 use std::io::{self, Read as _, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 
-use nix::sys::socket::{setsockopt, sockopt};
+use nix::sys::socket::{Shutdown, setsockopt, shutdown, sockopt};
 use nix::sys::time::{TimeVal, TimeValLike as _};
 
 use crate::patience::PATIENCE;
@@ -114,6 +114,14 @@ impl Wire {
         self.socket.try_clone().expect("a descriptor can be duplicated")
     }
 
+    /// Says that nothing more will be sent, and can still read what comes.
+    ///
+    /// # Panics
+    /// If the connection is gone.
+    pub fn close_our_side(&self) {
+        shutdown(self.socket.as_raw_fd(), Shutdown::Write).expect("the connection is there");
+    }
+
     /// Sends `GET path`, and nothing more: the answer is still to be read.
     ///
     /// # Panics
@@ -136,14 +144,28 @@ impl Wire {
     /// # Panics
     /// If the connection ends before the answer does, or nothing comes.
     pub fn reply(&mut self) -> Reply {
+        self.reply_or_ending().unwrap_or_else(|ending| {
+            panic!("the connection ended ({ending:?}) before the answer did; so far: {:?}", self.so_far())
+        })
+    }
+
+    /// [`reply`](Wire::reply), where the connection may end as well.
+    ///
+    /// # Errors
+    /// How the connection ended.
+    ///
+    /// # Panics
+    /// If nothing comes.
+    pub fn reply_or_ending(&mut self) -> Result<Reply, Ending> {
         let mut ending = None;
         loop {
             if let Some((reply, length)) = Reply::parse(&self.received, ending.is_some()) {
                 self.received.drain(..length);
-                return reply;
+                return Ok(reply);
             }
-            let so_far = self.so_far();
-            assert!(ending.is_none(), "the connection ended ({ending:?}) before the answer did; so far: {so_far:?}");
+            if let Some(ending) = ending {
+                return Err(ending);
+            }
             ending = self.receive("an answer");
         }
     }

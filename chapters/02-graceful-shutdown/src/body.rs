@@ -22,9 +22,12 @@ pub struct RequestBody {
 
 impl RequestBody {
     pub(crate) fn new(body: Incoming, traffic: &Arc<Traffic>) -> RequestBody {
-        let unread = (!body.is_end_stream()).then(|| Arc::clone(traffic));
-        traffic.set_body_unread(unread.is_some());
-        RequestBody { body, unread }
+        if body.is_end_stream() {
+            traffic.no_body();
+            return RequestBody { body, unread: None };
+        }
+        traffic.body_begins(body.size_hint().exact());
+        RequestBody { body, unread: Some(Arc::clone(traffic)) }
     }
 }
 
@@ -37,7 +40,7 @@ impl Body for RequestBody {
         if (frame.is_none() || self.body.is_end_stream())
             && let Some(traffic) = self.unread.take()
         {
-            traffic.set_body_unread(false);
+            traffic.body_ends();
         }
         Poll::Ready(frame)
     }

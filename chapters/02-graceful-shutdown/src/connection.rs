@@ -74,22 +74,25 @@ pub(crate) async fn serve<S: HttpService>(mut transport: Transport, service: S, 
 /// It goes to the heir, if there is one, with what was read of the next request. If there is none, it is closed; unless
 /// the client has begun to speak at the last moment, then it is served on. And so is one that the heir declines.
 async fn farewell(mut idle: Transport, unparsed: Bytes, place: Option<Place>, traffic: &Traffic) -> Option<Transport> {
-    idle.unread(unparsed);
-    if let Some(Place { heir, _permit }) = place {
-        let offer = Idle {
-            listener: traffic.listener.as_deref().unwrap_or_default(),
-            socket: idle.as_fd(),
-            unparsed: idle.unread_bytes(),
-        };
-        let taken = tokio::select! {
-            taken = heir.take(offer) => taken,
-            () = traffic.draining.cut() => true,
-        };
-        traffic.set_leaving(false);
-        traffic.set_declined(true);
-        return (!taken).then_some(idle);
+    if traffic.is_body_unread() {
+        // What comes next is the rest of a body, and must not be taken for a request.
+        return None;
     }
-    idle.has_unread_bytes().then_some(idle)
+    idle.unread(unparsed);
+    let Some(Place { heir, _permit }) = place else { return idle.has_unread_bytes().then_some(idle) };
+    let drain = traffic.draining.number();
+    let offer = Idle {
+        listener: traffic.listener.as_deref().unwrap_or_default(),
+        socket: idle.as_fd(),
+        unparsed: idle.unread_bytes(),
+    };
+    let taken = tokio::select! {
+        taken = heir.take(offer) => taken,
+        // Whoever has it then: we do not serve it.
+        () = traffic.draining.cut() => true,
+    };
+    traffic.note_declined(drain);
+    (!taken).then_some(idle)
 }
 // ANCHOR_END: serve
 

@@ -12,9 +12,10 @@ use tokio::sync::OwnedSemaphorePermit;
 
 /// Connections that may be on their way to the heir at a time.
 ///
-/// All at once would keep the processors from those that are still served: ten thousand connections then stall the others
-/// for up to a second.
-pub(crate) const PACE: usize = 32;
+/// Enough that neither process waits for the other. All at once would keep the processors from those that are still
+/// served: with ten thousand on their way, the others wait for up to a second; with 32, a few of them for twenty
+/// milliseconds (`cargo bench -p lab -- handover`).
+pub(crate) const PACE: usize = 4;
 
 // ANCHOR: heir
 /// Somebody who can serve the connections of a server that drains: see [`Server::hand_over`](crate::Server::hand_over).

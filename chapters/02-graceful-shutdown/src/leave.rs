@@ -38,23 +38,24 @@ pub(crate) enum Leave {
 pub(crate) async fn leave(traffic: &Traffic) -> Leave {
     let draining = &traffic.draining;
     loop {
-        begun(draining).await;
+        traffic.set_leaving(false);
+        let turn = concerned(traffic).await;
         let way = async {
-            if traffic.is_to_go_over()
-                && let Some(place) = turn(traffic).await
-            {
-                return Leave::ToHeir(place);
+            let Some(place) = turn else {
+                silent(traffic).await;
+                return Leave::Politely;
+            };
+            tokio::select! {
+                biased;
+                Some(place) = ready_to_go(traffic, place) => Leave::ToHeir(place),
+                // It may never come to the point: the rest of a body that nobody reads is in the way.
+                () = silent(traffic) => Leave::Politely,
             }
-            silent(traffic).await;
-            Leave::Politely
         };
         tokio::select! {
             () = draining.cut() => return Leave::Now,
             why = way => return why,
-            () = draining.called_off() => {
-                traffic.set_leaving(false);
-                traffic.set_declined(false);
-            }
+            () = draining.called_off() => {}
         }
     }
 }
@@ -75,14 +76,31 @@ async fn silent(traffic: &Traffic) {
 }
 // ANCHOR_END: leave
 
+// ANCHOR: concerned
+/// Ready when a drain concerns the connection: with its turn to go to the heir, or with none, if it is to be closed.
+async fn concerned(traffic: &Traffic) -> Option<Place> {
+    let draining = &traffic.draining;
+    let goes_over = traffic.listener.is_some();
+    let concerned = async {
+        tokio::select! {
+            biased;
+            () = draining.closing() => None,
+            () = draining.begun(), if !goes_over || traffic.was_declined() => None,
+            Some(place) = draining.place(), if goes_over && !traffic.was_declined() => Some(place),
+        }
+    };
+    sleeping(draining, concerned).await
+}
+// ANCHOR_END: concerned
+
 // ANCHOR: turn
 /// Ready when the connection can go to the heir, with its place among those that do.
 ///
 /// Until it is its turn, it is served as always. Then nothing is read on, or a client that sends one request behind the
 /// other would keep it here for ever. A connection that owes an answer does not keep its place meanwhile: a long answer
 /// would hold up all others.
-async fn turn(traffic: &Traffic) -> Option<Place> {
-    let mut place = traffic.draining.place().await;
+async fn ready_to_go(traffic: &Traffic, place: Place) -> Option<Place> {
+    let mut place = Some(place);
     traffic.set_leaving(true);
     while !poll_fn(|cx| Poll::Ready(traffic.is_between_requests(cx.waker()))).await {
         drop(place);
@@ -115,23 +133,29 @@ pub(crate) async fn goaway_due(traffic: &Traffic) {
 
 // ANCHOR: begun
 /// [`Draining::begun`], for a task that is polled with every request.
+async fn begun(draining: &Draining) {
+    sleeping(draining, draining.begun()).await;
+}
+
+/// Waits for something that only comes in a drain, in a task that is polled with every request.
 ///
 /// Polling `Notified` takes a lock. Our waker is always the same task's, so one poll for each change of the phase is
-/// enough. To poll only "once a drain is under way" would be too few: a drain that began and was called off before we
-/// looked has woken us and used the wait up, and without another poll nothing would wake us for the next drain. And a
-/// poll before everybody was told of a change does not count: the wake-up comes after it, and uses the wait up.
-async fn begun(draining: &Draining) {
-    let mut begun = pin!(draining.begun());
+/// enough, as long as the server serves. To poll only "once a drain is under way" would be too few: a drain that began and
+/// was called off before we looked has woken us and used the wait up, and without another poll nothing would wake us for
+/// the next drain. And a poll before everybody was told of a change does not count: the wake-up comes after it, and uses
+/// the wait up.
+async fn sleeping<T>(draining: &Draining, wait: impl Future<Output = T>) -> T {
+    let mut wait = pin!(wait);
     let mut looked_at = None;
     poll_fn(|cx| {
         let changes = draining.changes();
-        if changes.is_some() && changes == looked_at {
+        if changes.is_some() && changes == looked_at && !draining.is_draining() {
             return Poll::Pending;
         }
         looked_at = changes;
-        begun.as_mut().poll(cx)
+        wait.as_mut().poll(cx)
     })
-    .await;
+    .await
 }
 // ANCHOR_END: begun
 

@@ -44,9 +44,12 @@ struct Shared {
     /// Of how many changes everybody has been told.
     told: AtomicUsize,
     changed: Notify,
+    /// For whoever has nothing to do in [`Phase::HandingOver`] before it is their turn, and sleeps on: ten thousand idle
+    /// connections that all wake up at once keep the processors from those that are served.
+    closing: Notify,
     /// Of the last phase [`Phase::HandingOver`].
     heir: Mutex<Option<Arc<dyn Heir>>>,
-    /// A permit for each connection that may be on its way to the heir: see [`PACE`].
+    /// A permit for each connection that may be on its way to the heir: [`PACE`] of them in that phase, else none.
     pace: Arc<Semaphore>,
 }
 
@@ -59,8 +62,9 @@ impl Default for Shared {
             word: AtomicUsize::default(),
             told: AtomicUsize::default(),
             changed: Notify::default(),
+            closing: Notify::default(),
             heir: Mutex::default(),
-            pace: Arc::new(Semaphore::new(PACE)),
+            pace: Arc::new(Semaphore::new(0)),
         }
     }
 }
@@ -69,11 +73,12 @@ impl PhaseSetter {
     /// Enters `phase` and wakes everybody who waits for a change.
     pub(crate) fn enter(&self, phase: Phase) {
         self.set(phase);
+        self.0.pace.forget_permits(usize::MAX);
         let shared = Arc::clone(&self.0);
         // Ten thousand connections take milliseconds to wake, and the caller may have a successor that waits for its turn.
         match Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn(async move { shared.tell() })),
-            Err(_) => shared.tell(),
+            Ok(runtime) => drop(runtime.spawn(async move { shared.tell(phase) })),
+            Err(_) => shared.tell(phase),
         }
     }
 
@@ -88,6 +93,7 @@ impl PhaseSetter {
     pub(crate) fn hand_over(&self, heir: Arc<dyn Heir>) {
         *self.0.heir.lock().unwrap_or_else(PoisonError::into_inner) = Some(heir);
         self.enter(Phase::HandingOver);
+        self.0.pace.add_permits(PACE);
     }
 
     pub(crate) fn watch(&self) -> Draining {
@@ -96,8 +102,11 @@ impl PhaseSetter {
 }
 
 impl Shared {
-    fn tell(&self) {
+    fn tell(&self, phase: Phase) {
         self.changed.notify_waiters();
+        if phase != Phase::HandingOver {
+            self.closing.notify_waiters();
+        }
         self.told.fetch_add(1, Release);
     }
 }
@@ -119,7 +128,7 @@ impl Draining {
 
     /// Returns as soon as a drain is under way.
     pub async fn begun(&self) {
-        self.until(|phase| phase != Phase::Serving).await;
+        self.until(&self.0.changed, |phase| phase != Phase::Serving).await;
     }
 
     pub(crate) fn phase(&self) -> Phase {
@@ -132,42 +141,56 @@ impl Draining {
         }
     }
 
+    /// Tells one drain from another: how often the phase has changed.
+    pub(crate) fn number(&self) -> usize {
+        self.0.word.load(Acquire) >> BITS
+    }
+
     /// How often the phase has changed; `None` while somebody may still have to be told of the last time. As long as this
     /// stands still, a wait that was begun need not be looked after.
     pub(crate) fn changes(&self) -> Option<usize> {
         // In this order: it never runs ahead of the word, so if the two are equal now, they were when it was read.
         let told = self.0.told.load(Acquire);
-        (told == self.0.word.load(Acquire) >> BITS).then_some(told)
+        (told == self.number()).then_some(told)
     }
 
     /// Returns as soon as a drain is under way in which connections are closed, and not handed over.
     pub async fn closing(&self) {
-        self.until(|phase| !matches!(phase, Phase::Serving | Phase::HandingOver)).await;
+        self.until(&self.0.closing, |phase| !matches!(phase, Phase::Serving | Phase::HandingOver)).await;
     }
 
-    /// A place among the connections that are on their way to the heir, in the order in which they were asked for.
+    // ANCHOR: place
+    /// Ready when it is the caller's turn to go to the heir, in a drain that has one. Turns come in the order in which they
+    /// were first asked for, so ask early.
     pub(crate) async fn place(&self) -> Option<Place> {
-        // `Err` only if the semaphore was closed, which nobody does.
-        let permit = Arc::clone(&self.0.pace).acquire_owned().await.ok()?;
-        let heir = self.0.heir.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
-        Some(Place { heir, _permit: permit })
+        loop {
+            // `Err` only if the semaphore was closed, which nobody does.
+            let permit = Arc::clone(&self.0.pace).acquire_owned().await.ok()?;
+            if self.phase() == Phase::HandingOver {
+                let heir = self.0.heir.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+                return Some(Place { heir, _permit: permit });
+            }
+            // It was given back after its drain was over.
+            permit.forget();
+        }
     }
+    // ANCHOR_END: place
 
     /// Returns as soon as the server serves again: a successor failed, and the drain was called off.
     pub(crate) async fn called_off(&self) {
-        self.until(|phase| phase == Phase::Serving).await;
+        self.until(&self.0.changed, |phase| phase == Phase::Serving).await;
     }
 
     /// Returns as soon as the deadline has passed.
     pub(crate) async fn cut(&self) {
-        self.until(|phase| phase == Phase::Cut).await;
+        self.until(&self.0.changed, |phase| phase == Phase::Cut).await;
     }
 
     // ANCHOR: until
-    async fn until(&self, wanted: impl Fn(Phase) -> bool) {
+    async fn until(&self, told: &Notify, wanted: impl Fn(Phase) -> bool) {
         loop {
             // Before the look: a change after it is not missed, for `notify_waiters` counts from here.
-            let mut changed = pin!(self.0.changed.notified());
+            let mut changed = pin!(told.notified());
             // And a look at each poll: who is polled for another reason need not wait to be told.
             let found = poll_fn(|cx| {
                 if wanted(self.phase()) {

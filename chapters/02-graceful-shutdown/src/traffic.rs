@@ -40,11 +40,16 @@ pub(crate) struct Traffic {
     upgraded: AtomicBool,
     /// Bytes of a request's body may still come.
     body_unread: AtomicBool,
+    /// Some of them cannot have come when its head had.
+    incomplete: AtomicBool,
+    /// Bytes that were read since a read last found nothing: hyper has no more than these in its buffer, beside the head
+    /// that it is reading.
+    ahead: AtomicU64,
     /// Nothing is read on, so that the connection comes to a point at which it can be handed over.
     leaving: AtomicBool,
-    /// The heir did not take the connection: it ends here, politely.
-    declined: AtomicBool,
-    /// The task that waits for that point, if what it waits for happens in another task: a handler may read a body there.
+    /// The number of the drain in which the heir did not take the connection: it ends here then, politely.
+    declined_in: AtomicUsize,
+    /// The task that waits for that point: the end of a body may come in another one.
     waiting: Mutex<Option<Waker>>,
     /// The name of the listener, where an heir may ask for it.
     pub(crate) listener: Option<Arc<str>>,
@@ -66,8 +71,10 @@ impl Traffic {
             ended: AtomicBool::default(),
             upgraded: AtomicBool::default(),
             body_unread: AtomicBool::default(),
+            incomplete: AtomicBool::default(),
+            ahead: AtomicU64::default(),
             leaving: AtomicBool::default(),
-            declined: AtomicBool::default(),
+            declined_in: AtomicUsize::new(usize::MAX),
             waiting: Mutex::default(),
             listener,
             draining,
@@ -98,6 +105,7 @@ impl Traffic {
     pub(crate) fn read(&self, bytes: usize) {
         self.quiet.store(false, Relaxed);
         self.ended.store(bytes == 0, Relaxed);
+        self.ahead.store(self.ahead.load(Relaxed) + bytes as u64, Relaxed);
         self.note_activity();
     }
 
@@ -109,6 +117,7 @@ impl Traffic {
     /// A read found nothing.
     pub(crate) fn read_nothing(&self) {
         self.quiet.store(true, Relaxed);
+        self.ahead.store(0, Relaxed);
     }
     // ANCHOR_END: notes
 
@@ -131,10 +140,9 @@ impl Traffic {
     ///
     /// hyper reads ahead while it answers (to notice a client that goes away), but only when its buffer is empty. So a
     /// read that found nothing since the request began means: no pipelined request in the buffer, none in the socket.
-    /// Behind a body that is still coming nobody can look. But no client pipelines there: it would have to send the next
-    /// request without knowing whether this one, which is not a GET, was taken (RFC 9112, section 9.3.2).
+    /// And the same holds for a request whose body is longer than all that has come: behind it, nothing can have.
     pub(crate) fn has_nothing_to_read(&self) -> bool {
-        self.quiet.load(Relaxed) || self.body_unread.load(Relaxed)
+        self.quiet.load(Relaxed) || self.is_body_unread() && self.incomplete.load(Relaxed)
     }
     // ANCHOR_END: quiet
 
@@ -159,13 +167,27 @@ impl Traffic {
         self.ended.load(Relaxed)
     }
 
-    /// A request has come whose body is still to be read; or the end of that body has.
-    pub(crate) fn set_body_unread(&self, unread: bool) {
-        self.body_unread.store(unread, Relaxed);
-        let waiting = if unread { None } else { self.waiting().take() };
-        if let Some(waiting) = waiting {
+    /// A request has come with a body of this length, if that is known.
+    pub(crate) fn body_begins(&self, length: Option<u64>) {
+        self.body_unread.store(true, Relaxed);
+        self.incomplete.store(length.is_some_and(|length| length > self.ahead.load(Relaxed)), Relaxed);
+    }
+
+    /// A request has come that has none: if there was one before it, that has come to its end.
+    pub(crate) fn no_body(&self) {
+        self.body_unread.store(false, Relaxed);
+    }
+
+    /// The end of a request's body has come, and whoever read it may be another task than the connection's.
+    pub(crate) fn body_ends(&self) {
+        self.body_unread.store(false, Relaxed);
+        if let Some(waiting) = self.waiting().take() {
             waiting.wake();
         }
+    }
+
+    pub(crate) fn is_body_unread(&self) -> bool {
+        self.body_unread.load(Relaxed)
     }
 
     // ANCHOR: boundary
@@ -174,7 +196,7 @@ impl Traffic {
     pub(crate) fn is_between_requests(&self, waker: &Waker) -> bool {
         // Before the look, or a change after it could be missed.
         *self.waiting() = Some(waker.clone());
-        !self.is_busy() && !self.body_unread.load(Relaxed) && !self.is_upgraded()
+        !self.is_busy() && !self.is_body_unread() && !self.is_upgraded()
     }
     // ANCHOR_END: boundary
 
@@ -192,14 +214,20 @@ impl Traffic {
     /// whose head was read is answered here, and its body is part of it.
     pub(crate) fn holds_back(&self) -> bool {
         self.leaving.load(Relaxed)
-            && !self.body_unread.load(Relaxed)
+            && !self.is_body_unread()
             // Not any more once the drain was called off, whether or not that has come round.
             && self.draining.phase() == Phase::HandingOver
     }
     // ANCHOR_END: holds_back
 
-    pub(crate) fn set_declined(&self, declined: bool) {
-        self.declined.store(declined, Relaxed);
+    /// The heir of this drain, which may be over by now, has not taken the connection.
+    pub(crate) fn note_declined(&self, drain: usize) {
+        self.declined_in.store(drain, Relaxed);
+    }
+
+    /// Whether the heir of this drain has declined the connection.
+    pub(crate) fn was_declined(&self) -> bool {
+        self.declined_in.load(Relaxed) == self.draining.number()
     }
 
     /// Whether this connection is to be closed after what it owes.
@@ -210,7 +238,7 @@ impl Traffic {
     // ANCHOR: is_to_go_over
     /// Whether this connection goes to an heir, as far as we know, and is not closed.
     pub(crate) fn is_to_go_over(&self) -> bool {
-        self.draining.phase() == Phase::HandingOver && self.listener.is_some() && !self.declined.load(Relaxed)
+        self.draining.phase() == Phase::HandingOver && self.listener.is_some() && !self.was_declined()
     }
     // ANCHOR_END: is_to_go_over
 }

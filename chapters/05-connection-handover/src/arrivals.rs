@@ -41,9 +41,7 @@ pub(crate) async fn adopt_all(channel: Channel, adopter: Adopter) {
             }
         }
     }
-    if taken + declined > 0 {
-        tracing::info!(taken, declined, "connections taken over");
-    }
+    tracing::info!(taken, declined, "connections taken over");
 }
 // ANCHOR_END: adopt_all
 // ANCHOR_END: all

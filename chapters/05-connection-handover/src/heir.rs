@@ -99,3 +99,86 @@ impl Heir for Successor {
     }
 }
 // ANCHOR_END: all
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+    use std::os::fd::{AsFd as _, OwnedFd};
+
+    use graceful_shutdown::Heir as _;
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+    use tokio::task::JoinHandle;
+
+    use super::*;
+    use crate::message::{Receiver, answer};
+
+    /// A successor as the old process sees it, and the other end of the channel.
+    fn successor() -> (Arc<Successor>, Channel) {
+        let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+            .expect("there are descriptors left");
+        let channel = |end: OwnedFd| Channel::new(end).expect("the runtime waits on it");
+        (Successor::over(channel(ours)), channel(theirs))
+    }
+
+    /// Offers a connection on which half a head was read.
+    fn offer(successor: &Arc<Successor>) -> JoinHandle<bool> {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("any port will do");
+        let socket = TcpStream::connect(listener.local_addr().expect("it is bound")).expect("it listens");
+        let successor = Arc::clone(successor);
+        tokio::spawn(async move {
+            successor.take(Idle { listener: "zero", socket: socket.as_fd(), unparsed: b"GET /" }).await
+        })
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_whose_the_successor_says_it_is() {
+        let (successor, theirs) = successor();
+        let mut arrivals = Receiver::new(&theirs);
+        for taken in [true, false] {
+            let offered = offer(&successor);
+            let arrival = arrivals.next().await.expect("one was sent");
+            assert_eq!((&*arrival.listener, &arrival.unparsed[..]), ("zero", &b"GET /"[..]));
+            assert!(arrival.socket.is_some());
+            answer(&theirs, taken).await.expect("somebody hears it");
+            assert_eq!(offered.await.expect("no panic"), taken);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_successor_that_died_had_not_answered_is_still_ours() {
+        let (successor, theirs) = successor();
+        let offered: Vec<_> = (0..3).map(|_| offer(&successor)).collect();
+        let mut arrivals = Receiver::new(&theirs);
+        for _ in 0..2 {
+            arrivals.next().await.expect("three were sent");
+        }
+        answer(&theirs, true).await.expect("somebody hears it");
+        drop(theirs);
+        let mut ours = Vec::new();
+        for offered in offered {
+            ours.push(!offered.await.expect("no panic"));
+        }
+        assert_eq!(ours, [false, true, true], "the first one was answered for, the other two were not");
+        assert!(!offer(&successor).await.expect("no panic"), "nobody is there any more");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_successor_that_is_stuck_gets_nothing_and_cannot_claim_anything_later() {
+        let (successor, theirs) = successor();
+        assert!(!offer(&successor).await.expect("no panic"), "it has not said that it took it");
+        let mut arrivals = Receiver::new(&theirs);
+        let late = arrivals.next().await.expect("what was sent before is still there");
+        answer(&theirs, true).await.expect_err("the old process serves it on, so nobody else may");
+        drop(late);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_successor_that_reads_nothing_does_not_hold_more_than_its_queue() {
+        let (successor, theirs) = successor();
+        let offered: Vec<_> = (0..40).map(|_| offer(&successor)).collect();
+        for offered in offered {
+            assert!(!offered.await.expect("no panic"));
+        }
+        drop(theirs);
+    }
+}

@@ -106,3 +106,44 @@ pub(crate) async fn hear_answer(channel: &Channel) -> Option<bool> {
 }
 // ANCHOR_END: answers
 // ANCHOR_END: all
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd as _;
+
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+
+    use super::*;
+
+    fn channels() -> (Channel, Channel) {
+        let (one, other) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+            .expect("there are descriptors left");
+        (Channel::new(one).expect("the runtime waits on it"), Channel::new(other).expect("the runtime waits on it"))
+    }
+
+    #[tokio::test]
+    async fn what_is_longer_than_a_message_arrives_whole() {
+        let (ours, theirs) = channels();
+        for length in [0, 1, PART - 1, PART, PART + 1, 5 * PART + 7] {
+            let unparsed: Vec<_> = (0..length).map(|number| u8::try_from(number % 251).expect("below 251")).collect();
+            let stdin = std::io::stdin();
+            let connection = Idle { listener: "zero", socket: stdin.as_fd(), unparsed: &unparsed };
+            let mut arrivals = Receiver::new(&theirs);
+            let (sent, arrival) = tokio::join!(send(&ours, &connection), arrivals.next());
+            sent.expect("it was received");
+            let arrival = arrival.expect("it was sent");
+            assert_eq!((arrival.unparsed == unparsed, arrival.socket.is_some()), (true, true), "{length} bytes");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_message_ends_the_conversation() {
+        for nonsense in [&b"?"[..], b".zero", b".\xff:", b"yes"] {
+            let (ours, theirs) = channels();
+            ours.send(&[nonsense], None).await.expect("it is a message to the kernel");
+            assert!(Receiver::new(&theirs).next().await.is_none(), "{nonsense:?}");
+            ours.send(&[nonsense], None).await.expect("it is a message to the kernel");
+            assert_eq!(hear_answer(&theirs).await, None, "{nonsense:?}");
+        }
+    }
+}

@@ -17,6 +17,7 @@ mod dispatch;
 mod first_answer;
 mod fresh;
 mod generations;
+mod handover;
 mod idle;
 mod listeners;
 mod measured;
@@ -33,7 +34,7 @@ mod throughput;
 
 use std::process::ExitCode;
 
-use lab::server_binary::server_binary;
+use lab::server_binary::{Built, server_binary};
 use lab::show::Show;
 
 use measured::Measured;
@@ -50,7 +51,7 @@ struct Figure {
     measure: fn(&Binaries) -> Measured,
 }
 
-const FIGURES: [Figure; 10] = [
+const FIGURES: [Figure; 11] = [
     Figure { name: "throughput", title: "cost of a request, ours / plain hyper", measure: throughput::measure },
     Figure {
         name: "memory",
@@ -68,6 +69,7 @@ const FIGURES: [Figure; 10] = [
     Figure { name: "listeners", title: "an upgrade with many listeners", measure: listeners::measure },
     Figure { name: "idle", title: "an upgrade with many idle connections", measure: idle::measure },
     Figure { name: "generations", title: "a hundred generations, one after the other", measure: generations::measure },
+    Figure { name: "handover", title: "connections handed to the new process", measure: handover::measure },
     Figure { name: "dispatch", title: "from kill(2) to the code that has the signal", measure: dispatch::measure },
 ];
 
@@ -96,9 +98,10 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let binaries = {
-        let _building = Show::task("building the server of chapter 4: cargo build --release -p graceful-upgrade");
-        match server_binary() {
-            Ok(ours) => Binaries::new(ours),
+        let _building = Show::task("building the servers of chapters 4 and 5 in release");
+        let built = server_binary().and_then(|ours| Ok((ours, Built::program("connection-handover").build()?)));
+        match built {
+            Ok((ours, handing_over)) => Binaries::new(ours, handing_over),
             Err(error) => {
                 eprintln!("ratios: {error}");
                 return ExitCode::FAILURE;

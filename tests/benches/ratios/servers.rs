@@ -18,13 +18,15 @@ use crate::roles::{ANYWHERE, Role};
 pub(crate) struct Binaries {
     /// Chapter 4's server.
     pub(crate) ours: PathBuf,
+    /// Chapter 5's.
+    handing_over: PathBuf,
     /// This program.
     itself: PathBuf,
 }
 
 impl Binaries {
-    pub(crate) fn new(ours: PathBuf) -> Binaries {
-        Binaries { ours, itself: std::env::current_exe().expect("/proc is mounted") }
+    pub(crate) fn new(ours: PathBuf, handing_over: PathBuf) -> Binaries {
+        Binaries { ours, handing_over, itself: std::env::current_exe().expect("/proc is mounted") }
     }
 
     pub(crate) fn ours(&self) -> Server {
@@ -35,6 +37,11 @@ impl Binaries {
     pub(crate) fn ours_listening(&self, listeners: usize) -> Server {
         let listen = ["--listen", ANYWHERE].into_iter().cycle().take(2 * listeners);
         Server::start(Command::new(&self.ours).args(listen), listeners)
+    }
+
+    /// One that hands its connections over.
+    pub(crate) fn handing_over(&self) -> Server {
+        Server::start(Command::new(&self.handing_over).args(["--listen", ANYWHERE]), 1)
     }
 
     pub(crate) fn plain(&self) -> Server {
@@ -113,6 +120,19 @@ impl Server {
         let now = Instant::now();
         kill(self.serving, signal).expect("the serving process is there");
         now
+    }
+
+    /// Upgrades, and returns the time from the line `draining` to the end of the old process.
+    pub(crate) fn replace(&mut self) -> Duration {
+        let old = self.serving;
+        self.signal(Signal::SIGUSR2);
+        self.program.line("draining");
+        let draining = Instant::now();
+        await_exit(old);
+        let took = draining.elapsed();
+        self.generation += 1;
+        self.serving = next_generation(&mut self.program, self.listeners).1;
+        took
     }
 
     /// Upgrades while `fresh` clients knock, until each of them has met the new generation alone.

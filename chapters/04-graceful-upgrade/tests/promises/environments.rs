@@ -8,12 +8,12 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, sig
 use nix::unistd::Pid;
 
 use crate::generations::{children, hold};
-use crate::server::{BINARY, Deployment};
+use crate::server::{BINARY, deployment};
 
 /// Started by somebody who ignores and blocks what the server lives by, as after `nohup` or from a careless supervisor.
 #[test]
 fn a_parent_that_ignores_and_blocks_the_signals_changes_nothing() {
-    let deployment = Deployment::new();
+    let deployment = deployment();
     let mut command = Command::new(deployment.server());
     command.args(["--listen", "127.0.0.1:0"]);
     let signals = [Signal::SIGUSR2, Signal::SIGTERM, Signal::SIGINT, Signal::SIGCHLD, Signal::SIGPIPE];

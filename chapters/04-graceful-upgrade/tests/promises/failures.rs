@@ -5,16 +5,16 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use lab::load::Plan;
-use lab::{Wire, await_exit};
+use lab::{Deployment, Wire, await_exit};
 use nix::sys::signal::{Signal, kill};
 
 use crate::generations::{children, hold};
-use crate::server::{Deployment, start};
+use crate::server::{deployment, start};
 
 /// Breaks the program on disk, upgrades in vain under load, mends it, and upgrades.
 #[track_caller]
 fn a_failed_upgrade_costs_nothing(more: &[&str], break_it: impl Fn(&Deployment), reason: &str) {
-    let deployment = Deployment::new();
+    let deployment = deployment();
     let mut server = deployment.start(more);
     let load = Plan::new(server.address()).connections(4).start();
     load.wait_until_warm();
@@ -100,7 +100,7 @@ fn a_successor_that_dies_while_the_old_process_drains_is_replaced_by_it() {
 
 #[test]
 fn a_second_request_to_upgrade_is_refused_while_the_first_one_is_under_way() {
-    let deployment = Deployment::new();
+    let deployment = deployment();
     let mut server = deployment.start(&[]);
     deployment.put_script("exec tail -f /dev/null");
     server.signal(Signal::SIGUSR2);
@@ -112,7 +112,7 @@ fn a_second_request_to_upgrade_is_refused_while_the_first_one_is_under_way() {
 
 #[test]
 fn sigterm_during_an_upgrade_ends_both() {
-    let deployment = Deployment::new();
+    let deployment = deployment();
     let mut server = deployment.start(&[]);
     let mut held = hold(server.address());
     deployment.put_script("exec tail -f /dev/null");

@@ -9,7 +9,7 @@ use lab::{Generations, Wire, await_exit};
 use nix::sys::signal::{Signal, kill};
 
 use crate::generations::hold;
-use crate::server::{BINARY, Deployment, get};
+use crate::server::{BINARY, deployment, get};
 
 /// Starts the program on a unix socket and, behind it, a TCP port.
 fn start_on(path: &Path, more: &[&str]) -> Generations {
@@ -20,7 +20,7 @@ fn start_on(path: &Path, more: &[&str]) -> Generations {
 
 #[test]
 fn the_path_of_a_unix_socket_stays_until_its_last_owner_ends() {
-    let deployment = Deployment::new();
+    let deployment = deployment();
     let path = deployment.socket();
     let mut server = start_on(&path, &["--drain-timeout", "1h"]);
     let inode = path.metadata().unwrap().ino();
@@ -39,7 +39,7 @@ fn the_path_of_a_unix_socket_stays_until_its_last_owner_ends() {
 
 #[test]
 fn a_path_that_is_somebody_elses_by_now_is_left_alone() {
-    let deployment = Deployment::new();
+    let deployment = deployment();
     let path = deployment.socket();
     let mut server = start_on(&path, &[]);
     await_exit(server.upgrade());
@@ -51,7 +51,7 @@ fn a_path_that_is_somebody_elses_by_now_is_left_alone() {
 
 #[test]
 fn a_listener_that_the_new_version_does_not_want_refuses_clients() {
-    let deployment = Deployment::new();
+    let deployment = deployment();
     let path = deployment.socket();
     let unix = format!("unix:{}", path.display());
     let mut command = Command::new(deployment.server());
@@ -92,7 +92,7 @@ fn a_listener_that_the_new_version_does_not_want_refuses_clients() {
 
 #[test]
 fn a_new_version_may_listen_on_more() {
-    let deployment = Deployment::new();
+    let deployment = deployment();
     let mut server = deployment.start(&[]);
     deployment.put_script(&format!("exec {BINARY} --listen {} --listen 127.0.0.1:0", server.address()));
     server.signal(Signal::SIGUSR2);
@@ -105,7 +105,7 @@ fn a_new_version_may_listen_on_more() {
 
 #[test]
 fn the_pid_file_names_the_process_that_serves() {
-    let deployment = Deployment::new();
+    let deployment = deployment();
     let path = deployment.path().join("pid");
     let read = || fs::read_to_string(&path).unwrap();
     let mut server = deployment.start(&["--pid-file", path.to_str().unwrap()]);

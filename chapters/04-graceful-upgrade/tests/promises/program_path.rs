@@ -4,10 +4,10 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::process::Command;
 
-use lab::{Generations, await_exit};
+use lab::{Deployment, Generations, await_exit};
 use nix::unistd::Pid;
 
-use crate::server::{BINARY, Deployment};
+use crate::server::{BINARY, deployment};
 
 const ARGUMENTS: [&str; 4] = ["--listen", "127.0.0.1:0", "--drain-timeout", "4s"];
 
@@ -43,7 +43,7 @@ fn put_new_version(deployment: &Deployment, name: &str) -> u64 {
 
 #[test]
 fn a_replaced_program() {
-    let deployment = Deployment::new();
+    let deployment = deployment();
     let mut server = Generations::start(Command::new(deployment.server()).args(ARGUMENTS), 1);
     let inode = put_new_version(&deployment, "server");
     assert_upgrades_to(&mut server, inode);
@@ -51,7 +51,7 @@ fn a_replaced_program() {
 
 #[test]
 fn a_program_that_was_deleted_and_put_there_again() {
-    let deployment = Deployment::new();
+    let deployment = deployment();
     let mut server = Generations::start(Command::new(deployment.server()).args(ARGUMENTS), 1);
     fs::remove_file(deployment.server()).unwrap();
     server.upgrade_in_vain();
@@ -61,7 +61,7 @@ fn a_program_that_was_deleted_and_put_there_again() {
 
 #[test]
 fn a_symbolic_link_that_was_switched() {
-    let deployment = Deployment::new();
+    let deployment = deployment();
     let link = deployment.path().join("current");
     symlink("server", &link).unwrap();
     let mut server = Generations::start(Command::new(&link).args(ARGUMENTS), 1);
@@ -73,7 +73,7 @@ fn a_symbolic_link_that_was_switched() {
 
 #[test]
 fn a_relative_name() {
-    let deployment = Deployment::new();
+    let deployment = deployment();
     let mut command = Command::new("./server");
     let mut server = Generations::start(command.args(ARGUMENTS).current_dir(deployment.path()), 1);
     let inode = put_new_version(&deployment, "server");
@@ -82,7 +82,7 @@ fn a_relative_name() {
 
 #[test]
 fn a_name_found_on_path() {
-    let deployment = Deployment::new();
+    let deployment = deployment();
     let mut command = Command::new("sh");
     // The shell searches PATH and passes the bare name on.
     command.args(["-c", "exec server \"$@\"", "sh"]).args(ARGUMENTS);
@@ -95,7 +95,7 @@ fn a_name_found_on_path() {
 
 #[test]
 fn a_name_that_is_a_lie() {
-    let deployment = Deployment::new();
+    let deployment = deployment();
     let mut command = Command::new("bash");
     let exec = format!("exec -a /bin/true {} \"$@\"", deployment.server().display());
     let mut server = Generations::start(command.args(["-c", &exec, "bash"]).args(ARGUMENTS), 1);
@@ -105,7 +105,7 @@ fn a_name_that_is_a_lie() {
 
 #[test]
 fn a_working_directory_that_was_replaced() {
-    let deployment = Deployment::new();
+    let deployment = deployment();
     let release = deployment.path().join("release");
     fs::create_dir(&release).unwrap();
     fs::hard_link(BINARY, release.join("server")).unwrap();
@@ -118,7 +118,7 @@ fn a_working_directory_that_was_replaced() {
 
 #[test]
 fn a_working_directory_that_was_deleted() {
-    let deployment = Deployment::new();
+    let deployment = deployment();
     let gone = deployment.path().join("gone");
     fs::create_dir(&gone).unwrap();
     let mut command = Command::new("../server");

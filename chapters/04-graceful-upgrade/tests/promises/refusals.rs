@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::process::Command;
 
-use crate::server::{BINARY, Deployment};
+use crate::server::{BINARY, deployment};
 
 /// Runs the program and asserts that it refuses with exactly one line that says `sentence`.
 #[track_caller]
@@ -34,7 +34,7 @@ fn options_that_make_no_sense() {
 fn addresses_that_cannot_be_had_leave_nothing_behind() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
-    let deployment = Deployment::new();
+    let deployment = deployment();
     let socket = deployment.socket();
     let unix = format!("unix:{}", socket.display());
     let pid_file = deployment.path().join("pid");
@@ -46,7 +46,7 @@ fn addresses_that_cannot_be_had_leave_nothing_behind() {
 
 #[test]
 fn a_pid_file_in_no_directory_leaves_nothing_behind() {
-    let deployment = Deployment::new();
+    let deployment = deployment();
     let socket = deployment.socket();
     let unix = format!("unix:{}", socket.display());
     assert_refused(

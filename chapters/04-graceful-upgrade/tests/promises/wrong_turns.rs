@@ -9,11 +9,11 @@ use lab::{End, Program, Wire, field};
 use nix::libc;
 use nix::sys::signal::Signal;
 
-use crate::server::{BINARY, Deployment, get};
+use crate::server::{BINARY, deployment, get};
 
 #[test]
 fn retiring_first_bets_the_service_on_a_program_that_was_never_tried() {
-    let deployment = Deployment::new();
+    let deployment = deployment();
     deployment.put(&lab::example(BINARY, "wrong_retire_first"));
     let mut program = Program::start(Command::new(deployment.server()).args(["--listen", "127.0.0.1:0"]));
     let address = program.listening();

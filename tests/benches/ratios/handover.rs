@@ -1,0 +1,188 @@
+//! What it costs to hand ten thousand connections to a successor, and who notices.
+//!
+//! The invariant: every connection that is counted has had one answer, is idle when the upgrade begins, and is still open
+//! when it is over: the new process answers on it.
+
+use std::time::Duration;
+
+use indicatif::HumanCount;
+use lab::Wire;
+use lab::curve::{Chart, Curve, Unit};
+use lab::load::{Plan, Tally};
+
+use crate::descriptors;
+use crate::measured::Measured;
+use crate::process::memory;
+use crate::row::Row;
+use crate::servers::{Binaries, Server};
+
+const CONNECTIONS: [u32; 4] = [100, 2_500, 5_000, 10_000];
+
+/// How often each of them is handed over, by a server of its own.
+const ROUNDS: usize = 5;
+
+/// How often a server with all of them is upgraded under a load, and how many such servers there are.
+const UPGRADES: usize = 8;
+const STARTS: usize = 4;
+
+/// The load: four clients with a request every two milliseconds each, whatever happens.
+const CLIENTS: u32 = 4;
+const INTERVAL: Duration = Duration::from_millis(2);
+
+/// The calm before each upgrade, as long as one takes, and longer.
+const CALM: u64 = 1_000;
+
+/// Two upgrades a second, against none, for so many seconds in turn.
+const SECONDS: u64 = 4;
+const TURNS: usize = 5;
+
+pub(crate) fn measure(binaries: &Binaries) -> Measured {
+    let most = CONNECTIONS[CONNECTIONS.len() - 1];
+    let allowed = descriptors::allow_connections(most);
+    let (sizes, too_many): (Vec<_>, Vec<_>) = CONNECTIONS.into_iter().partition(|connections| *connections <= allowed);
+    let left_out = |connections: u32| {
+        let count = HumanCount(connections.into());
+        format!("{count} connections handed over: `ulimit -Hn` leaves room for {allowed}, so raise it in this shell")
+    };
+    let mut by_size: Vec<_> = sizes.iter().map(|connections| (*connections, Vec::new())).collect();
+    for _ in 0..ROUNDS {
+        for (connections, samples) in &mut by_size {
+            samples.push(hand_over(binaries, *connections));
+        }
+    }
+    let row = |(connections, samples): &(u32, Vec<Duration>)| {
+        let count = HumanCount((*connections).into());
+        let row = Row::millis(
+            format!("handover_{connections}"),
+            format!("{count} idle connections handed over, and the old process gone"),
+            samples.iter().copied(),
+        );
+        if *connections == most { row.at_most(500.0) } else { row }
+    };
+    let mut rows: Vec<_> = by_size.iter().map(row).collect();
+    let points = rows.iter().zip(&sizes).map(|(row, size)| row.point(f64::from(*size))).collect();
+    let curve = Curve { key: "handover", what: "handed over, and the old process gone", points };
+    let chart = Chart {
+        name: "handover",
+        title: "How long it takes to hand connections over, by their number",
+        many: "connections",
+        one: "connection",
+        unit: Unit::Millis,
+        curves: vec![curve],
+    };
+    rows.extend(others(binaries, sizes[sizes.len() - 1]));
+    rows.extend(twice_a_second(binaries));
+    rows.push(adopted(binaries));
+    Measured::all(rows).and_charts([chart]).without(too_many.into_iter().map(left_out))
+}
+
+/// From the line `draining` until all connections are in the new process and the old one is gone.
+fn hand_over(binaries: &Binaries, connections: u32) -> Duration {
+    let mut server = binaries.handing_over();
+    let mut idle = open(&server, connections);
+    let took = server.replace();
+    for client in &mut idle {
+        assert_eq!(client.ask("/").header("x-generation"), Some("2"), "a connection did not go over");
+    }
+    took
+}
+
+/// What clients on other connections notice meanwhile.
+fn others(binaries: &Binaries, connections: u32) -> Vec<Row> {
+    let tallies: Vec<_> = (0..STARTS)
+        .map(|_| {
+            let mut server = binaries.handing_over();
+            let _idle = open(&server, connections);
+            let load = Plan::new(&server.address).connections(CLIENTS).every(INTERVAL).start();
+            load.wait_until_warm();
+            for _ in 0..UPGRADES {
+                load.wait_for_answers(CALM);
+                let _meanwhile = load.during();
+                server.replace();
+            }
+            kept(load.stop(), CLIENTS)
+        })
+        .collect();
+    let p999 = |latency: &lab::load::Latency| latency.quantile(0.999);
+    let count = HumanCount(connections.into());
+    vec![
+        Row::ratio(
+            "handover_others",
+            format!("p99.9 of other clients while {count} go over / in the calm"),
+            tallies.iter().map(|it| p999(&it.latency.during).div_duration_f64(p999(&it.latency.rest))),
+        )
+        .at_most(1.5),
+        Row::millis(
+            "handover_others_during",
+            "  while they go over",
+            tallies.iter().map(|it| p999(&it.latency.during)),
+        ),
+        Row::millis("handover_others_calm", "  in the calm", tallies.iter().map(|it| p999(&it.latency.rest))),
+    ]
+}
+
+/// What clients notice of two upgrades a second.
+fn twice_a_second(binaries: &Binaries) -> Vec<Row> {
+    let run = |upgrades_a_second: u64| {
+        let mut server = binaries.handing_over();
+        let load = Plan::new(&server.address).connections(CLIENTS).every(INTERVAL).start();
+        load.wait_until_warm();
+        let answers =
+            |seconds: u64| seconds * u64::from(CLIENTS) * 1_000 / u64::try_from(INTERVAL.as_millis()).unwrap_or(1);
+        for _ in 0..SECONDS * upgrades_a_second {
+            load.wait_for_answers(answers(1) / upgrades_a_second);
+            server.replace();
+        }
+        if upgrades_a_second == 0 {
+            load.wait_for_answers(answers(SECONDS));
+        }
+        kept(load.stop(), CLIENTS).latency.rest.quantile(0.99)
+    };
+    let pairs: Vec<_> = (0..TURNS).map(|_| (run(2), run(0))).collect();
+    vec![
+        Row::ratio(
+            "handover_twice",
+            "p99 with two upgrades a second / without",
+            pairs.iter().map(|(with, without)| with.div_duration_f64(*without)),
+        )
+        .at_most(1.1),
+        Row::millis("handover_twice_with", "  with", pairs.iter().map(|(with, _)| *with)),
+        Row::millis("handover_twice_without", "  without", pairs.iter().map(|(_, without)| *without)),
+    ]
+}
+
+/// What a connection costs the process that adopted it, against one that accepted it.
+fn adopted(binaries: &Binaries) -> Row {
+    const BEFORE: u32 = 100;
+    const COUNTED: u32 = 4_000;
+    let per_connection = |hand_over: bool| {
+        let of = |connections| {
+            let mut server = binaries.handing_over();
+            // The second generation in both cases, so that they differ in nothing else.
+            let mut idle = if hand_over { open(&server, connections) } else { Vec::new() };
+            server.replace();
+            if !hand_over {
+                idle = open(&server, connections);
+            }
+            // One more answer on each: what is counted is a connection in use, wherever it was opened.
+            for client in &mut idle {
+                client.ask("/");
+            }
+            memory(server.serving)
+        };
+        (of(BEFORE + COUNTED) - of(BEFORE)) / f64::from(COUNTED)
+    };
+    let ratios: Vec<_> = (0..2).map(|_| per_connection(true) / per_connection(false)).collect();
+    Row::ratio("handover_memory", "memory of a connection, adopted / accepted", ratios).at_most(1.2)
+}
+
+fn open(server: &Server, connections: u32) -> Vec<Wire> {
+    (0..connections).map(|_| server.used_once()).collect()
+}
+
+/// The tally of a load that lost nothing, and no connection.
+fn kept(tally: Tally, connections: u32) -> Tally {
+    tally.assert_nothing_lost();
+    assert_eq!(tally.connections, u64::from(connections), "a connection was closed");
+    tally
+}
