@@ -29,3 +29,7 @@ pub mod ch4_pid_file;
 pub mod ch4_ready;
 #[cfg_attr(feature = "solutions", path = "../solutions/ch4_table.rs")]
 pub mod ch4_table;
+#[cfg_attr(feature = "solutions", path = "../solutions/ch5_claim.rs")]
+pub mod ch5_claim;
+#[cfg_attr(feature = "solutions", path = "../solutions/ch5_unparsed.rs")]
+pub mod ch5_unparsed;

@@ -12,3 +12,5 @@ mod ch3_places;
 mod ch4_pid_file;
 mod ch4_ready;
 mod ch4_table;
+mod ch5_claim;
+mod ch5_unparsed;

@@ -1,0 +1,18 @@
+//! A new process that takes connections over, so that none of them is served by two.
+
+use std::io::{self, Write};
+
+/// What the new process says when a connection is its own.
+pub const OURS: &[u8] = b"y";
+
+/// Takes over a connection that has come: tells the old process over `channel`, and serves it.
+///
+/// The old process serves every connection for which it has not heard [`OURS`] when the channel breaks.
+///
+/// # Errors
+/// If the old process cannot hear us any more: the connection is still its own then.
+pub fn take(channel: &mut impl Write, serve: impl FnOnce()) -> io::Result<()> {
+    serve();
+    channel.write_all(OURS)?;
+    Ok(())
+}
