@@ -1,5 +1,5 @@
 //! The program `lab`: ten upgrades under load, and what the clients noticed. Or, told so, timelines of single restarts, or
-//! seven ways to restart side by side.
+//! seven ways to restart side by side, or what others use beside ours.
 //!
 //! Exit status: 0 if no request was lost, 3 if any was, 1 if there was nothing to measure. Timelines and
 //! comparisons show losses, so there they are no failure.
@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use lab::options::{Command, Compare, Options};
+use lab::options::{Command, Compare, Options, Peers};
+use lab::peers;
 use lab::report::{losses, lost, table, verdict};
 use lab::restart::{self, Comparison, Contender, Ours};
 use lab::server_binary::server_binary;
@@ -17,12 +18,19 @@ use lab::show::Show;
 use lab::upgrade_run::upgrade_run;
 use lab::{machine, timeline};
 
+/// Of our own ways, those that take part beside the peers: chapter 4's server, and chapter 5's.
+const OURS: [&str; 2] = ["polite-drain", "handover"];
+
+/// Idle connections across an upgrade of each peer.
+const IDLE: u32 = 1000;
+
 fn main() -> ExitCode {
     let options = Options::parse();
     let done = match &options.command {
         None => show_upgrades(&options),
         Some(Command::Timelines { directory }) => draw_timelines(directory),
         Some(Command::Compare(compare)) => self::compare(compare),
+        Some(Command::Peers(peers)) => measure_peers(peers),
     };
     done.unwrap_or_else(|error| {
         eprintln!("lab: {error}");
@@ -78,6 +86,58 @@ fn compare(Compare { repeats, server, only, json, book }: &Compare) -> Result<Ex
         comparison.write_for_book(directory)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn measure_peers(Peers { repeats, only, json, book }: &Peers) -> Result<ExitCode, Box<dyn Error>> {
+    let load = machine::load();
+    let contenders = find_peers(only)?;
+    let measured = {
+        let show = Show::turns(contenders.len(), *repeats);
+        peers::in_turns(&contenders, *repeats, |peer, repeat, number| show.restarted(peer.title(), repeat, number))
+    };
+    let idle = contenders
+        .iter()
+        .map(|contender| {
+            let _idle = Show::task(&format!("{}: {IDLE} idle connections across an upgrade", contender.title()));
+            (contender.title().to_owned(), peers::idle_across_an_upgrade(&**contender, IDLE))
+        })
+        .collect();
+    print!("{}", restart::table(&measured.outcomes));
+    let report = peers::Report::new(idle, measured.failed);
+    println!("{report}");
+    let comparison = Comparison::new(machine::facts(load), *repeats, measured.outcomes);
+    if let Some(file) = json {
+        report.write_json(&comparison, file)?;
+    }
+    if let Some(directory) = book {
+        comparison.write_for_book(directory)?;
+        report.write_for_book(directory)?;
+        report.write_json(&comparison, &directory.join("figures.json"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Ours, and those of the others that are there; what is not, is said.
+fn find_peers(only: &[String]) -> Result<Vec<Box<dyn Contender>>, Box<dyn Error>> {
+    let mut ours = Vec::new();
+    if only.is_empty() || OURS.iter().any(|name| only.iter().any(|wanted| wanted == name)) {
+        ours = build_ways()?;
+        ours.retain(|way| OURS.contains(&way.name()) && (only.is_empty() || only.iter().any(|name| name == way.name())));
+    }
+    let names: Vec<_> = OURS.into_iter().chain(peers::names()).collect();
+    if let Some(unknown) = only.iter().find(|name| !names.contains(&name.as_str())) {
+        return Err(format!("there is no peer called {unknown:?}; there are {}", names.join(", ")).into());
+    }
+    let found = {
+        let _building = Show::task("building the peers' servers");
+        peers::find(only)
+    };
+    for missing in &found.missing {
+        eprintln!("lab: left out: {missing}");
+    }
+    let theirs = found.peers.into_iter().map(|peer| -> Box<dyn Contender> { Box::new(peer) });
+    let contenders: Vec<_> = ours.into_iter().chain(theirs).collect();
+    if contenders.is_empty() { Err("none of them is installed".into()) } else { Ok(contenders) }
 }
 
 fn build_server() -> Result<PathBuf, Box<dyn Error>> {
