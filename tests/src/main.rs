@@ -10,16 +10,13 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use lab::options::{Command, Compare, Options, Peers};
-use lab::peers;
+use lab::peers::{self, Beside, Peer, Report};
 use lab::report::{losses, lost, table, verdict};
 use lab::restart::{self, Comparison, Contender, Ours};
 use lab::server_binary::server_binary;
 use lab::show::Show;
 use lab::upgrade_run::upgrade_run;
 use lab::{machine, timeline};
-
-/// Of our own ways, those that take part beside the peers: chapter 4's server, and chapter 5's.
-const OURS: [&str; 2] = ["polite-drain", "handover"];
 
 /// Idle connections across an upgrade of each peer.
 const IDLE: u32 = 1000;
@@ -90,20 +87,20 @@ fn compare(Compare { repeats, server, only, json, book }: &Compare) -> Result<Ex
 
 fn measure_peers(Peers { repeats, only, json, book }: &Peers) -> Result<ExitCode, Box<dyn Error>> {
     let load = machine::load();
-    let contenders = find_peers(only)?;
+    let peers = find_peers(only)?;
     let measured = {
-        let show = Show::turns(contenders.len(), *repeats);
-        peers::in_turns(&contenders, *repeats, |peer, repeat, number| show.restarted(peer.title(), repeat, number))
+        let show = Show::turns(peers.len(), *repeats);
+        peers::in_turns(&peers, *repeats, |peer, repeat, number| show.restarted(peer.title(), repeat, number))
     };
-    let idle = contenders
+    let beside: Vec<_> = peers
         .iter()
-        .map(|contender| {
-            let _idle = Show::task(&format!("{}: {IDLE} idle connections across an upgrade", contender.title()));
-            (contender.title().to_owned(), peers::idle_across_an_upgrade(&**contender, IDLE))
+        .map(|peer| {
+            let _beside = Show::task(&format!("{}: idle connections, and upgrades that fail", peer.title()));
+            Beside::of(peer, IDLE)
         })
         .collect();
     print!("{}", restart::table(&measured.outcomes));
-    let report = peers::Report::new(idle, measured.failed);
+    let report = Report::new(beside, measured.failed);
     println!("{report}");
     let comparison = Comparison::new(machine::facts(load), *repeats, measured.outcomes);
     if let Some(file) = json {
@@ -118,26 +115,19 @@ fn measure_peers(Peers { repeats, only, json, book }: &Peers) -> Result<ExitCode
 }
 
 /// Ours, and those of the others that are there; what is not, is said.
-fn find_peers(only: &[String]) -> Result<Vec<Box<dyn Contender>>, Box<dyn Error>> {
-    let mut ours = Vec::new();
-    if only.is_empty() || OURS.iter().any(|name| only.iter().any(|wanted| wanted == name)) {
-        ours = build_ways()?;
-        ours.retain(|way| OURS.contains(&way.name()) && (only.is_empty() || only.iter().any(|name| name == way.name())));
-    }
-    let names: Vec<_> = OURS.into_iter().chain(peers::names()).collect();
+fn find_peers(only: &[String]) -> Result<Vec<Peer>, Box<dyn Error>> {
+    let names: Vec<_> = peers::names().collect();
     if let Some(unknown) = only.iter().find(|name| !names.contains(&name.as_str())) {
         return Err(format!("there is no peer called {unknown:?}; there are {}", names.join(", ")).into());
     }
     let found = {
-        let _building = Show::task("building the peers' servers");
+        let _building = Show::task("building the servers");
         peers::find(only)
     };
     for missing in &found.missing {
         eprintln!("lab: left out: {missing}");
     }
-    let theirs = found.peers.into_iter().map(|peer| -> Box<dyn Contender> { Box::new(peer) });
-    let contenders: Vec<_> = ours.into_iter().chain(theirs).collect();
-    if contenders.is_empty() { Err("none of them is installed".into()) } else { Ok(contenders) }
+    if found.peers.is_empty() { Err("none of them is installed".into()) } else { Ok(found.peers) }
 }
 
 fn build_server() -> Result<PathBuf, Box<dyn Error>> {

@@ -7,6 +7,7 @@
 //! own servers, and meets the same clients.
 
 mod build;
+mod fault;
 mod idle;
 mod peer;
 mod port;
@@ -15,8 +16,9 @@ mod server;
 mod turns;
 
 pub use build::{Found, find, names};
+pub use fault::{Aftermath, Fault};
 pub use idle::{Idle, idle_across_an_upgrade};
 pub use peer::Peer;
 pub use port::Port;
-pub use report::Report;
+pub use report::{Beside, Report};
 pub use turns::{Measured, in_turns};

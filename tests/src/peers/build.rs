@@ -8,6 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::server_binary::Built;
+
 use super::peer::{Kind, Peer};
 
 const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers");
@@ -27,8 +29,15 @@ pub struct Found {
     pub missing: Vec<String>,
 }
 
-/// All peers: name, title, what kind of system it is, and where it comes from.
-const PEERS: [(&str, &str, Kind, Source); 7] = [
+/// All of them, ours first: name, title, what kind of system it is, and where it comes from.
+const PEERS: [(&str, &str, Kind, Source); 9] = [
+    ("polite-drain", "ours, polite drain", Kind::UpgradesItself, Source::Ours(Built::program("graceful-upgrade"))),
+    (
+        "handover",
+        "ours, connections handed over",
+        Kind::UpgradesItself,
+        Source::Ours(Built::program("connection-handover")),
+    ),
     ("grace", "grace", Kind::UpgradesItself, Source::Go("facebookgo/grace", "golang-github-facebookgo-grace-dev")),
     (
         "tableflip",
@@ -51,6 +60,8 @@ const PEERS: [(&str, &str, Kind, Source); 7] = [
 /// Where a program comes from.
 #[derive(Debug, Clone, Copy)]
 enum Source {
+    /// A chapter's program.
+    Ours(Built),
     /// A server of ours on a Go library: where that is, below `github.com`, and its Debian package.
     Go(&'static str, &'static str),
     /// A server of ours on ecdysis.
@@ -84,6 +95,7 @@ impl Source {
     fn program(self, name: &str) -> Result<PathBuf, String> {
         let install = |package: &str| format!("install it with `apt-get install {package}`");
         match self {
+            Source::Ours(built) => built.build().map_err(|error| error.to_string()),
             Source::Debian(program, package) => on_path(program).ok_or_else(|| install(package)),
             Source::Go(library, package) => {
                 if !Path::new(GO_PATH).join("src/github.com").join(library).exists() {

@@ -48,6 +48,10 @@ const HAPROXY: &str = include_str!("../../peers/haproxy/haproxy.cfg");
 pub(super) const SERVER: &str = "server";
 pub(super) const CONFIGURATION: &str = "configuration";
 
+/// In the foreground, nginx refuses a new binary until its parent is gone: it takes it for an older nginx. So a shell starts
+/// it, and is ended when it serves.
+const LEFT_BEHIND: &str = r#""$0" "$@" & wait"#;
+
 impl Contender for Peer {
     fn name(&self) -> &str {
         self.name
@@ -85,6 +89,10 @@ impl Peer {
 
     fn command(&self, directory: &Path, port: &Port) -> Command {
         let mut command = Command::new(directory.join(SERVER));
+        if self.kind == Kind::NginxBinary {
+            command = Command::new("sh");
+            command.args(["-c", LEFT_BEHIND]).arg(directory.join(SERVER));
+        }
         command.current_dir(directory);
         match self.kind {
             Kind::UpgradesItself => command.args(["--listen", port.address()]),

@@ -42,6 +42,11 @@ impl Server {
         let leader = program.pid();
         let mut server = Server { kind, program, directory, port, leader, last: None };
         server.wait("an answer", |server| knock(server.socket_address()).is_ok())?;
+        if kind == Kind::NginxBinary {
+            // The shell that started it.
+            kill(leader, Signal::SIGTERM)?;
+            try_await_exit(leader)?;
+        }
         server.settle()?;
         Ok(server)
     }

@@ -16,7 +16,7 @@ pub struct Measured {
 /// Measures each of the contenders `repeats` times, A B C A B C, and tells `watch` who is at it, in which repeat, after how
 /// many restarts.
 pub fn in_turns(
-    contenders: &[Box<dyn Contender>],
+    contenders: &[impl Contender],
     repeats: u32,
     mut watch: impl FnMut(&dyn Contender, u32, u32),
 ) -> Measured {
@@ -24,8 +24,8 @@ pub fn in_turns(
     let mut failed = Vec::new();
     for repeat in 1..=repeats {
         for (contender, runs) in contenders.iter().zip(&mut runs) {
-            watch(&**contender, repeat, 0);
-            match measure(&**contender, |number| watch(&**contender, repeat, number)) {
+            watch(contender, repeat, 0);
+            match measure(contender, |number| watch(contender, repeat, number)) {
                 Ok(run) => runs.push(run.figures()),
                 Err(error) => failed.push(format!("{}, run {repeat}: {error}", contender.title())),
             }
