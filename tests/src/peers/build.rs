@@ -128,5 +128,7 @@ fn built(command: &mut Command, package: &str) -> Result<(), String> {
 pub(super) fn on_path(program: &str) -> Option<PathBuf> {
     let path = var_os("PATH").unwrap_or_default();
     let directories = split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
-    directories.map(|directory| directory.join(program)).find(|file| fs::metadata(file).is_ok_and(|meta| meta.is_file()))
+    directories
+        .map(|directory| directory.join(program))
+        .find(|file| fs::metadata(file).is_ok_and(|meta| meta.is_file()))
 }

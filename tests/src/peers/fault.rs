@@ -141,7 +141,8 @@ impl Peer {
         }
         let last = seen.last().copied().flatten();
         let again = last.filter(|_| fault != Fault::Twice).map(|answerer| {
-            let whom = if self.kind == Kind::UpgradesItself { Pid::from_raw(answerer.cast_signed()) } else { server.leader };
+            let whom =
+                if self.kind == Kind::UpgradesItself { Pid::from_raw(answerer.cast_signed()) } else { server.leader };
             let is_ours = getpgid(Some(whom)) == Ok(server.program.pid());
             let known: BTreeSet<_> = seen.iter().copied().flatten().collect();
             is_ours && kill(whom, signal).is_ok() && {
@@ -174,7 +175,7 @@ impl Aftermath {
         }
         match self.upgrades_again {
             Some(true) => said + ", upgrades again",
-            Some(false) => said + ", does not upgrade again",
+            Some(false) => said + &format!(", no new process within {} s of a good upgrade", WATCHED.as_secs()),
             None => said,
         }
     }

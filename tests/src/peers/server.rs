@@ -76,7 +76,8 @@ impl Server {
     /// Who answers now.
     fn answerer(&self) -> Result<Pid, GaveUp> {
         let pid = knock(self.socket_address()).map_err(|error| GaveUp(error.to_string()))?.pid;
-        self.ours(pid).ok_or_else(|| GaveUp(format!("pid {pid} answers, and is no process of the server that was started")))
+        self.ours(pid)
+            .ok_or_else(|| GaveUp(format!("pid {pid} answers, and is no process of the server that was started")))
     }
 
     /// nginx's master, as its pid file has it.
