@@ -118,7 +118,8 @@ impl Source {
 
 fn built(command: &mut Command, package: &str) -> Result<(), String> {
     let output = command.output().map_err(|error| {
-        format!("cannot start {:?}: {error}; install it with `apt-get install {package}`", command.get_program())
+        let program = command.get_program().display();
+        format!("cannot start {program}: {error}; install it with `apt-get install {package}`")
     })?;
     let says = String::from_utf8_lossy(&output.stderr).into_owned();
     output.status.success().then_some(()).ok_or_else(|| format!("{command:?} failed:\n{says}"))

@@ -171,11 +171,11 @@ impl Aftermath {
             (true, servers) => format!("{servers} processes answer side by side"),
         };
         if self.lost > 0 {
-            said += &format!(", {} of {} requests lost", self.lost, self.knocks);
+            said = format!("{said}, {} of {} requests lost", self.lost, self.knocks);
         }
         match self.upgrades_again {
             Some(true) => said + ", upgrades again",
-            Some(false) => said + &format!(", no new process within {} s of a good upgrade", WATCHED.as_secs()),
+            Some(false) => format!("{said}, no new process within {} s of a good upgrade", WATCHED.as_secs()),
             None => said,
         }
     }

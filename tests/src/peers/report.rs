@@ -94,15 +94,15 @@ impl Report {
     /// # Errors
     /// What the file system says.
     pub fn write_for_book(&self, directory: &Path) -> io::Result<()> {
-        let rows = |from: usize, to: usize| -> String {
+        let rows = |from: usize, to: usize| {
             let line = |beside: &Beside| format!("| {} | {} |\n", beside.title, beside.cells()[from..to].join(" | "));
-            self.beside.iter().map(line).collect()
+            self.beside.iter().map(line).collect::<Vec<_>>().concat()
         };
         let faults = Fault::ALL.map(Fault::title).join(" | ");
         let rule = " --- |".repeat(Fault::ALL.len());
-        let failed: String = match self.failed.len() {
+        let failed = match self.failed.len() {
             0 => "Every run came to its end.\n".to_owned(),
-            _ => self.failed.iter().map(|failed| format!("- {}\n", first_line(failed))).collect(),
+            _ => self.failed.iter().map(|failed| format!("- {}\n", first_line(failed))).collect::<Vec<_>>().concat(),
         };
         let idle = format!("| server | idle connections closed |\n| --- | --: |\n{}", rows(0, 1));
         let faults = format!("| server | {faults} |\n| --- |{rule}\n{}", rows(1, 1 + Fault::ALL.len()));
