@@ -12,6 +12,7 @@
 //! | see what a process holds: descriptors, mask, environment, limits | [`Census`] |
 //! | put it under load, and count what was lost | [`load::Plan`] |
 //! | restart a server in any way, and learn what it cost its clients | [`restart::measure`] |
+//! | do the same with what others use | [`peers`] |
 //! | skip a test, aloud, when a machine lacks something | [`require`] |
 //!
 //! The program `lab` composes them: it upgrades a server again and again under load ([`upgrade_run`]) and prints what
@@ -28,6 +29,7 @@ pub mod load;
 pub mod machine;
 pub mod options;
 mod patience;
+pub mod peers;
 mod program;
 pub mod report;
 mod requirement;

@@ -47,6 +47,7 @@ use tokio::sync::watch;
 pub use journal::{Entry, Fate};
 pub use plan::{Client, Plan, Request};
 pub use progress::During;
+pub(crate) use run::allow_descriptors;
 pub use tally::{Latencies, Latency, Tally};
 
 use crate::patience::GaveUp;

@@ -1,5 +1,5 @@
 //! The program `lab`: ten upgrades under load, and what the clients noticed. Or, told so, timelines of single restarts, or
-//! seven ways to restart side by side.
+//! seven ways to restart side by side, or what others use beside ours.
 //!
 //! Exit status: 0 if no request was lost, 3 if any was, 1 if there was nothing to measure. Timelines and
 //! comparisons show losses, so there they are no failure.
@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use lab::options::{Command, Compare, Options};
+use lab::options::{Command, Compare, Options, Peers};
+use lab::peers::{self, Beside, Peer, Report};
 use lab::report::{losses, lost, table, verdict};
 use lab::restart::{self, Comparison, Contender, Ours};
 use lab::server_binary::server_binary;
@@ -17,12 +18,16 @@ use lab::show::Show;
 use lab::upgrade_run::upgrade_run;
 use lab::{machine, timeline};
 
+/// Idle connections across an upgrade of each peer.
+const IDLE: u32 = 1000;
+
 fn main() -> ExitCode {
     let options = Options::parse();
     let done = match &options.command {
         None => show_upgrades(&options),
         Some(Command::Timelines { directory }) => draw_timelines(directory),
         Some(Command::Compare(compare)) => self::compare(compare),
+        Some(Command::Peers(peers)) => measure_peers(peers),
     };
     done.unwrap_or_else(|error| {
         eprintln!("lab: {error}");
@@ -78,6 +83,51 @@ fn compare(Compare { repeats, server, only, json, book }: &Compare) -> Result<Ex
         comparison.write_for_book(directory)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn measure_peers(Peers { repeats, only, json, book }: &Peers) -> Result<ExitCode, Box<dyn Error>> {
+    let load = machine::load();
+    let peers = find_peers(only)?;
+    let measured = {
+        let show = Show::turns(peers.len(), *repeats);
+        peers::in_turns(&peers, *repeats, |peer, repeat, number| show.restarted(peer.title(), repeat, number))
+    };
+    let beside: Vec<_> = peers
+        .iter()
+        .map(|peer| {
+            let _beside = Show::task(&format!("{}: idle connections, and upgrades that fail", peer.title()));
+            Beside::of(peer, IDLE)
+        })
+        .collect();
+    print!("{}", restart::table(&measured.outcomes));
+    let report = Report::new(beside, measured.failed);
+    println!("{report}");
+    let comparison = Comparison::new(machine::facts(load), *repeats, measured.outcomes);
+    if let Some(file) = json {
+        report.write_json(&comparison, file)?;
+    }
+    if let Some(directory) = book {
+        comparison.write_for_book(directory)?;
+        report.write_for_book(directory)?;
+        report.write_json(&comparison, &directory.join("figures.json"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Ours, and those of the others that are there; what is not, is said.
+fn find_peers(only: &[String]) -> Result<Vec<Peer>, Box<dyn Error>> {
+    let names: Vec<_> = peers::names().collect();
+    if let Some(unknown) = only.iter().find(|name| !names.contains(&name.as_str())) {
+        return Err(format!("there is no peer called {unknown:?}; there are {}", names.join(", ")).into());
+    }
+    let found = {
+        let _building = Show::task("building the servers");
+        peers::find(only)
+    };
+    for missing in &found.missing {
+        eprintln!("lab: left out: {missing}");
+    }
+    if found.peers.is_empty() { Err("none of them is installed".into()) } else { Ok(found.peers) }
 }
 
 fn build_server() -> Result<PathBuf, Box<dyn Error>> {

@@ -63,6 +63,8 @@ pub enum Command {
     },
     /// Restarts servers in seven ways under the same load, in turns, and shows what each costs
     Compare(Compare),
+    /// Measures what others use to restart a server, beside ours: grace, tableflip, ecdysis, nginx, HAProxy
+    Peers(Peers),
 }
 
 /// How to compare.
@@ -77,6 +79,26 @@ pub struct Compare {
     pub server: Option<PathBuf>,
 
     /// Only these ways, say `kill-start`
+    #[arg(long, value_name = "NAME")]
+    pub only: Vec<String>,
+
+    /// Write every figure of every run there, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+
+    /// Write there what the book includes: tables, values, charts
+    #[arg(long, value_name = "DIRECTORY", conflicts_with = "only")]
+    pub book: Option<PathBuf>,
+}
+
+/// Which peers to measure, and how. What is not installed is named and left out.
+#[derive(Debug, clap::Args)]
+pub struct Peers {
+    /// How many runs each has
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    pub repeats: u32,
+
+    /// Only these, say `nginx-reload`
     #[arg(long, value_name = "NAME")]
     pub only: Vec<String>,
 

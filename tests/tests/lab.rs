@@ -226,3 +226,13 @@ fn a_comparison_of_a_way_that_there_is_not_gets_status_1_and_the_names_of_those_
         "{output}"
     );
 }
+
+#[test]
+fn a_peer_that_there_is_not_gets_status_1_and_the_names_of_those_that_there_are() {
+    let mut lab = Program::start(Command::new(env!("CARGO_BIN_EXE_lab")).args(["peers", "--only", "magic"]));
+    assert_eq!(lab.wait(), End::Exited(1));
+    let said = lab.wait_all();
+    for name in ["grace", "tableflip", "ecdysis", "nginx-binary", "haproxy-best"] {
+        assert!(said.contains(name), "{name} is not among them: {said}");
+    }
+}

@@ -1,4 +1,3 @@
-// ANCHOR: all
 //! The new process's side: connections come, and are served.
 //!
 //! The invariant: a connection is served here only after the old process could hear that it is ours. So none is served by
@@ -44,4 +43,3 @@ pub(crate) async fn adopt_all(channel: Channel, adopter: Adopter) {
     tracing::info!(taken, declined, "connections taken over");
 }
 // ANCHOR_END: adopt_all
-// ANCHOR_END: all

@@ -1,4 +1,3 @@
-// ANCHOR: all
 //! The channel between two generations over which connections go.
 //!
 //! The invariant: a message arrives whole or not at all, in the order in which it was sent, and a descriptor that comes
@@ -94,4 +93,3 @@ impl Channel {
     }
     // ANCHOR_END: break_off
 }
-// ANCHOR_END: all

@@ -1,4 +1,3 @@
-// ANCHOR: all
 //! The old process's side: connections are offered to the successor.
 //!
 //! The invariant: of every connection that was sent, it is known in the end whose it is. The successor's if it said so
@@ -98,7 +97,6 @@ impl Heir for Successor {
         Box::pin(async move { self.offer(&idle).await })
     }
 }
-// ANCHOR_END: all
 
 #[cfg(test)]
 mod tests {

@@ -1,4 +1,3 @@
-// ANCHOR: all
 //! What a connection looks like on its way.
 //!
 //! The invariant: what cannot be understood is no connection, and is declined; nothing is guessed.
@@ -105,7 +104,6 @@ pub(crate) async fn hear_answer(channel: &Channel) -> Option<bool> {
     }
 }
 // ANCHOR_END: answers
-// ANCHOR_END: all
 
 #[cfg(test)]
 mod tests {

@@ -86,7 +86,7 @@ async fn abandoned(mut stopped: watch::Receiver<bool>) {
 }
 
 /// Raises this process's soft limit, which its children inherit, only if the connections do not fit below it.
-fn allow_descriptors(connections: u32) {
+pub(crate) fn allow_descriptors(connections: u32) {
     let wanted = u64::from(connections) + OTHER_DESCRIPTORS;
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a process may read its own limits");
     if soft < wanted {

@@ -337,6 +337,7 @@ fn each_way_to_restart_costs_what_its_page_explains() {
         assert!(number(refusing, "refused") > 0.0, "{refusing} should refuse connections; {COMPARE_AGAIN}");
         assert!(number(refusing, "without_service") > number(refusing, "calm_without_service"), "{refusing}");
     }
+    assert!(number("stop_start", "lost") > number("kill_start", "lost"), "the stop should lose more; {COMPARE_AGAIN}");
     // Whoever waits in the queue is not refused; but nobody serves.
     assert!(number("retire_first", "without_service") > number("polite_drain", "without_service"));
     // At each restart, all of them, but for those that were not open at that moment.

@@ -9,10 +9,11 @@ use similar::{Algorithm, TextDiff};
 use crate::golden::root;
 
 /// Names of the differences, and the programs they are between.
-pub(crate) const STEPS: [(&str, &str, &str); 3] = [
+pub(crate) const STEPS: [(&str, &str, &str); 4] = [
     ("ch1-ch2", "chapters/01-signal-channel/src/main.rs", "chapters/02-graceful-shutdown/src/main.rs"),
     ("ch2-ch3", "chapters/02-graceful-shutdown/src/main.rs", "chapters/03-inherited-fds/src/main.rs"),
     ("ch3-ch4", "chapters/03-inherited-fds/src/main.rs", "chapters/04-graceful-upgrade/src/main.rs"),
+    ("ch4-ch5", "chapters/04-graceful-upgrade/src/main.rs", "chapters/05-connection-handover/src/main.rs"),
 ];
 
 /// The difference between two files as a block of Markdown.

@@ -1,0 +1,44 @@
+//! Wrong turn: hand the socket over while an answer is unflushed. The kernel has taken what fitted, the rest is in the memory
+//! of the process that gave the socket away; and the next answer is written right behind the part.
+
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+
+/// More than a socket holds whose client does not read.
+const LENGTH: usize = 64 << 20;
+
+const NEXT: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
+
+fn main() -> io::Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let mut client = TcpStream::connect(listener.local_addr()?)?;
+    let (mut old, _) = listener.accept()?;
+    old.set_nonblocking(true)?;
+
+    // ANCHOR: wrong
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {LENGTH}\r\n\r\n").into_bytes();
+    let answer = [&head[..], &vec![b'x'; LENGTH]].concat();
+    let mut unflushed = &answer[..];
+    loop {
+        match old.write(unflushed) {
+            Ok(written) => unflushed = &unflushed[written..],
+            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+            Err(error) => return Err(error),
+        }
+    }
+    // The new process gets a descriptor of the same socket, and nothing else.
+    let mut new = old.try_clone()?;
+    drop(old);
+    // ANCHOR_END: wrong
+
+    // The client reads on, and asks again; the new process answers.
+    let mut came = vec![0; answer.len() - unflushed.len()];
+    client.read_exact(&mut came)?;
+    new.set_nonblocking(false)?;
+    new.write_all(NEXT)?;
+    drop(new);
+    client.read_to_end(&mut came)?;
+    let of_it = came.len() - head.len() - NEXT.len();
+    println!("promised={LENGTH} came={of_it} then={:?}", String::from_utf8_lossy(&came[came.len() - NEXT.len()..]));
+    Ok(())
+}
