@@ -79,8 +79,7 @@ async fn farewell(mut idle: Transport, unparsed: Bytes, place: Option<Place>, tr
         return None;
     }
     idle.unread(unparsed);
-    let Some(Place { heir, _permit }) = place else { return idle.has_unread_bytes().then_some(idle) };
-    let drain = traffic.draining.number();
+    let Some(Place { heir, drain, _permit }) = place else { return idle.has_unread_bytes().then_some(idle) };
     let offer = Idle {
         listener: traffic.listener.as_deref().unwrap_or_default(),
         socket: idle.as_fd(),

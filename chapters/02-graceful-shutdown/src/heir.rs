@@ -42,5 +42,7 @@ pub struct Idle<'a> {
 #[derive(Debug)]
 pub(crate) struct Place {
     pub(crate) heir: Arc<dyn Heir>,
+    /// The number of the drain. It may be over when the heir declines, and then that means nothing any more.
+    pub(crate) drain: usize,
     pub(crate) _permit: OwnedSemaphorePermit,
 }

@@ -80,13 +80,16 @@ async fn silent(traffic: &Traffic) {
 /// Ready when a drain concerns the connection: with its turn to go to the heir, or with none, if it is to be closed.
 async fn concerned(traffic: &Traffic) -> Option<Place> {
     let draining = &traffic.draining;
-    let goes_over = traffic.listener.is_some();
     let concerned = async {
-        tokio::select! {
-            biased;
-            () = draining.closing() => None,
-            () = draining.begun(), if !goes_over || traffic.was_declined() => None,
-            Some(place) = draining.place(), if goes_over && !traffic.was_declined() => Some(place),
+        loop {
+            let goes_over = traffic.listener.is_some() && !traffic.was_declined();
+            tokio::select! {
+                biased;
+                () = draining.closing() => return None,
+                // It may be the next drain, in which another heir has declined nothing.
+                () = draining.begun(), if !goes_over => if !traffic.is_to_go_over() { return None },
+                Some(place) = draining.place(), if goes_over => return Some(place),
+            }
         }
     };
     sleeping(draining, concerned).await

@@ -6,7 +6,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::{Acquire, Release};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
 use tokio::runtime::Handle;
@@ -49,8 +49,9 @@ struct Shared {
     closing: Notify,
     /// Of the last phase [`Phase::HandingOver`].
     heir: Mutex<Option<Arc<dyn Heir>>>,
-    /// A permit for each connection that may be on its way to the heir: [`PACE`] of them in that phase, else none.
-    pace: Arc<Semaphore>,
+    /// A permit for each connection that may be on its way to the heir: none before a drain, [`PACE`] of them in it. Each
+    /// drain has its own: a permit that comes back late must not be given to somebody who sleeps until the next one.
+    pace: Mutex<Arc<Semaphore>>,
 }
 
 /// Enough for five phases.
@@ -64,7 +65,7 @@ impl Default for Shared {
             changed: Notify::default(),
             closing: Notify::default(),
             heir: Mutex::default(),
-            pace: Arc::new(Semaphore::new(0)),
+            pace: Mutex::new(no_turns()),
         }
     }
 }
@@ -72,8 +73,10 @@ impl Default for Shared {
 impl PhaseSetter {
     /// Enters `phase` and wakes everybody who waits for a change.
     pub(crate) fn enter(&self, phase: Phase) {
-        self.set(phase);
-        self.0.pace.forget_permits(usize::MAX);
+        if self.set(phase) == Phase::HandingOver {
+            // Before anybody is told: whoever waits for a turn that will not come looks again, and waits for the next.
+            std::mem::replace(&mut *self.0.pace(), no_turns()).close();
+        }
         let shared = Arc::clone(&self.0);
         // Ten thousand connections take milliseconds to wake, and the caller may have a successor that waits for its turn.
         match Handle::try_current() {
@@ -82,18 +85,20 @@ impl PhaseSetter {
         }
     }
 
-    fn set(&self, phase: Phase) {
+    /// Sets the phase, and returns the one before it.
+    fn set(&self, phase: Phase) -> Phase {
         // Calls that meet each count their change, and one of them has the last word.
         let next = |word: usize| Some(((word >> BITS).wrapping_add(1) << BITS) | phase as usize);
         // Always `Ok`: `next` always has a value. Before the wake-up: a task that is woken must find the new phase.
-        let _ = self.0.word.fetch_update(Release, Acquire, next);
+        let (Ok(before) | Err(before)) = self.0.word.fetch_update(Release, Acquire, next);
+        phase_of(before)
     }
 
     /// Enters [`Phase::HandingOver`], in favour of `heir`.
     pub(crate) fn hand_over(&self, heir: Arc<dyn Heir>) {
         *self.0.heir.lock().unwrap_or_else(PoisonError::into_inner) = Some(heir);
         self.enter(Phase::HandingOver);
-        self.0.pace.add_permits(PACE);
+        self.0.pace().add_permits(PACE);
     }
 
     pub(crate) fn watch(&self) -> Draining {
@@ -102,6 +107,10 @@ impl PhaseSetter {
 }
 
 impl Shared {
+    fn pace(&self) -> MutexGuard<'_, Arc<Semaphore>> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn tell(&self, phase: Phase) {
         self.changed.notify_waiters();
         if phase != Phase::HandingOver {
@@ -132,13 +141,7 @@ impl Draining {
     }
 
     pub(crate) fn phase(&self) -> Phase {
-        match self.0.word.load(Acquire) & ((1 << BITS) - 1) {
-            0 => Phase::Serving,
-            1 => Phase::Retiring,
-            2 => Phase::HandingOver,
-            3 => Phase::Stopping,
-            _ => Phase::Cut,
-        }
+        phase_of(self.0.word.load(Acquire))
     }
 
     /// Tells one drain from another: how often the phase has changed.
@@ -164,14 +167,14 @@ impl Draining {
     /// were first asked for, so ask early.
     pub(crate) async fn place(&self) -> Option<Place> {
         loop {
-            // `Err` only if the semaphore was closed, which nobody does.
-            let permit = Arc::clone(&self.0.pace).acquire_owned().await.ok()?;
-            if self.phase() == Phase::HandingOver {
+            let pace = Arc::clone(&self.0.pace());
+            // `Err`, if that drain is over.
+            let Ok(permit) = pace.acquire_owned().await else { continue };
+            let word = self.0.word.load(Acquire);
+            if phase_of(word) == Phase::HandingOver {
                 let heir = self.0.heir.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
-                return Some(Place { heir, _permit: permit });
+                return Some(Place { heir, drain: word >> BITS, _permit: permit });
             }
-            // It was given back after its drain was over.
-            permit.forget();
         }
     }
     // ANCHOR_END: place
@@ -204,6 +207,21 @@ impl Draining {
         }
     }
     // ANCHOR_END: until
+}
+
+/// What is waited for until a drain begins.
+fn no_turns() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(0))
+}
+
+fn phase_of(word: usize) -> Phase {
+    match word & ((1 << BITS) - 1) {
+        0 => Phase::Serving,
+        1 => Phase::Retiring,
+        2 => Phase::HandingOver,
+        3 => Phase::Stopping,
+        _ => Phase::Cut,
+    }
 }
 
 #[cfg(test)]
