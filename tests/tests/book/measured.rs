@@ -56,7 +56,7 @@ const LINES: [&str; 10] = [
 ];
 
 /// The pictures of them, how many costs each shows, and at how many sizes.
-const CHARTS: [(&str, usize, usize); 7] = [
+const CHARTS: [(&str, usize, usize); 8] = [
     ("spawn", 2, 4),
     ("listeners", 2, 6),
     ("idle", 2, 4),
@@ -64,10 +64,11 @@ const CHARTS: [(&str, usize, usize); 7] = [
     ("idle-gone", 1, 4),
     ("generations", 1, 5),
     ("generations-memory", 1, 5),
+    ("handover", 1, 4),
 ];
 
 /// Figures, and how many of their rows have a limit.
-const LIMITS: [(&str, usize); 10] = [
+const LIMITS: [(&str, usize); 11] = [
     ("throughput", 2),
     ("memory", 1),
     ("first-answer", 1),
@@ -77,6 +78,7 @@ const LIMITS: [(&str, usize); 10] = [
     ("listeners", 0),
     ("idle", 0),
     ("generations", 4),
+    ("handover", 2),
     ("dispatch", 0),
 ];
 
