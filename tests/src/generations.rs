@@ -7,6 +7,7 @@ use std::process::Command;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::load::{Plan, Tally};
 use crate::{End, Program, Wire, await_exit, field};
 
 /// A server that was started, and the generation of it that serves.
@@ -73,6 +74,24 @@ impl Generations {
         self.signal(Signal::SIGUSR2);
         self.next_generation(self.addresses.len());
         old
+    }
+
+    /// Puts it under a load, upgrades it so many times, and returns what became of the requests.
+    ///
+    /// The next upgrade begins when the last one is over: the new process has answered a client, and the old one is gone.
+    /// So each of the generations has answered.
+    ///
+    /// # Panics
+    /// If an upgrade fails, if a new process answers nobody, or if an old one stays.
+    pub fn upgrade_under(&mut self, plan: Plan, times: u32) -> Tally {
+        let load = plan.start();
+        load.wait_until_warm();
+        for _ in 0..times {
+            let old = self.upgrade();
+            load.wait_for_generation(self.generation);
+            await_exit(old);
+        }
+        load.stop()
     }
 
     /// Asks for an upgrade that is to fail, and returns the line that says why.

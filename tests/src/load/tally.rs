@@ -101,11 +101,21 @@ impl Tally {
     ///
     /// # Panics
     /// If not, with the reasons.
+    #[track_caller]
     pub fn assert_nothing_lost(&self) {
         assert!(self.requests > 0, "the load asked nothing, so it proves nothing");
         let Tally { requests, lost, refused, .. } = self;
         let reasons = self.describe_losses();
         assert!(*lost == 0, "{lost} of {requests} requests were lost, {refused} of them refused:\n{reasons}");
+    }
+
+    /// Asserts that the server said so before it closed a connection.
+    ///
+    /// # Panics
+    /// If it closed one without a word.
+    #[track_caller]
+    pub fn assert_every_close_announced(&self) {
+        assert_eq!(self.closed_unannounced, 0, "a connection was closed without a word: {self:#?}");
     }
 
     /// The reasons, one a line, for people.

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use lab::await_exit;
 use lab::load::{Client, Plan, Request};
 
 use crate::server::start;
@@ -13,16 +12,10 @@ const THINK: std::ops::Range<Duration> = Duration::ZERO..Duration::from_millis(2
 #[track_caller]
 fn fifty_upgrades_lose_nothing(plan: impl Fn(&str) -> Plan) {
     let mut server = start(&[]);
-    let load = plan(server.address()).start();
-    load.wait_until_warm();
-    for _ in 0..50 {
-        let old = server.upgrade();
-        load.wait_for_generation(server.generation);
-        await_exit(old);
-    }
-    let tally = load.stop();
+    let plan = plan(server.address());
+    let tally = server.upgrade_under(plan, 50);
     tally.assert_nothing_lost();
-    assert_eq!(tally.closed_unannounced, 0, "a connection was closed without a word: {tally:#?}");
+    tally.assert_every_close_announced();
     assert_eq!(tally.by_generation.len(), 51, "each generation should have answered: {:?}", tally.by_generation);
 }
 

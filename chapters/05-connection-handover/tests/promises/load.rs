@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use lab::await_exit;
 use lab::load::{Client, Plan, Request, Tally};
 
 use crate::server::start;
@@ -15,16 +14,10 @@ const THINK: std::ops::Range<Duration> = Duration::ZERO..Duration::from_millis(2
 #[track_caller]
 fn a_hundred_upgrades(plan: impl Fn(&str) -> Plan) -> Tally {
     let mut server = start(&[]);
-    let load = plan(server.address()).start();
-    load.wait_until_warm();
-    for _ in 0..100 {
-        let old = server.upgrade();
-        load.wait_for_generation(server.generation);
-        await_exit(old);
-    }
-    let tally = load.stop();
+    let plan = plan(server.address());
+    let tally = server.upgrade_under(plan, 100);
     tally.assert_nothing_lost();
-    assert_eq!(tally.closed_unannounced, 0, "a connection was closed without a word: {tally:#?}");
+    tally.assert_every_close_announced();
     tally
 }
 
