@@ -99,6 +99,16 @@ fn a_connection_closed_while_idle_is_counted_by_the_strict_client_and_hidden_by_
 }
 
 #[test]
+#[should_panic(expected = "closed without a word")]
+fn a_close_without_a_word_is_no_announced_one() {
+    let address = tcp(|_, stream| {
+        assert!(request(stream));
+        answer_and_close(stream, HELLO);
+    });
+    ask(&address, Client::Strict, 2).assert_every_close_announced();
+}
+
+#[test]
 fn a_close_that_is_announced_is_no_surprise() {
     let answer = HELLO.replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n");
     let address = tcp(move |_, stream| {
@@ -107,6 +117,7 @@ fn a_close_that_is_announced_is_no_surprise() {
     });
     let tally = ask(&address, Client::Strict, 5);
     tally.assert_nothing_lost();
+    tally.assert_every_close_announced();
     assert_eq!((tally.closed_announced, tally.closed_unannounced), (tally.connections, 0));
 }
 
