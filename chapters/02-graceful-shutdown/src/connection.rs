@@ -1,12 +1,14 @@
 //! One connection's life, from its first byte to its close.
 //!
-//! The invariant: in a drain, a connection ends in one of four ways — the client ends it, an answer that said `close`
-//! ends it, the client was silent for all its patience, or the deadline cuts it — and what that costs is counted.
+//! The invariant: in a drain, a connection goes in one of five ways — the client ends it, an answer that said `close`
+//! ends it, an heir takes it, the client was silent for all its patience, or the deadline cuts it — and what that costs is
+//! counted.
 
 use std::os::fd::AsFd as _;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::Body;
@@ -14,6 +16,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::Service;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::time::timeout;
 
 use crate::body::RequestBody;
 use crate::exchange::Counted;
@@ -52,7 +55,12 @@ where
 pub(crate) async fn serve<S: HttpService>(mut transport: Transport, service: S, traffic: Arc<Traffic>) {
     let service = Counted { service, traffic: Arc::clone(&traffic) };
     loop {
-        match http1(transport, service.clone(), &traffic).await {
+        // Both protocols in a box: a connection that is silent should not pay for them.
+        let round = match silence(&mut transport, &traffic).await {
+            Ok(()) => Box::pin(http1(transport, service.clone(), &traffic)).await,
+            Err(why) => left(why, transport, Bytes::new(), 0, &traffic),
+        };
+        match round {
             Round::Idle(idle, unparsed, place) => match farewell(idle, unparsed, place, &traffic).await {
                 None => return,
                 Some(staying) => transport = staying,
@@ -61,7 +69,6 @@ pub(crate) async fn serve<S: HttpService>(mut transport: Transport, service: S, 
             Round::Http2(mut speaking, first) => {
                 speaking.unread(first);
                 traffic.set_leaving(false);
-                // In a box: HTTP/2 needs ten times the room, and an idle HTTP/1 connection should not pay for it.
                 return Box::pin(http2(speaking, service.clone(), &traffic)).await;
             }
             Round::Over => return,
@@ -79,7 +86,7 @@ async fn farewell(mut idle: Transport, unparsed: Bytes, place: Option<Place>, tr
         return None;
     }
     idle.unread(unparsed);
-    let Some(Place { heir, drain, _permit }) = place else { return idle.has_unread_bytes().then_some(idle) };
+    let Some(Place { heir, drain, turn: _turn }) = place else { return idle.has_unread_bytes().then_some(idle) };
     let offer = Idle {
         listener: traffic.listener.as_deref().unwrap_or_default(),
         socket: idle.as_fd(),
@@ -109,12 +116,27 @@ enum Round {
     Over,
 }
 
+/// How long a client may take for the head of a request: one that dawdles, and one that is idle. Unlike a drain, the close
+/// comes without notice; nobody could wait for ever.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Waits until the client says something. hyper takes 8 KiB for a connection as soon as it has one, which would be half of
+/// what it costs to take over ten thousand that are idle.
+///
+/// # Errors
+/// If the connection should leave before.
+async fn silence(transport: &mut Transport, traffic: &Traffic) -> Result<(), Leave> {
+    tokio::select! {
+        biased;
+        spoken = timeout(HEAD_TIMEOUT, transport.readable()) => spoken.ok().and_then(Result::ok).ok_or(Leave::Now),
+        why = leave(traffic) => Err(why),
+    }
+}
+
 async fn http1<S: HttpService>(transport: Transport, service: Counted<S>, traffic: &Traffic) -> Round {
     let mut connection = http1::Builder::new()
-        // With a timer, hyper closes a connection on which no head of a request is complete within 30 s of the last
-        // answer: a client that dawdles, and one that is idle. Unlike a drain it gives no notice; nobody could wait for
-        // ever.
         .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
         .serve_connection(TokioIo::new(transport), service)
         .with_upgrades();
     let ended = tokio::select! {
@@ -129,19 +151,26 @@ async fn http1<S: HttpService>(transport: Transport, service: Counted<S>, traffi
     let Some(parts) = connection.into_parts() else { return Round::Over };
     let transport = parts.io.into_inner();
     match ended {
-        Err(Leave::Politely) => Round::Idle(transport, parts.read_buf, None),
-        Err(Leave::ToHeir(place)) => Round::Idle(transport, parts.read_buf, Some(place)),
-        Err(Leave::Now) => {
-            let half_a_head = usize::from(!parts.read_buf.is_empty() || transport.has_unread_bytes());
-            traffic.ledger.cut.fetch_add(owed.max(half_a_head), Relaxed);
-            Round::Over
-        }
+        Err(why) => left(why, transport, parts.read_buf, owed, traffic),
         Ok(Ok(())) => Round::Answered(transport),
         Ok(Err(_)) if parts.read_buf.starts_with(H2_PREFACE) => Round::Http2(transport, parts.read_buf),
         Ok(Err(error)) => {
             tracing::debug!(%error, "connection ended early");
             // hyper answers a request that it cannot parse with a 4xx, and the client should get to read it.
             if error.is_parse() { Round::Answered(transport) } else { Round::Over }
+        }
+    }
+}
+
+/// The connection should leave, and owes so many answers.
+fn left(why: Leave, transport: Transport, unparsed: Bytes, owed: usize, traffic: &Traffic) -> Round {
+    match why {
+        Leave::Politely => Round::Idle(transport, unparsed, None),
+        Leave::ToHeir(place) => Round::Idle(transport, unparsed, Some(place)),
+        Leave::Now => {
+            let half_a_head = usize::from(!unparsed.is_empty() || transport.has_unread_bytes());
+            traffic.ledger.cut.fetch_add(owed.max(half_a_head), Relaxed);
+            Round::Over
         }
     }
 }

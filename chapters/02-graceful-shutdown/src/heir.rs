@@ -10,12 +10,11 @@ use std::sync::Arc;
 
 use tokio::sync::OwnedSemaphorePermit;
 
-/// Connections that may be on their way to the heir at a time.
+/// Connections whose turn it is at a time.
 ///
-/// Enough that neither process waits for the other. All at once would keep the processors from those that are still
-/// served: with ten thousand on their way, the others wait for up to a second; with 32, a few of them for twenty
-/// milliseconds (`cargo bench -p lab -- handover`).
-pub(crate) const PACE: usize = 4;
+/// Enough to go together, if the heir takes several at once. If it were everybody's turn, ten thousand tasks would wake up
+/// together, and those who are still served would wait behind them for as long as that takes.
+pub(crate) const PACE: usize = 32;
 
 // ANCHOR: heir
 /// Somebody who can serve the connections of a server that drains: see [`Server::hand_over`](crate::Server::hand_over).
@@ -38,11 +37,12 @@ pub struct Idle<'a> {
 }
 // ANCHOR_END: heir
 
-/// A connection's turn to go to the heir. The next one's comes when this is dropped.
+/// A connection's place among those that go to the heir.
 #[derive(Debug)]
 pub(crate) struct Place {
     pub(crate) heir: Arc<dyn Heir>,
     /// The number of the drain. It may be over when the heir declines, and then that means nothing any more.
     pub(crate) drain: usize,
-    pub(crate) _permit: OwnedSemaphorePermit,
+    /// The next one's turn comes when this is dropped.
+    pub(crate) turn: Option<OwnedSemaphorePermit>,
 }

@@ -28,7 +28,7 @@ pub(crate) enum Leave {
     Politely,
     /// A drain is under way, the connection is between two requests, and it is its turn to go to the heir.
     ToHeir(Place),
-    /// The deadline has passed.
+    /// A deadline has passed: the drain's, or that of a request's head.
     Now,
 }
 
@@ -47,7 +47,7 @@ pub(crate) async fn leave(traffic: &Traffic) -> Leave {
             };
             tokio::select! {
                 biased;
-                Some(place) = ready_to_go(traffic, place) => Leave::ToHeir(place),
+                place = ready_to_go(traffic, place) => Leave::ToHeir(place),
                 // It may never come to the point: the rest of a body that nobody reads is in the way.
                 () = silent(traffic) => Leave::Politely,
             }
@@ -97,19 +97,21 @@ async fn concerned(traffic: &Traffic) -> Option<Place> {
 // ANCHOR_END: concerned
 
 // ANCHOR: turn
-/// Ready when the connection can go to the heir, with its place among those that do.
+/// Ready when the connection can go to the heir.
 ///
 /// Until it is its turn, it is served as always. Then nothing is read on, or a client that sends one request behind the
-/// other would keep it here for ever. A connection that owes an answer does not keep its place meanwhile: a long answer
-/// would hold up all others.
-async fn ready_to_go(traffic: &Traffic, place: Place) -> Option<Place> {
-    let mut place = Some(place);
+/// other would keep it here for ever. If it owes an answer, the next one's turn comes meanwhile: a long answer would hold up
+/// all others.
+async fn ready_to_go(traffic: &Traffic, mut place: Place) -> Place {
     traffic.set_leaving(true);
-    while !poll_fn(|cx| Poll::Ready(traffic.is_between_requests(cx.waker()))).await {
-        drop(place);
-        poll_fn(|cx| if traffic.is_between_requests(cx.waker()) { Poll::Ready(()) } else { Poll::Pending }).await;
-        place = traffic.draining.place().await;
-    }
+    poll_fn(|cx| {
+        if traffic.is_between_requests(cx.waker()) {
+            return Poll::Ready(());
+        }
+        place.turn = None;
+        Poll::Pending
+    })
+    .await;
     place
 }
 // ANCHOR_END: turn

@@ -169,11 +169,11 @@ impl Draining {
         loop {
             let pace = Arc::clone(&self.0.pace());
             // `Err`, if that drain is over.
-            let Ok(permit) = pace.acquire_owned().await else { continue };
+            let Ok(turn) = pace.acquire_owned().await else { continue };
             let word = self.0.word.load(Acquire);
             if phase_of(word) == Phase::HandingOver {
                 let heir = self.0.heir.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
-                return Some(Place { heir, drain: word >> BITS, _permit: permit });
+                return Some(Place { heir, drain: word >> BITS, turn: Some(turn) });
             }
         }
     }

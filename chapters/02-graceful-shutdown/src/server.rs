@@ -135,6 +135,7 @@ impl Server {
     fn taker<S: HttpService>(&self, name: Option<Arc<str>>, service: S) -> impl Fn(Stream) + Send + use<S> {
         let (draining, connections, ledger) = (self.draining(), self.connections.clone(), Arc::clone(&self.ledger));
         move |stream| {
+            transport::prepare(&stream);
             let traffic = Arc::new(Traffic::new(name.clone(), draining.clone(), Arc::clone(&ledger)));
             // The token is taken here, not in the task: a drain must not end between accept and the task's first step.
             let transport = Transport::new(stream, Arc::clone(&traffic), connections.token());

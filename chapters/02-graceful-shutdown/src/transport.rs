@@ -53,10 +53,6 @@ pub(crate) struct Transport {
 
 impl Transport {
     pub(crate) fn new(stream: Stream, traffic: Arc<Traffic>, counted: TaskTrackerToken) -> Transport {
-        if let Either::Left(stream) = &stream {
-            // Answers are written whole; waiting for more to send with them (Nagle) only delays them.
-            let _ = stream.set_nodelay(true);
-        }
         Transport { stream, replay: Bytes::new(), undecided: true, traffic, cut: [None, None], _counted: counted }
     }
 
@@ -73,6 +69,17 @@ impl Transport {
     /// Bytes that were read from the stream, and not by hyper.
     pub(crate) fn unread_bytes(&self) -> &[u8] {
         &self.replay
+    }
+
+    /// Ready when there is something to read: bytes, or the client's end.
+    pub(crate) async fn readable(&mut self) -> io::Result<()> {
+        if !self.replay.is_empty() {
+            return Ok(());
+        }
+        match &self.stream {
+            Either::Left(stream) => stream.readable().await,
+            Either::Right(stream) => stream.readable().await,
+        }
     }
 
     // ANCHOR: peek
@@ -96,7 +103,7 @@ impl Transport {
         if self.shutdown().await.is_err() || self.traffic.client_ended() {
             return;
         }
-        let mut unwanted = [0; 1024];
+        let mut unwanted = vec![0; 1024];
         let draining = self.traffic.draining.clone();
         let discard = async { while self.read(&mut unwanted).await.is_ok_and(|bytes| bytes > 0) {} };
         // In any case the socket is closed now. Nobody is owed anything, so a deadline that passes here cuts nothing.
@@ -118,7 +125,15 @@ impl AsFd for Transport {
     }
 }
 
-/// A connected socket that somebody else accepted, for this runtime to wait on.
+/// Prepares a socket that was accepted. What is set here stays with it, whoever serves it later.
+pub(crate) fn prepare(stream: &Stream) {
+    if let Either::Left(stream) = stream {
+        // Answers are written whole; waiting for more to send with them (Nagle) only delays them.
+        let _ = stream.set_nodelay(true);
+    }
+}
+
+/// A connected socket that somebody else accepted, and prepared, for this runtime to wait on.
 ///
 /// # Errors
 /// What epoll_ctl(2) says.
