@@ -19,6 +19,11 @@ use rustix::net::{
 use tokio::io::Interest;
 use tokio::net::UnixDatagram;
 
+/// The most descriptors that go with a message. The kernel would take 253 (unix(7)).
+pub(crate) const MOST: usize = 64;
+
+const SPACE: usize = rustix::cmsg_space!(ScmRights(MOST));
+
 /// One end. Tokio's datagram socket only waits until it is readable or writable, which is the same for `SOCK_SEQPACKET`.
 #[derive(Debug)]
 pub(crate) struct Channel(UnixDatagram);
@@ -33,22 +38,22 @@ impl Channel {
     }
 
     // ANCHOR: send
-    /// Sends a message as soon as there is room for it: ten may wait (`net.unix.max_dgram_qlen`).
+    /// Sends a message, with [`MOST`] sockets at the most, as soon as there is room for it: ten may wait
+    /// (`net.unix.max_dgram_qlen`).
     ///
     /// Dropped before it is ready, it has sent nothing.
     ///
     /// # Errors
     /// If the other end is gone.
-    pub(crate) async fn send(&self, parts: &[&[u8]], socket: Option<BorrowedFd<'_>>) -> io::Result<()> {
-        let parts: Vec<_> = parts.iter().map(|part| IoSlice::new(part)).collect();
+    pub(crate) async fn send(&self, message: &[u8], sockets: &[BorrowedFd<'_>]) -> io::Result<()> {
         let send = || {
-            let sockets: Vec<_> = socket.into_iter().collect();
-            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+            let mut space = [MaybeUninit::uninit(); SPACE];
             let mut control = SendAncillaryBuffer::new(&mut space);
-            if !sockets.is_empty() && !control.push(SendAncillaryMessage::ScmRights(&sockets)) {
-                unreachable!("the space is for one descriptor");
+            if !sockets.is_empty() && !control.push(SendAncillaryMessage::ScmRights(sockets)) {
+                return Err(io::Error::from(io::ErrorKind::ArgumentListTooLong));
             }
-            sendmsg(&self.0, &parts, &mut control, SendFlags::DONTWAIT | SendFlags::NOSIGNAL).map_err(io::Error::from)
+            let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+            sendmsg(&self.0, &[IoSlice::new(message)], &mut control, flags).map_err(io::Error::from)
         };
         self.0.async_io(Interest::WRITABLE, send).await?;
         Ok(())
@@ -56,15 +61,16 @@ impl Channel {
     // ANCHOR_END: send
 
     // ANCHOR: receive
-    /// Receives a message into `room`: its length, 0 if the other end is gone, and the descriptor that came with it.
+    /// Receives a message into `room`: its length, 0 if the other end is gone, and the descriptors that came with it.
     ///
-    /// None comes if this process has reached its descriptor limit: the kernel has nowhere to put it then, and drops it.
+    /// The last of them are missing if this process has reached its descriptor limit: the kernel has nowhere to put them
+    /// then, and drops them.
     ///
     /// # Errors
     /// What recvmsg(2) says.
-    pub(crate) async fn receive(&self, room: &mut [u8]) -> io::Result<(usize, Option<OwnedFd>)> {
+    pub(crate) async fn receive(&self, room: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
         let mut receive = || {
-            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+            let mut space = [MaybeUninit::uninit(); SPACE];
             let mut control = RecvAncillaryBuffer::new(&mut space);
             let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
             let received = recvmsg(&self.0, &mut [IoSliceMut::new(room)], &mut control, flags)?;
@@ -72,7 +78,7 @@ impl Channel {
                 RecvAncillaryMessage::ScmRights(sockets) => Some(sockets),
                 _ => None,
             });
-            Ok((received.bytes, sockets.flatten().next()))
+            Ok((received.bytes, sockets.flatten().collect()))
         };
         loop {
             match self.0.async_io(Interest::READABLE, &mut receive).await {

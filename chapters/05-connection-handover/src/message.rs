@@ -1,32 +1,38 @@
-//! What a connection looks like on its way.
+//! What connections look like on their way.
 //!
 //! The invariant: what cannot be understood is no connection, and is declined; nothing is guessed.
 //!
 //! | message | from | what it says |
 //! | --- | --- | --- |
-//! | `+BYTES` | the old process | more of what was read ahead: it is longer than a message |
-//! | `.NAME:BYTES`, with a descriptor | the old process | the rest, and the connection, of the listener NAME |
-//! | `y` | the new process | the oldest connection without an answer is mine now |
-//! | `n` | the new process | I do not want it; it is still yours |
+//! | `+BYTES` | the old process | more of what was read ahead on the next connection: it is longer than a message |
+//! | `.`, and `NAME:LENGTH:BYTES` for each of its descriptors | the old process | connections: where each was accepted, and what was read ahead |
+//! | `y` or `n` for each | the new process | the oldest ones without an answer are mine now; or still yours |
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 
 use bytes::{Bytes, BytesMut};
-use graceful_shutdown::Idle;
 
-use crate::channel::Channel;
+use crate::channel::{Channel, MOST};
 
 /// The most that is sent of what was read ahead in one message, which must fit into the send buffer of a unix socket:
 /// 208 KiB (`net.core.wmem_default`, socket(7)), of which the kernel takes some for itself.
 const PART: usize = 64 << 10;
 
-/// A part, a tag, a name of 255 bytes at most, and a colon.
-const LONGEST: usize = PART + 1 + 255 + 1;
+/// A tag, and for each connection a name of 255 bytes at most and a length of up to five digits, each with a colon.
+const LONGEST: usize = 1 + MOST * (255 + 1 + 5 + 1) + PART;
 
 /// The most that hyper reads ahead is 408 KiB, and as much may have come with the connection from the generation before.
 /// Whoever sends more speaks another language.
-const MOST: usize = 1 << 20;
+const MOST_READ_AHEAD: usize = 1 << 20;
+
+/// A connection that is to go.
+#[derive(Debug)]
+pub(crate) struct Departure {
+    pub(crate) listener: String,
+    pub(crate) unparsed: Vec<u8>,
+    pub(crate) socket: OwnedFd,
+}
 
 /// A connection that has arrived.
 #[derive(Debug)]
@@ -38,23 +44,34 @@ pub(crate) struct Arrival {
 }
 
 // ANCHOR: send
-/// Sends a connection.
+/// Sends the first of these connections, as many as fit into a message, and returns how many those are.
 ///
 /// # Errors
 /// If the other end is gone.
-pub(crate) async fn send(channel: &Channel, connection: &Idle<'_>) -> io::Result<()> {
-    let mut rest = connection.unparsed;
-    while rest.len() > PART {
-        let (part, more) = rest.split_at(PART);
-        channel.send(&[b"+", part], None).await?;
-        rest = more;
+pub(crate) async fn send(channel: &Channel, connections: &[Departure]) -> io::Result<usize> {
+    let (mut message, mut sockets, mut room) = (vec![b'.'], Vec::new(), PART);
+    for connection in connections.iter().take(MOST) {
+        let mut rest = &connection.unparsed[..];
+        while sockets.is_empty() && rest.len() > PART {
+            let (part, more) = rest.split_at(PART);
+            channel.send(&[b"+", part].concat(), &[]).await?;
+            rest = more;
+        }
+        if rest.len() > room {
+            break;
+        }
+        room -= rest.len();
+        message.extend_from_slice(format!("{}:{}:", connection.listener, rest.len()).as_bytes());
+        message.extend_from_slice(rest);
+        sockets.push(connection.socket.as_fd());
     }
-    channel.send(&[b".", connection.listener.as_bytes(), b":", rest], Some(connection.socket)).await
+    channel.send(&message, &sockets).await?;
+    Ok(sockets.len())
 }
 // ANCHOR_END: send
 
 // ANCHOR: receive
-/// Receives connections, one after the other.
+/// Receives connections, a message at a time.
 pub(crate) struct Receiver<'channel> {
     channel: &'channel Channel,
     room: Vec<u8>,
@@ -65,50 +82,64 @@ impl Receiver<'_> {
         Receiver { channel, room: vec![0; LONGEST] }
     }
 
-    /// The next connection; `None` if the other end is gone, or speaks another language.
-    pub(crate) async fn next(&mut self) -> Option<Arrival> {
+    /// The next connections; `None` if the other end is gone, or speaks another language.
+    pub(crate) async fn next(&mut self) -> Option<Vec<Arrival>> {
         let mut unparsed = BytesMut::new();
         loop {
-            let (length, socket) = self.channel.receive(&mut self.room).await.ok()?;
+            let (length, sockets) = self.channel.receive(&mut self.room).await.ok()?;
             match self.room[..length].split_first()? {
-                (b'+', part) if unparsed.len() + part.len() <= MOST => unparsed.extend_from_slice(part),
-                (b'.', message) => {
-                    let colon = message.iter().position(|byte| *byte == b':')?;
-                    let listener = str::from_utf8(&message[..colon]).ok()?.to_owned();
-                    unparsed.extend_from_slice(&message[colon + 1..]);
-                    return Some(Arrival { listener, unparsed: unparsed.freeze(), socket });
-                }
+                (b'+', part) if unparsed.len() + part.len() <= MOST_READ_AHEAD => unparsed.extend_from_slice(part),
+                (b'.', message) => return arrivals(unparsed, message, sockets),
                 _ => return None,
             }
         }
     }
 }
+
+/// `unparsed` was sent before, and belongs to the first of them.
+fn arrivals(mut unparsed: BytesMut, mut message: &[u8], sockets: Vec<OwnedFd>) -> Option<Vec<Arrival>> {
+    let mut arrivals = Vec::new();
+    let mut sockets = sockets.into_iter();
+    while !message.is_empty() {
+        let (listener, rest) = until_colon(message)?;
+        let (length, rest) = until_colon(rest)?;
+        let (bytes, rest) = rest.split_at_checked(length.parse().ok()?)?;
+        unparsed.extend_from_slice(bytes);
+        let (listener, unparsed) = (listener.to_owned(), unparsed.split().freeze());
+        arrivals.push(Arrival { listener, unparsed, socket: sockets.next() });
+        message = rest;
+    }
+    (!arrivals.is_empty()).then_some(arrivals)
+}
+
+fn until_colon(message: &[u8]) -> Option<(&str, &[u8])> {
+    let colon = message.iter().position(|byte| *byte == b':')?;
+    Some((str::from_utf8(&message[..colon]).ok()?, &message[colon + 1..]))
+}
 // ANCHOR_END: receive
 
 // ANCHOR: answers
-/// Says whose a connection is.
+/// Says whose each connection of a message is.
 ///
 /// # Errors
-/// If nobody is there to hear it: then it is not ours.
-pub(crate) async fn answer(channel: &Channel, taken: bool) -> io::Result<()> {
-    channel.send(&[if taken { b"y" } else { b"n" }], None).await
+/// If nobody is there to hear it: then none is ours.
+pub(crate) async fn answer(channel: &Channel, ours: impl IntoIterator<Item = bool>) -> io::Result<()> {
+    let answers: Vec<_> = ours.into_iter().map(|ours| if ours { b'y' } else { b'n' }).collect();
+    channel.send(&answers, &[]).await
 }
 
-/// Hears whose a connection is; `None` if the other end is gone, or speaks another language.
-pub(crate) async fn hear_answer(channel: &Channel) -> Option<bool> {
-    let mut room = [0; 2];
-    match channel.receive(&mut room).await {
-        Ok((1, _)) if room[0] == b'y' => Some(true),
-        Ok((1, _)) if room[0] == b'n' => Some(false),
-        _ => None,
-    }
+/// Hears whose the oldest connections without an answer are; `None` if the other end is gone, or speaks another language.
+pub(crate) async fn hear_answers(channel: &Channel) -> Option<Vec<bool>> {
+    let mut room = [0; MOST];
+    let (length, _) = channel.receive(&mut room).await.ok()?;
+    let answers = &room[..length];
+    let understood = !answers.is_empty() && answers.iter().all(|answer| b"yn".contains(answer));
+    understood.then(|| answers.iter().map(|answer| *answer == b'y').collect())
 }
 // ANCHOR_END: answers
 
 #[cfg(test)]
 mod tests {
-    use std::os::fd::AsFd as _;
-
     use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
     use super::*;
@@ -119,29 +150,65 @@ mod tests {
         (Channel::new(one).expect("the runtime waits on it"), Channel::new(other).expect("the runtime waits on it"))
     }
 
+    fn departure(length: usize) -> Departure {
+        let unparsed = (0..length).map(|number| u8::try_from(number % 251).expect("below 251")).collect();
+        let socket = std::io::stdin().as_fd().try_clone_to_owned().expect("there are descriptors left");
+        Departure { listener: "zero".to_owned(), unparsed, socket }
+    }
+
+    /// Sends connections on which so many bytes were read ahead, and returns how many came in each message.
+    async fn there(lengths: &[usize]) -> Vec<usize> {
+        let (ours, theirs) = channels();
+        let departures: Vec<_> = lengths.iter().map(|length| departure(*length)).collect();
+        let send_all = async {
+            let mut rest = &departures[..];
+            while !rest.is_empty() {
+                rest = &rest[send(&ours, rest).await.expect("it is received")..];
+            }
+        };
+        let receive_all = async {
+            let (mut receiver, mut arrived, mut messages) = (Receiver::new(&theirs), Vec::new(), Vec::new());
+            while arrived.len() < departures.len() {
+                let arrivals = receiver.next().await.expect("it was sent");
+                messages.push(arrivals.len());
+                arrived.extend(arrivals);
+            }
+            for (departure, arrival) in departures.iter().zip(arrived) {
+                let length = departure.unparsed.len();
+                assert_eq!(arrival.listener, "zero");
+                assert_eq!(
+                    (arrival.unparsed == departure.unparsed, arrival.socket.is_some()),
+                    (true, true),
+                    "{length}"
+                );
+            }
+            messages
+        };
+        tokio::join!(send_all, receive_all).1
+    }
+
     #[tokio::test]
     async fn what_is_longer_than_a_message_arrives_whole() {
-        let (ours, theirs) = channels();
         for length in [0, 1, PART - 1, PART, PART + 1, 5 * PART + 7] {
-            let unparsed: Vec<_> = (0..length).map(|number| u8::try_from(number % 251).expect("below 251")).collect();
-            let stdin = std::io::stdin();
-            let connection = Idle { listener: "zero", socket: stdin.as_fd(), unparsed: &unparsed };
-            let mut arrivals = Receiver::new(&theirs);
-            let (sent, arrival) = tokio::join!(send(&ours, &connection), arrivals.next());
-            sent.expect("it was received");
-            let arrival = arrival.expect("it was sent");
-            assert_eq!((arrival.unparsed == unparsed, arrival.socket.is_some()), (true, true), "{length} bytes");
+            assert_eq!(there(&[length]).await, [1]);
         }
     }
 
     #[tokio::test]
+    async fn what_does_not_fit_into_a_message_goes_with_the_next() {
+        assert_eq!(there(&[0; MOST]).await, [MOST]);
+        assert_eq!(there(&[7; MOST + 1]).await, [MOST, 1]);
+        assert_eq!(there(&[PART / 2, PART / 2, 1, 0, PART, 3 * PART, 0]).await, [2, 2, 1, 2]);
+    }
+
+    #[tokio::test]
     async fn what_is_no_message_ends_the_conversation() {
-        for nonsense in [&b"?"[..], b".zero", b".\xff:", b"yes"] {
+        for nonsense in [&b"?"[..], b".", b".zero", b".zero:7", b".zero:x:", b".zero:3:12", b".\xff:0:", b"yes"] {
             let (ours, theirs) = channels();
-            ours.send(&[nonsense], None).await.expect("it is a message to the kernel");
+            ours.send(nonsense, &[]).await.expect("it is a message to the kernel");
             assert!(Receiver::new(&theirs).next().await.is_none(), "{nonsense:?}");
-            ours.send(&[nonsense], None).await.expect("it is a message to the kernel");
-            assert_eq!(hear_answer(&theirs).await, None, "{nonsense:?}");
+            ours.send(nonsense, &[]).await.expect("it is a message to the kernel");
+            assert_eq!(hear_answers(&theirs).await, None, "{nonsense:?}");
         }
     }
 }

@@ -22,8 +22,8 @@ const CONNECTIONS: [u32; 4] = [100, 2_500, 5_000, 10_000];
 const ROUNDS: usize = 5;
 
 /// How often a server with all of them is upgraded under a load, and how many such servers there are.
-const UPGRADES: usize = 8;
-const STARTS: usize = 4;
+const UPGRADES: usize = 12;
+const STARTS: usize = 5;
 
 /// The load: four clients with a request every two milliseconds each, whatever happens.
 const CLIENTS: u32 = 4;
@@ -34,7 +34,7 @@ const CALM: u64 = 1_000;
 
 /// Two upgrades a second, against none, for so many seconds in turn.
 const SECONDS: u64 = 4;
-const TURNS: usize = 5;
+const TURNS: usize = 9;
 
 pub(crate) fn measure(binaries: &Binaries) -> Measured {
     let most = CONNECTIONS[CONNECTIONS.len() - 1];
