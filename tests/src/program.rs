@@ -8,13 +8,14 @@ use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, PoisonError};
 use std::time::Instant;
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::waitpid;
-use nix::unistd::Pid;
+use nix::unistd::{Pid, getpgid};
 
 use crate::end::{End, exits_within, reap};
 use crate::patience::{GaveUp, PATIENCE};
@@ -195,15 +196,34 @@ pub fn field<'line>(line: &'line str, key: &str) -> Option<&'line str> {
         .map(|value| value.trim_matches('"'))
 }
 
+/// Who sent the last SIGTERM.
+static TERM_FROM: AtomicI32 = AtomicI32::new(0);
+
+/// A server may end its parent, as grace does when it has taken over. An orphan's parent is us.
+fn comes_from_one_of_ours() -> bool {
+    let sender = Pid::from_raw(TERM_FROM.load(Relaxed));
+    getpgid(Some(sender)).is_ok_and(|group| locked(&GROUPS).contains(&group))
+}
+
 /// Makes orphaned generations ours, and ends all groups when this process is told to end.
 fn become_its_keeper() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         nix::sys::prctl::set_child_subreaper(true).expect("any process may become a subreaper");
         let ends = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].map(|signal| signal as i32);
+        // SAFETY: a handler may do only what is async-signal-safe (signal-safety(7)), and an atomic is.
+        let noted = unsafe {
+            signal_hook_registry::register_sigaction(Signal::SIGTERM as i32, |info| {
+                TERM_FROM.store(info.si_pid(), Relaxed);
+            })
+        };
+        noted.expect("this signal can be caught");
         let mut signals = signal_hook::iterator::Signals::new(ends).expect("these signals can be caught");
         std::thread::spawn(move || {
             for signal in signals.forever() {
+                if signal == Signal::SIGTERM as i32 && comes_from_one_of_ours() {
+                    continue;
+                }
                 // Held until this process is gone, so that none is started any more.
                 let groups = locked(&GROUPS);
                 for group in groups.iter() {

@@ -173,6 +173,16 @@ fn a_server_that_names_a_pid_of_somebody_else_gets_status_1() {
     assert!(output.contains("is no process of the server that was started"), "{output}");
 }
 
+/// As grace does. Whoever is an orphan is the lab's child.
+#[test]
+fn a_server_that_ends_its_parent_does_not_end_the_lab() {
+    let script = script(&answering_thread(usize::MAX));
+    let text = fs::read_to_string(&script.path).unwrap();
+    fs::write(&script.path, text.replace("#!/bin/sh\n", "#!/bin/sh\nkill -TERM $PPID\n")).unwrap();
+    let mut lab = lab(script.path.to_str().unwrap(), &["--upgrades", "3"]);
+    assert_eq!(lab.wait(), End::Exited(0), "{}", lab.output());
+}
+
 #[test]
 fn ctrl_c_ends_everything_it_started() {
     let script = script(&answering_thread(usize::MAX));

@@ -11,7 +11,6 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpgid};
 use serde::Serialize;
 
@@ -21,7 +20,8 @@ use crate::{GaveUp, knock};
 use super::peer::{CONFIGURATION, Kind, Peer, SERVER};
 use super::server::Server;
 
-/// How long a server is watched after a fault, and after it was mended.
+/// How long a server is watched after a fault, and after it was mended. Longer than ours is told to wait for a successor
+/// that hangs (`READY_TIMEOUT`): what others wait for cannot be set from outside.
 const WATCHED: Duration = Duration::from_secs(2);
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
@@ -37,7 +37,7 @@ pub enum Fault {
     Hangs,
     /// The configuration is not one.
     Configuration,
-    /// The signal comes twice.
+    /// The signal comes again as soon as it was taken.
     Twice,
 }
 
@@ -52,6 +52,8 @@ pub struct Aftermath {
     pub serves: bool,
     /// Processes that answered in the second half of the time.
     pub servers: usize,
+    /// Whether one of them had not answered before.
+    pub replaced: bool,
     /// Whether a good upgrade afterwards brought a process that answered. `None` where nothing was there to be upgraded.
     pub upgrades_again: Option<bool>,
 }
@@ -120,16 +122,17 @@ impl Peer {
         if !fault.applies_to(self.kind) {
             return Ok(None);
         }
-        let server = self.serve()?;
+        let mut server = self.serve()?;
         let failed = |error: io::Error| GaveUp(format!("cannot break the server: {error}"));
-        let directory = server.directory.path();
+        let directory = server.directory.path().to_owned();
         let configuration = directory.join(CONFIGURATION);
         let good = configuration.exists().then(|| fs::read(&configuration)).transpose().map_err(failed)?;
-        fault.break_in(directory).map_err(failed)?;
+        fault.break_in(&directory).map_err(failed)?;
 
-        let signal = if self.kind == Kind::NginxReload { Signal::SIGHUP } else { Signal::SIGUSR2 };
-        for _ in 0..if fault == Fault::Twice { 2 } else { 1 } {
-            kill(server.leader, signal)?;
+        let before = server.answerer()?.as_raw().cast_unsigned();
+        server.ask_for_an_upgrade(server.leader)?;
+        if fault == Fault::Twice {
+            server.ask_once_more(server.leader)?;
         }
         let seen = watch(&server, |_| false);
 
@@ -145,7 +148,7 @@ impl Peer {
                 if self.kind == Kind::UpgradesItself { Pid::from_raw(answerer.cast_signed()) } else { server.leader };
             let is_ours = getpgid(Some(whom)) == Ok(server.program.pid());
             let known: BTreeSet<_> = seen.iter().copied().flatten().collect();
-            is_ours && kill(whom, signal).is_ok() && {
+            is_ours && server.ask_for_an_upgrade(whom).is_ok() && {
                 let now = watch(&server, |pid| !known.contains(&pid));
                 now.last().copied().flatten().is_some_and(|pid| !known.contains(&pid))
             }
@@ -156,6 +159,7 @@ impl Peer {
             knocks: seen.len(),
             serves: last.is_some(),
             servers: later.len(),
+            replaced: later.iter().any(|pid| *pid != before),
             upgrades_again: again,
         }))
     }
@@ -167,6 +171,7 @@ impl Aftermath {
     pub fn said(&self) -> String {
         let mut said = match (self.serves, self.servers) {
             (false, _) => return format!("service gone, {} of {} requests lost", self.lost, self.knocks),
+            (true, 1) if self.replaced => "a new process serves".to_owned(),
             (true, 1) => "serves on".to_owned(),
             (true, servers) => format!("{servers} processes answer side by side"),
         };

@@ -17,9 +17,6 @@ use crate::{GaveUp, knock};
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: lab\r\n\r\n";
 
-/// How long the server may take to close them: longer than the polite drain lets a silent client linger, and than the drain
-/// timeout of any server here.
-const WATCHED: Duration = Duration::from_secs(6);
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// What became of them.
@@ -29,6 +26,12 @@ pub struct Idle {
     pub connections: usize,
     /// How many the server closed.
     pub closed: usize,
+}
+
+impl Idle {
+    /// How long the server may take to close them: longer than the polite drain lets a silent client linger, and than the
+    /// drain timeout of any server here.
+    pub(super) const WATCHED: Duration = Duration::from_secs(6);
 }
 
 /// Opens so many connections to a contender, restarts it, and counts those that it closes.
@@ -47,7 +50,7 @@ pub fn idle_across_an_upgrade(contender: &dyn Contender, connections: u32) -> Re
     }
     old.extend(knock(address).map(|answerer| answerer.pid));
     running.restart()?;
-    let deadline = Instant::now() + WATCHED;
+    let deadline = Instant::now() + Idle::WATCHED;
     let mut upgraded = false;
     let mut closed = 0;
     // To the end even if all seem to stay: a server may close them late.
@@ -67,7 +70,7 @@ pub fn idle_across_an_upgrade(contender: &dyn Contender, connections: u32) -> Re
 
 fn asked_once(address: &str) -> io::Result<TcpStream> {
     let mut connection = TcpStream::connect(address)?;
-    connection.set_read_timeout(Some(WATCHED))?;
+    connection.set_read_timeout(Some(Idle::WATCHED))?;
     connection.write_all(REQUEST)?;
     let mut answer = Vec::new();
     let mut part = [0; 1024];

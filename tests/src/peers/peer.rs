@@ -8,6 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 use crate::Program;
@@ -39,6 +40,23 @@ pub(super) enum Kind {
         /// A line among the defaults.
         option: &'static str,
     },
+}
+
+impl Kind {
+    /// What asks for an upgrade.
+    pub(super) fn signal(self) -> Signal {
+        if self == Kind::NginxReload { Signal::SIGHUP } else { Signal::SIGUSR2 }
+    }
+
+    /// The words in its log that say that the signal was taken. Ours, and the Go libraries, listen before they serve.
+    pub(super) fn takes_note(self) -> Option<&'static str> {
+        match self {
+            Kind::UpgradesItself => None,
+            Kind::NginxReload => Some("(SIGHUP) received"),
+            Kind::NginxBinary => Some("(SIGUSR2) received"),
+            Kind::Haproxy { .. } => Some("Reloading HAProxy"),
+        }
+    }
 }
 
 const NGINX: &str = include_str!("../../peers/nginx/nginx.conf");
@@ -95,7 +113,8 @@ impl Peer {
         }
         command.current_dir(directory);
         match self.kind {
-            Kind::UpgradesItself => command.args(["--listen", port.address()]),
+            // For ours: the others have no such setting, and pass it over.
+            Kind::UpgradesItself => command.args(["--listen", port.address()]).env("READY_TIMEOUT", "1s"),
             Kind::NginxReload | Kind::NginxBinary => {
                 command.args(["-e", "stderr", "-c", CONFIGURATION, "-p"]).arg(directory)
             }

@@ -8,6 +8,7 @@ use std::io;
 use std::path::Path;
 
 use comfy_table::Table;
+use indicatif::HumanCount;
 use serde::Serialize;
 
 use crate::report::STYLE;
@@ -59,7 +60,10 @@ impl Beside {
 
     fn cells(&self) -> Vec<String> {
         let idle = match &self.idle {
-            Ok(Idle { connections, closed }) => format!("{closed} of {connections}"),
+            // The others may still be closed later.
+            Ok(Idle { connections, closed }) => {
+                format!("{closed} of {} within {} s", HumanCount(*connections as u64), Idle::WATCHED.as_secs())
+            }
             Err(why) => unknown(why),
         };
         let faults = self.faults.iter().map(|(_, aftermath)| match aftermath {

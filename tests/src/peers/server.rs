@@ -24,6 +24,9 @@ const HAPROXY_IS_READY: &str = "Loading success";
 /// How often to look again for what nobody announces. Only where a peer offers nothing to wait for.
 const LOOK_AGAIN: Duration = Duration::from_micros(500);
 
+/// Longer than any server takes to write a line.
+const ASK_AGAIN: Duration = Duration::from_millis(200);
+
 /// A server of the field.
 #[derive(Debug)]
 pub(super) struct Server {
@@ -73,8 +76,31 @@ impl Server {
         (getpgid(Some(pid)) == Ok(self.program.pid())).then_some(pid)
     }
 
+    /// Asks for an upgrade, again and again until the log says that it was heard: a signal that comes before a server
+    /// listens for it again may be lost.
+    pub(super) fn ask_for_an_upgrade(&mut self, whom: Pid) -> Result<(), CannotMeasure> {
+        let Some(note) = self.kind.takes_note() else { return Ok(kill(whom, self.kind.signal())?) };
+        let noted = self.program.count(note);
+        let deadline = Instant::now() + PATIENCE;
+        while self.program.count(note) == noted && Instant::now() < deadline {
+            kill(whom, self.kind.signal())?;
+            let again = Instant::now() + ASK_AGAIN;
+            while self.program.count(note) == noted && Instant::now() < again {
+                sleep(LOOK_AGAIN);
+            }
+        }
+        Ok(())
+    }
+
+    /// The same, right behind the first time. Not before that was taken: standard signals do not queue (signal(7)).
+    pub(super) fn ask_once_more(&self, whom: Pid) -> Result<(), CannotMeasure> {
+        let signal = self.kind.signal();
+        self.wait("the end of the first signal's wait", |_| !is_pending(whom, signal))?;
+        Ok(kill(whom, signal)?)
+    }
+
     /// Who answers now.
-    fn answerer(&self) -> Result<Pid, GaveUp> {
+    pub(super) fn answerer(&self) -> Result<Pid, GaveUp> {
         let pid = knock(self.socket_address()).map_err(|error| GaveUp(error.to_string()))?.pid;
         self.ours(pid)
             .ok_or_else(|| GaveUp(format!("pid {pid} answers, and is no process of the server that was started")))
@@ -127,4 +153,12 @@ impl Running for Server {
         }
         Ok(())
     }
+}
+
+/// Whether a signal waits for a process (proc_pid_status(5)).
+fn is_pending(pid: Pid, signal: Signal) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let pending = status.lines().find_map(|line| line.strip_prefix("ShdPnd:"));
+    let pending = pending.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    pending.is_some_and(|mask| mask & (1 << (signal as i32 - 1)) != 0)
 }
