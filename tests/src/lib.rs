@@ -11,6 +11,7 @@
 //! | speak HTTP to it byte by byte, and see how a connection ends | [`Wire`] |
 //! | see what a process holds: descriptors, mask, environment, limits | [`Census`] |
 //! | put it under load, and count what was lost | [`load::Plan`] |
+//! | ask wrk, ab and h2load what they think of it | [`ThirdParty`] |
 //! | restart a server in any way, and learn what it cost its clients | [`restart::measure`] |
 //! | do the same with what others use | [`peers`] |
 //! | skip a test, aloud, when a machine lacks something | [`require`] |
@@ -36,6 +37,7 @@ mod requirement;
 pub mod restart;
 pub mod server_binary;
 pub mod show;
+mod third_party;
 pub mod timeline;
 pub mod upgrade_run;
 mod wire;
@@ -48,6 +50,7 @@ pub use knock::{Answerer, Unanswered, knock};
 pub use patience::GaveUp;
 pub use program::{Program, field};
 pub use requirement::{require, require_program};
+pub use third_party::{ThirdParty, Verdict};
 pub use wire::{Ending, Reply, Wire};
 
 /// The binary of an example that Cargo built beside `binary` (pass `env!("CARGO_BIN_EXE_…")`).

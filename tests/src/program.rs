@@ -10,7 +10,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, killpg};
@@ -144,6 +144,12 @@ impl Program {
     #[must_use]
     pub fn output(&self) -> String {
         locked(&self.log.lines).text.join("\n")
+    }
+
+    /// Whether the process that was started has not ended yet.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.end.is_none() && !exits_within(self.leader, Duration::ZERO)
     }
 
     /// Waits until the process that was started has ended. Later generations may live on.

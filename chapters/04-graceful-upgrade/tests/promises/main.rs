@@ -12,4 +12,5 @@ mod load;
 mod program_path;
 mod refusals;
 mod server;
+mod third_party;
 mod wrong_turns;

@@ -9,3 +9,4 @@ mod load;
 mod neighbours;
 mod server;
 mod stays;
+mod third_party;
