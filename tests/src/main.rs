@@ -102,7 +102,9 @@ fn measure_peers(Peers { repeats, only, json, book }: &Peers) -> Result<ExitCode
     print!("{}", restart::table(&measured.outcomes));
     let report = Report::new(beside, measured.failed);
     println!("{report}");
-    let comparison = Comparison::new(machine::facts(load), *repeats, measured.outcomes);
+    let mut facts = machine::facts(load);
+    facts.push(machine::Fact { key: "machine_versions", what: "servers", value: peers::versions(&peers) });
+    let comparison = Comparison::new(facts, *repeats, measured.outcomes);
     if let Some(file) = json {
         report.write_json(&comparison, file)?;
     }

@@ -15,7 +15,7 @@ mod report;
 mod server;
 mod turns;
 
-pub use build::{Found, find, names};
+pub use build::{Found, find, names, versions};
 pub use fault::{Aftermath, Fault};
 pub use idle::{Idle, idle_across_an_upgrade};
 pub use peer::Peer;

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
 
-use lab::{End, Program, await_exit};
+use lab::{End, Program, await_exit, require_program};
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -245,4 +245,77 @@ fn a_peer_that_there_is_not_gets_status_1_and_the_names_of_those_that_there_are(
     for name in ["grace", "tableflip", "ecdysis", "nginx-binary", "haproxy-best"] {
         assert!(said.contains(name), "{name} is not among them: {said}");
     }
+}
+
+/// `lab peers` for nginx's reload, or `None` aloud: it is the one that nothing has to be built for.
+fn nginx_reload(more: &[&str]) -> Option<Program> {
+    require_program("nginx", "nginx-light")?;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lab"));
+    Some(Program::start(command.args(["peers", "--only", "nginx-reload"]).args(more)))
+}
+
+#[test]
+fn a_peer_has_every_figure_and_every_verdict() {
+    let directory = tempfile::tempdir().unwrap();
+    let json = directory.path().join("peers.json");
+    let Some(mut lab) = nginx_reload(&["--repeats", "1", "--json", json.to_str().unwrap()]) else { return };
+    assert_eq!(lab.wait(), End::Exited(0), "{}", lab.output());
+    let output = lab.wait_all();
+    for words in ["nginx, reload", "Requests lost", "idle connections closed", "two signals at once"] {
+        assert!(output.contains(words), "{words:?} should be in\n{output}");
+    }
+    let peers: serde_json::Value = serde_json::from_slice(&fs::read(json).unwrap()).unwrap();
+    assert!(peers["outcomes"][0]["figures"]["requests"].as_f64().unwrap() > 0.0, "{peers}");
+    assert_eq!(peers["failed"].as_array().map(Vec::len), Some(0), "{peers}");
+    let beside = &peers["beside"][0];
+    assert_eq!(beside["idle"]["Ok"]["connections"].as_u64(), Some(1000), "{peers}");
+    let faults = beside["faults"].as_array().unwrap();
+    let verdicts: Vec<_> = faults.iter().filter(|fault| !fault[1]["Ok"].is_null()).collect();
+    // A reload starts no program that could be missing, end or hang.
+    assert_eq!(verdicts.len(), 2, "{peers}");
+    for verdict in verdicts {
+        assert_eq!(verdict[1]["Ok"]["serves"].as_bool(), Some(true), "{peers}");
+    }
+}
+
+#[test]
+fn ctrl_c_in_the_middle_of_a_peer_ends_everything_it_started() {
+    let Some(mut lab) = nginx_reload(&["--repeats", "1000000"]) else { return };
+    lab.line("restart 2 of");
+    let started = descendants(lab.pid());
+    assert!(started.len() >= 2, "nginx's master and a worker at least: {started:?}");
+    lab.signal(Signal::SIGINT);
+    assert_eq!(lab.wait().code(), 130, "{}", lab.output());
+    for pid in started {
+        await_exit(pid);
+        assert_eq!(kill(pid, None), Err(Errno::ESRCH), "pid {pid}");
+    }
+}
+
+#[test]
+fn a_peer_that_is_not_installed_is_named_with_its_package() {
+    let empty = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lab"));
+    // Wherever Go is, it is not there.
+    command.args(["peers", "--only", "grace", "--only", "tableflip"]).env("PATH", empty.path());
+    let mut lab = Program::start(&mut command);
+    assert_eq!(lab.wait(), End::Exited(1));
+    let output = lab.wait_all();
+    for name in ["grace", "tableflip"] {
+        let said = output.lines().any(|line| {
+            line.contains(&format!("left out: {name}: ")) && line.contains("install it with `apt-get install golang-go")
+        });
+        assert!(said, "{name} should be named with its package:\n{output}");
+    }
+}
+
+/// The children of a process, their children, and so on.
+fn descendants(pid: Pid) -> Vec<Pid> {
+    let tasks =
+        fs::read_dir(format!("/proc/{pid}/task")).map_or_else(|_| Vec::new(), |tasks| tasks.flatten().collect());
+    let children = tasks.into_iter().filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
+    let children: Vec<_> = children
+        .flat_map(|text| text.split_whitespace().map(|pid| pid.parse().unwrap()).collect::<Vec<i32>>())
+        .collect();
+    children.into_iter().map(Pid::from_raw).flat_map(|child| [vec![child], descendants(child)].concat()).collect()
 }

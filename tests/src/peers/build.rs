@@ -86,12 +86,37 @@ pub fn find(only: &[String]) -> Found {
     found
 }
 
+/// What they are made of, with versions, as far as that is known.
+#[must_use]
+pub fn versions(peers: &[Peer]) -> String {
+    let there = PEERS.into_iter().filter(|(name, ..)| peers.iter().any(|peer| peer.name == *name));
+    let mut versions: Vec<_> = there.filter_map(|(.., source)| source.version()).collect();
+    versions.dedup();
+    versions.join(", ")
+}
+
 /// The names of all.
 pub fn names() -> impl Iterator<Item = &'static str> {
     PEERS.into_iter().map(|(name, ..)| name)
 }
 
 impl Source {
+    fn version(self) -> Option<String> {
+        match self {
+            Source::Ours(_) => None,
+            Source::Go(_, package) | Source::Debian(_, package) => {
+                let output =
+                    Command::new("dpkg-query").args(["-W", "-f", "${Package} ${Version}", package]).output().ok()?;
+                output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+            }
+            Source::Cargo => {
+                let lock = fs::read_to_string(format!("{SOURCES}/ecdysis/Cargo.lock")).ok()?;
+                let after = lock.split_once("name = \"ecdysis\"\nversion = \"")?.1;
+                Some(format!("ecdysis {}", after.split_once('"')?.0))
+            }
+        }
+    }
+
     fn program(self, name: &str) -> Result<PathBuf, String> {
         let install = |package: &str| format!("install it with `apt-get install {package}`");
         match self {

@@ -62,7 +62,8 @@ impl Beside {
         let idle = match &self.idle {
             // The others may still be closed later.
             Ok(Idle { connections, closed }) => {
-                format!("{closed} of {} within {} s", HumanCount(*connections as u64), Idle::WATCHED.as_secs())
+                let [closed, all] = [*closed, *connections].map(|count| HumanCount(count as u64));
+                format!("{closed} of {all} within {} s", Idle::WATCHED.as_secs())
             }
             Err(why) => unknown(why),
         };

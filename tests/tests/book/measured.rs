@@ -8,6 +8,7 @@ mod comparison;
 mod dispatch;
 mod figures;
 mod growth;
+mod peers;
 mod timelines;
 mod values;
 

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::values::{read, values};
+use super::values::{number, read, values};
 
 /// What to do about a failure.
 const AGAIN: &str = "compare again: cargo run --release -p lab -- compare --book book/src/gen/compare";
@@ -15,10 +15,7 @@ const WAYS: [&str; 7] =
 
 /// A figure of a way, as a number.
 fn compared(values: &BTreeMap<String, String>, way: &str, figure: &str) -> f64 {
-    let key = format!("{way}_{figure}");
-    let value = values.get(&key).unwrap_or_else(|| panic!("gen/compare/values.md has no {key}; {AGAIN}"));
-    let number = value.trim_end_matches("\u{a0}ms").replace(',', "");
-    number.parse().unwrap_or_else(|error| panic!("{key} is {value:?}: {error}"))
+    number(values, &format!("{way}_{figure}"), AGAIN)
 }
 
 #[test]

@@ -33,3 +33,10 @@ pub(super) fn values(path: &str) -> BTreeMap<String, String> {
     );
     values
 }
+
+/// One of them, as a number: of milliseconds, or of whatever is counted. `again` says what makes them.
+pub(super) fn number(values: &BTreeMap<String, String>, key: &str, again: &str) -> f64 {
+    let value = values.get(key).unwrap_or_else(|| panic!("there is no value called {key}; {again}"));
+    let number = value.trim_end_matches("\u{a0}ms").replace(',', "");
+    number.parse().unwrap_or_else(|error| panic!("{key} is {value:?}: {error}"))
+}
