@@ -18,7 +18,7 @@ use crate::{GaveUp, Program, knock, try_await_exit};
 use super::peer::Kind;
 use super::port::Port;
 
-/// What HAProxy's master says when its worker serves, and it listens for signals again: one that comes before is lost.
+/// What HAProxy's master says when its worker serves.
 const HAPROXY_IS_READY: &str = "Loading success";
 
 /// How often to look again for what nobody announces. Only where a peer offers nothing to wait for.
@@ -95,7 +95,7 @@ impl Server {
     /// The same, right behind the first time. Not before that was taken: standard signals do not queue (signal(7)).
     pub(super) fn ask_once_more(&self, whom: Pid) -> Result<(), CannotMeasure> {
         let signal = self.kind.signal();
-        self.wait("the end of the first signal's wait", |_| !is_pending(whom, signal))?;
+        self.wait("the end of the first signal's wait", |_| !is_in_mask(whom, "ShdPnd:", signal))?;
         Ok(kill(whom, signal)?)
     }
 
@@ -149,16 +149,20 @@ impl Running for Server {
             }
             Kind::Haproxy { .. } => {
                 self.program.try_line(HAPROXY_IS_READY)?;
+                // It executes itself once more then, and ignores the signal until it has.
+                let (leader, signal) = (self.leader, self.kind.signal());
+                self.wait("a handler", |_| is_in_mask(leader, "SigCgt:", signal))?;
             }
         }
         Ok(())
     }
 }
 
-/// Whether a signal waits for a process (proc_pid_status(5)).
-fn is_pending(pid: Pid, signal: Signal) -> bool {
+/// Whether a signal is in one of a process's masks: those that wait for it, those that it has a handler for
+/// (proc_pid_status(5)).
+fn is_in_mask(pid: Pid, mask: &str, signal: Signal) -> bool {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let pending = status.lines().find_map(|line| line.strip_prefix("ShdPnd:"));
-    let pending = pending.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    pending.is_some_and(|mask| mask & (1 << (signal as i32 - 1)) != 0)
+    let mask = status.lines().find_map(|line| line.strip_prefix(mask));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & (1 << (signal as i32 - 1)) != 0)
 }

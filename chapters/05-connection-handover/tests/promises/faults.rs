@@ -19,7 +19,9 @@ fn what_does_not_fit_into_the_successor_is_drained_politely() {
     let old = server.upgrade();
     server.program.line("connections are left to the old process");
     // All at once: who is silent for two seconds is closed.
-    clients.iter_mut().for_each(|client| client.get("/"));
+    for client in &mut clients {
+        client.get("/");
+    }
     let replies: Vec<_> = clients.iter_mut().map(Wire::reply).collect();
     let of = |generation| replies.iter().filter(|reply| reply.header("x-generation") == Some(generation)).count();
     assert_eq!(of("1") + of("2"), clients.len(), "everybody is answered, by the one or the other");
