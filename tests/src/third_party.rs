@@ -75,15 +75,16 @@ impl ThirdParty {
         Some(Program::start(&mut command))
     }
 
-    /// Upgrades a server so many times under its load, and returns its verdict, or `None` if it is not installed.
+    /// Upgrades a server so many times under its load, asserts that by its own account it was answered everything that it
+    /// asked, and returns its verdict; `None` if it is not installed.
     ///
     /// The next upgrade begins when the last one is over: the old process is gone, and the new one holds the client's
     /// connections.
     ///
     /// # Panics
-    /// If an upgrade fails, or the client ends before the last one is over: with what it says.
-    #[must_use]
-    pub fn upgrade(self, server: &mut Generations, times: u32) -> Option<Verdict> {
+    /// If an upgrade fails, or the client ends before the last one is over, or something was lost: with what it says.
+    #[track_caller]
+    pub fn assert_nothing_lost(self, server: &mut Generations, times: u32) -> Option<Verdict> {
         let client = self.start(server.address())?;
         self.await_connections(&client, server.serving);
         for _ in 0..times {
@@ -91,7 +92,9 @@ impl ThirdParty {
             self.await_connections(&client, server.serving);
         }
         assert!(client.is_running(), "{self:?} ended before the last upgrade did:\n{}", client.output());
-        Some(self.verdict(client))
+        let verdict = self.verdict(client);
+        verdict.assert_nothing_lost(self);
+        Some(verdict)
     }
 
     /// Waits until the process holds the client's connections.
@@ -163,7 +166,7 @@ impl Verdict {
     /// # Panics
     /// If it was not, with the report.
     #[track_caller]
-    pub fn assert_nothing_lost(&self, client: ThirdParty) {
+    fn assert_nothing_lost(&self, client: ThirdParty) {
         match client {
             ThirdParty::Wrk => {
                 // It mentions these only where there are some.

@@ -4,7 +4,7 @@
 
 use std::process::Command;
 
-use lab::{Program, ThirdParty, Verdict, example, field};
+use lab::{Program, ThirdParty, example, field};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -12,34 +12,27 @@ use crate::server::{BINARY, start};
 
 const UPGRADES: u32 = 10;
 
-#[track_caller]
-fn loses_nothing(client: ThirdParty) -> Option<Verdict> {
-    let verdict = client.upgrade(&mut start(&[]), UPGRADES)?;
-    verdict.assert_nothing_lost(client);
-    Some(verdict)
-}
-
 #[test]
 fn wrk_loses_nothing() {
-    loses_nothing(ThirdParty::Wrk);
+    ThirdParty::Wrk.assert_nothing_lost(&mut start(&[]), UPGRADES);
 }
 
 /// The only one of them that counts the answers that left the connection open; so the others announced a close.
 #[test]
 fn ab_loses_nothing_and_every_close_is_announced() {
-    let Some(verdict) = loses_nothing(ThirdParty::Ab) else { return };
+    let Some(verdict) = ThirdParty::Ab.assert_nothing_lost(&mut start(&[]), UPGRADES) else { return };
     let announced = ThirdParty::Ab.asked().unwrap() - verdict.after("Keep-Alive requests:");
     assert!(announced >= u64::from(UPGRADES * ThirdParty::CONNECTIONS), "only {announced} were announced: {verdict:?}");
 }
 
 #[test]
 fn ab_with_a_connection_per_request_loses_nothing() {
-    loses_nothing(ThirdParty::AbPerRequest);
+    ThirdParty::AbPerRequest.assert_nothing_lost(&mut start(&[]), UPGRADES);
 }
 
 #[test]
 fn h2load_loses_nothing() {
-    loses_nothing(ThirdParty::H2load);
+    ThirdParty::H2load.assert_nothing_lost(&mut start(&[]), UPGRADES);
 }
 
 #[test]

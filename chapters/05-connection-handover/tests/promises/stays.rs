@@ -1,6 +1,6 @@
 //! What cannot be handed over, and is drained as in chapter 4.
 
-use lab::{Ending, Wire, await_exit};
+use lab::{Ending, Generations, Wire, await_exit};
 
 use crate::server::{assert_served_by, start};
 
@@ -21,13 +21,19 @@ fn a_body_that_nobody_reads_is_never_taken_for_a_request() {
     await_exit(old);
 }
 
+/// A connection that has had an answer to a request whose body nobody read.
+fn answered_unread(server: &Generations) -> Wire {
+    let mut client = Wire::connect(server.address());
+    client.send("POST / HTTP/1.1\r\nHost: lab\r\nContent-Length: 3\r\n\r\nxyz");
+    assert_eq!(client.reply().status, 405);
+    client
+}
+
 /// Small enough for hyper to read it to its end by itself. But we do not know that it has.
 #[test]
 fn a_connection_whose_last_body_nobody_read_goes_over_after_the_next_request() {
     let mut server = start(&["--drain-timeout", "1h"]);
-    let mut client = Wire::connect(server.address());
-    client.send("POST / HTTP/1.1\r\nHost: lab\r\nContent-Length: 3\r\n\r\nxyz");
-    assert_eq!(client.reply().status, 405);
+    let mut client = answered_unread(&server);
     let old = server.upgrade();
     assert_served_by(&mut client, 1);
     await_exit(old);
@@ -37,9 +43,7 @@ fn a_connection_whose_last_body_nobody_read_goes_over_after_the_next_request() {
 #[test]
 fn and_if_none_comes_it_is_closed_politely() {
     let mut server = start(&["--drain-timeout", "1h"]);
-    let mut client = Wire::connect(server.address());
-    client.send("POST / HTTP/1.1\r\nHost: lab\r\nContent-Length: 3\r\n\r\nxyz");
-    assert_eq!(client.reply().status, 405);
+    let mut client = answered_unread(&server);
     let old = server.upgrade();
     assert_eq!(client.ending(), Ending::Eof);
     await_exit(old);

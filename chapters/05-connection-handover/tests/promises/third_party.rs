@@ -2,32 +2,25 @@
 //!
 //! The invariant: the verdict is theirs, to the last request that they were told to send.
 
-use lab::{ThirdParty, Verdict};
+use lab::ThirdParty;
 
 use crate::server::start;
 
 const UPGRADES: u32 = 10;
 
-#[track_caller]
-fn loses_nothing(client: ThirdParty) -> Option<Verdict> {
-    let verdict = client.upgrade(&mut start(&[]), UPGRADES)?;
-    verdict.assert_nothing_lost(client);
-    Some(verdict)
-}
-
 #[test]
 fn wrk_loses_nothing() {
-    loses_nothing(ThirdParty::Wrk);
+    ThirdParty::Wrk.assert_nothing_lost(&mut start(&[]), UPGRADES);
 }
 
 /// The only one of them that counts the answers that left the connection open.
 #[test]
 fn ab_loses_nothing_and_not_one_answer_announces_a_close() {
-    let Some(verdict) = loses_nothing(ThirdParty::Ab) else { return };
+    let Some(verdict) = ThirdParty::Ab.assert_nothing_lost(&mut start(&[]), UPGRADES) else { return };
     assert_eq!(Some(verdict.after("Keep-Alive requests:")), ThirdParty::Ab.asked(), "{verdict:?}");
 }
 
 #[test]
 fn h2load_loses_nothing() {
-    loses_nothing(ThirdParty::H2load);
+    ThirdParty::H2load.assert_nothing_lost(&mut start(&[]), UPGRADES);
 }
