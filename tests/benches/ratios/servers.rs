@@ -124,28 +124,27 @@ impl Server {
 
     /// Upgrades, and returns the time from the line `draining` to the end of the old process.
     pub(crate) fn replace(&mut self) -> Duration {
-        let old = self.serving;
-        self.signal(Signal::SIGUSR2);
-        self.program.line("draining");
-        let draining = Instant::now();
-        await_exit(old);
-        let took = draining.elapsed();
-        self.generation += 1;
-        self.serving = next_generation(&mut self.program, self.listeners).1;
-        took
+        let (_, draining, old_gone) = self.change();
+        old_gone - draining
     }
 
     /// Upgrades while `fresh` clients knock, until each of them has met the new generation alone.
     pub(crate) fn upgrade(&mut self, fresh: &Fresh) -> Upgrade {
+        let (asked, ready, old_gone) = self.change();
+        Upgrade { asked, ready, old_gone, knocks: fresh.until_all_began_after(old_gone) }
+    }
+
+    /// Upgrades, and returns when the signal was sent, when the old process said `draining`, and when it was gone.
+    fn change(&mut self) -> (Instant, Instant, Instant) {
         let old = self.serving;
         let asked = self.signal(Signal::SIGUSR2);
         self.program.line("draining");
-        let ready = Instant::now();
+        let draining = Instant::now();
         await_exit(old);
         let old_gone = Instant::now();
         self.generation += 1;
         self.serving = next_generation(&mut self.program, self.listeners).1;
-        Upgrade { asked, ready, old_gone, knocks: fresh.until_all_began_after(old_gone) }
+        (asked, draining, old_gone)
     }
 }
 
