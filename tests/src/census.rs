@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
+use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 /// What one process holds at one moment.
@@ -53,16 +54,13 @@ impl Census {
             fs::read(proc.join(name)).unwrap_or_else(|error| panic!("cannot read {name} of pid {pid}: {error}"))
         };
         let status = String::from_utf8_lossy(&read("status")).into_owned();
-        let value = |key: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
-            line.unwrap_or_default().trim().to_owned()
-        };
-        let number = |key: &str| value(key).split(' ').next().and_then(|word| word.parse().ok()).unwrap_or_default();
+        let number =
+            |key: &str| value(&status, key).split(' ').next().and_then(|word| word.parse().ok()).unwrap_or_default();
         Census {
             descriptors: descriptors(&proc),
-            blocked: signal_set(&value("SigBlk")),
-            ignored: signal_set(&value("SigIgn")),
-            caught: signal_set(&value("SigCgt")),
+            blocked: signal_set(value(&status, "SigBlk")),
+            ignored: signal_set(value(&status, "SigIgn")),
+            caught: signal_set(value(&status, "SigCgt")),
             cwd: fs::read_link(proc.join("cwd")).expect("the cwd of our own process can be read"),
             environment: environment(&read("environ")),
             limits: String::from_utf8_lossy(&read("limits")).lines().map(str::to_owned).collect(),
@@ -76,6 +74,17 @@ impl Census {
         let matching = self.descriptors.iter().filter(move |(_, descriptor)| descriptor.target.starts_with(prefix));
         matching.map(|(number, descriptor)| (*number, descriptor))
     }
+}
+
+/// Whether a signal is in one of a process's masks, say `ShdPnd`: those that wait for it (proc_pid_status(5)). In none, if
+/// the process is gone.
+pub(crate) fn is_in_mask(pid: Pid, mask: &str, signal: Signal) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    signal_set(value(&status, mask)).contains(&(signal as u32))
+}
+
+fn value<'status>(status: &'status str, key: &str) -> &'status str {
+    status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':')).unwrap_or_default().trim()
 }
 
 fn descriptors(proc: &Path) -> BTreeMap<i32, Descriptor> {

@@ -61,11 +61,13 @@ fn processors() -> String {
 /// As `Cargo.lock` has them.
 fn packages() -> String {
     let lock = read(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.lock"));
-    let version = |package: &&str| {
-        let after = lock.split_once(&format!("name = \"{package}\"\nversion = \""))?.1;
-        Some(format!("{package} {}", after.split_once('"')?.0))
-    };
-    PACKAGES.iter().filter_map(version).collect::<Vec<_>>().join(", ")
+    PACKAGES.iter().filter_map(|package| locked(&lock, package)).collect::<Vec<_>>().join(", ")
+}
+
+/// A package with its version, as the text of a `Cargo.lock` has it.
+pub(crate) fn locked(lock: &str, package: &str) -> Option<String> {
+    let after = lock.split_once(&format!("name = \"{package}\"\nversion = \""))?.1;
+    Some(format!("{package} {}", after.split_once('"')?.0))
 }
 
 fn read(path: &str) -> String {

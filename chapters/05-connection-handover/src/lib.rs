@@ -4,7 +4,7 @@
 //! is understood by one process, once.
 //!
 //! Chapters 2 and 4 bring a connection to the point at which it can go, and know who goes where; what is left for this
-//! one is the way itself. Follow a connection: in the old process it is offered to `heir`, which sends it as a
+//! one is the way itself. Follow a connection: in the old process it is offered to `heir`, which sends it in a
 //! `message` and waits for the answer; in the new one, `arrivals` takes it, says so, and has it served.
 //!
 //! Pass [`handover`] to [`graceful_upgrade::run_with`], and all of this happens.

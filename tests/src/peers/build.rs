@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::machine::locked;
 use crate::server_binary::Built;
 
 use super::peer::{Kind, Peer};
@@ -111,8 +112,7 @@ impl Source {
             }
             Source::Cargo => {
                 let lock = fs::read_to_string(format!("{SOURCES}/ecdysis/Cargo.lock")).ok()?;
-                let after = lock.split_once("name = \"ecdysis\"\nversion = \"")?.1;
-                Some(format!("ecdysis {}", after.split_once('"')?.0))
+                locked(&lock, "ecdysis")
             }
         }
     }

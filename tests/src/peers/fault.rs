@@ -122,12 +122,12 @@ impl Peer {
         if !fault.applies_to(self.kind) {
             return Ok(None);
         }
-        let mut server = self.serve()?;
+        let server = self.serve()?;
         let failed = |error: io::Error| GaveUp(format!("cannot break the server: {error}"));
-        let directory = server.directory.path().to_owned();
+        let directory = server.directory.path();
         let configuration = directory.join(CONFIGURATION);
         let good = configuration.exists().then(|| fs::read(&configuration)).transpose().map_err(failed)?;
-        fault.break_in(&directory).map_err(failed)?;
+        fault.break_in(directory).map_err(failed)?;
 
         let before = server.answerer()?.as_raw().cast_unsigned();
         server.ask_for_an_upgrade(server.leader)?;
@@ -148,7 +148,9 @@ impl Peer {
                 if self.kind == Kind::UpgradesItself { Pid::from_raw(answerer.cast_signed()) } else { server.leader };
             let is_ours = getpgid(Some(whom)) == Ok(server.program.pid());
             let known: BTreeSet<_> = seen.iter().copied().flatten().collect();
-            is_ours && server.ask_for_an_upgrade(whom).is_ok() && {
+            is_ours && {
+                // Whether or not it takes note: what is said of it is who answers.
+                let _ = server.ask_for_an_upgrade(whom);
                 let now = watch(&server, |pid| !known.contains(&pid));
                 now.last().copied().flatten().is_some_and(|pid| !known.contains(&pid))
             }

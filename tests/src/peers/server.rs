@@ -11,6 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpgid};
 use tempfile::TempDir;
 
+use crate::census::is_in_mask;
 use crate::patience::PATIENCE;
 use crate::restart::{CannotMeasure, Running};
 use crate::{GaveUp, Program, knock, try_await_exit};
@@ -78,24 +79,26 @@ impl Server {
 
     /// Asks for an upgrade, again and again until the log says that it was heard: a signal that comes before a server
     /// listens for it again may be lost.
-    pub(super) fn ask_for_an_upgrade(&mut self, whom: Pid) -> Result<(), CannotMeasure> {
-        let Some(note) = self.kind.takes_note() else { return Ok(kill(whom, self.kind.signal())?) };
+    pub(super) fn ask_for_an_upgrade(&self, whom: Pid) -> Result<(), CannotMeasure> {
+        let signal = self.kind.signal();
+        let Some(note) = self.kind.takes_note() else { return Ok(kill(whom, signal)?) };
         let noted = self.program.count(note);
-        let deadline = Instant::now() + PATIENCE;
-        while self.program.count(note) == noted && Instant::now() < deadline {
-            kill(whom, self.kind.signal())?;
-            let again = Instant::now() + ASK_AGAIN;
-            while self.program.count(note) == noted && Instant::now() < again {
-                sleep(LOOK_AGAIN);
+        let mut asked = None::<Instant>;
+        self.wait("a note of the signal", |server| {
+            if asked.is_none_or(|asked| asked.elapsed() > ASK_AGAIN) {
+                // Whoever is gone takes no note.
+                let _ = kill(whom, signal);
+                asked = Some(Instant::now());
             }
-        }
+            server.program.count(note) > noted
+        })?;
         Ok(())
     }
 
     /// The same, right behind the first time. Not before that was taken: standard signals do not queue (signal(7)).
     pub(super) fn ask_once_more(&self, whom: Pid) -> Result<(), CannotMeasure> {
         let signal = self.kind.signal();
-        self.wait("the end of the first signal's wait", |_| !is_in_mask(whom, "ShdPnd:", signal))?;
+        self.wait("the end of the first signal's wait", |_| !is_in_mask(whom, "ShdPnd", signal))?;
         Ok(kill(whom, signal)?)
     }
 
@@ -151,18 +154,9 @@ impl Running for Server {
                 self.program.try_line(HAPROXY_IS_READY)?;
                 // It executes itself once more then, and ignores the signal until it has.
                 let (leader, signal) = (self.leader, self.kind.signal());
-                self.wait("a handler", |_| is_in_mask(leader, "SigCgt:", signal))?;
+                self.wait("a handler", |_| is_in_mask(leader, "SigCgt", signal))?;
             }
         }
         Ok(())
     }
-}
-
-/// Whether a signal is in one of a process's masks: those that wait for it, those that it has a handler for
-/// (proc_pid_status(5)).
-fn is_in_mask(pid: Pid, mask: &str, signal: Signal) -> bool {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix(mask));
-    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    mask.is_some_and(|mask| mask & (1 << (signal as i32 - 1)) != 0)
 }
