@@ -17,7 +17,14 @@ use crate::traffic::Traffic;
 pub struct RequestBody {
     body: Incoming,
     /// Until its end has been seen. One that is dropped before leaves the note that it was not read.
-    unread: Option<Arc<Traffic>>,
+    unread: Option<Unread>,
+}
+
+/// Which request of which connection.
+#[derive(Debug)]
+struct Unread {
+    traffic: Arc<Traffic>,
+    request: usize,
 }
 
 impl RequestBody {
@@ -26,8 +33,8 @@ impl RequestBody {
             traffic.no_body();
             return RequestBody { body, unread: None };
         }
-        traffic.body_begins(body.size_hint().exact());
-        RequestBody { body, unread: Some(Arc::clone(traffic)) }
+        let request = traffic.body_begins(body.size_hint().exact());
+        RequestBody { body, unread: Some(Unread { traffic: Arc::clone(traffic), request }) }
     }
 }
 
@@ -38,9 +45,9 @@ impl Body for RequestBody {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
         if (frame.is_none() || self.body.is_end_stream())
-            && let Some(traffic) = self.unread.take()
+            && let Some(Unread { traffic, request }) = self.unread.take()
         {
-            traffic.body_ends();
+            traffic.body_ends(request);
         }
         Poll::Ready(frame)
     }

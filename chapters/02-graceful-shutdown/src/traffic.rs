@@ -38,8 +38,10 @@ pub(crate) struct Traffic {
     ended: AtomicBool,
     /// The connection speaks another protocol now, in the hands of a handler.
     upgraded: AtomicBool,
-    /// Bytes of a request's body may still come.
-    body_unread: AtomicBool,
+    /// The number of the last request whose head has been read, from 1.
+    request: AtomicUsize,
+    /// The number of the request of whose body bytes may still come; 0 if of none.
+    body_unread: AtomicUsize,
     /// Some of them cannot have come when its head had.
     incomplete: AtomicBool,
     /// Bytes that were read since a read last found nothing: hyper has no more than these in its buffer, beside the head
@@ -70,7 +72,8 @@ impl Traffic {
             quiet: AtomicBool::default(),
             ended: AtomicBool::default(),
             upgraded: AtomicBool::default(),
-            body_unread: AtomicBool::default(),
+            request: AtomicUsize::default(),
+            body_unread: AtomicUsize::default(),
             incomplete: AtomicBool::default(),
             ahead: AtomicU64::default(),
             leaving: AtomicBool::default(),
@@ -86,6 +89,7 @@ impl Traffic {
     /// A request's head has been read.
     pub(crate) fn exchange_begins(&self) {
         self.exchanges.fetch_add(1, Relaxed);
+        self.request.fetch_add(1, Relaxed);
         // What was read with this head may go on with another request: nobody knows yet.
         self.quiet.store(false, Relaxed);
     }
@@ -146,6 +150,11 @@ impl Traffic {
     }
     // ANCHOR_END: quiet
 
+    /// Requests whose head was read, on HTTP/1: the number of the last one.
+    pub(crate) fn requests(&self) -> usize {
+        self.request.load(Relaxed)
+    }
+
     /// Requests being answered.
     pub(crate) fn exchanges(&self) -> usize {
         self.exchanges.load(Relaxed)
@@ -167,27 +176,31 @@ impl Traffic {
         self.ended.load(Relaxed)
     }
 
-    /// A request has come with a body of this length, if that is known.
-    pub(crate) fn body_begins(&self, length: Option<u64>) {
-        self.body_unread.store(true, Relaxed);
+    /// The request has a body of this length, if that is known. Returns the request's number.
+    pub(crate) fn body_begins(&self, length: Option<u64>) -> usize {
+        let request = self.request.load(Relaxed);
+        self.body_unread.store(request, Relaxed);
         self.incomplete.store(length.is_some_and(|length| length > self.ahead.load(Relaxed)), Relaxed);
+        request
     }
 
-    /// A request has come that has none: if there was one before it, that has come to its end.
+    /// The request has none. If there was one before it, that has come to its end.
     pub(crate) fn no_body(&self) {
-        self.body_unread.store(false, Relaxed);
+        self.body_unread.store(0, Relaxed);
     }
 
-    /// The end of a request's body has come, and whoever read it may be another task than the connection's.
-    pub(crate) fn body_ends(&self) {
-        self.body_unread.store(false, Relaxed);
+    /// The end of this request's body has come. Whoever reads it may be another task than the connection's, and late: then
+    /// the body that is unread by now is that of a later request, whose head could be read only after all of this one.
+    pub(crate) fn body_ends(&self, request: usize) {
+        // `Err` if it is a later one's.
+        let _ = self.body_unread.compare_exchange(request, 0, Relaxed, Relaxed);
         if let Some(waiting) = self.waiting().take() {
             waiting.wake();
         }
     }
 
     pub(crate) fn is_body_unread(&self) -> bool {
-        self.body_unread.load(Relaxed)
+        self.body_unread.load(Relaxed) != 0
     }
 
     // ANCHOR: boundary
@@ -241,4 +254,24 @@ impl Traffic {
         self.draining.phase() == Phase::HandingOver && self.listener.is_some() && !self.was_declined()
     }
     // ANCHOR_END: is_to_go_over
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::phase::PhaseSetter;
+
+    #[test]
+    fn a_body_that_is_read_late_is_not_taken_for_the_next_one() {
+        let traffic = Traffic::new(None, PhaseSetter::default().watch(), Arc::default());
+        let [first, second] = [(); 2].map(|()| {
+            traffic.exchange_begins();
+            traffic.body_begins(Some(5))
+        });
+        // hyper had received the first one whole, or it would not have come to the second head.
+        traffic.body_ends(first);
+        assert!(traffic.is_body_unread(), "bytes of the second body may still come");
+        traffic.body_ends(second);
+        assert!(!traffic.is_body_unread());
+    }
 }
