@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::task::yield_now;
 use tokio_util::either::Either;
 
 use crate::address::{Listener, SocketFile};
@@ -18,6 +19,9 @@ use crate::transport::Stream;
 /// The first and the longest pause after an error that only time, or closing something, can mend. Go's net/http has the
 /// same two: too short for a client to feel, long enough not to keep a processor busy.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
+
+/// Connections that are taken from a queue before others get a turn. What tokio lets a task do at a stretch, too.
+const AT_A_TIME: u32 = 128;
 
 /// A listener that the runtime waits on.
 pub(crate) struct Acceptor {
@@ -102,9 +106,17 @@ impl Acceptor {
                 })
             }
         };
-        loop {
+        let mut taken = 0_u32;
+        while draining.phase() != Phase::Cut {
             match next() {
-                Ok(stream) => take(stream),
+                Ok(stream) => {
+                    take(stream);
+                    taken += 1;
+                    // There may be no end of them, and those that were taken want to be served.
+                    if taken.is_multiple_of(AT_A_TIME) {
+                        yield_now().await;
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if passes(&error) => {}
                 Err(_) => tokio::select! {
