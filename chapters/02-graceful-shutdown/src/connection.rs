@@ -4,7 +4,7 @@
 //! ends it, an heir takes it, the client was silent for all its patience, or the deadline cuts it — and what that costs is
 //! counted.
 
-use std::os::fd::AsFd as _;
+use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -16,12 +16,12 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::Service;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::body::RequestBody;
 use crate::exchange::Counted;
-use crate::heir::{Idle, Place};
-use crate::leave::{Leave, PATIENCE, goaway_due, leave};
+use crate::heir::Place;
+use crate::leave::{Leave, goaway_due, leave};
 use crate::traffic::Traffic;
 use crate::transport::{H2_PREFACE, Transport};
 
@@ -54,6 +54,7 @@ where
 /// Serves one connection until it ends.
 pub(crate) async fn serve<S: HttpService>(mut transport: Transport, service: S, traffic: Arc<Traffic>) {
     let service = Counted { service, traffic: Arc::clone(&traffic) };
+    let mut half_a_head = HalfAHead::default();
     loop {
         let round = match silence(&mut transport, &traffic).await {
             Ok(()) => http1(transport, service.clone(), &traffic).await,
@@ -61,12 +62,13 @@ pub(crate) async fn serve<S: HttpService>(mut transport: Transport, service: S, 
         };
         match round {
             Round::Idle(idle, unparsed, place) => match farewell(idle, unparsed, place, &traffic).await {
-                None => return,
-                Some(staying) => transport = staying,
+                Some(staying) if half_a_head.is_waited_for(&staying, &traffic) => transport = staying,
+                Some(_) | None => return,
             },
-            Round::Answered(answered) => return answered.close(PATIENCE).await,
+            Round::Answered(answered) => return answered.close().await,
             Round::Http2(mut speaking, first) => {
                 speaking.unread(first);
+                speaking.linger();
                 traffic.set_leaving(false);
                 // In a box: HTTP/2 needs ten times the room, and an idle HTTP/1 connection should not pay for it.
                 return Box::pin(http2(speaking, service.clone(), &traffic)).await;
@@ -86,19 +88,20 @@ async fn farewell(mut idle: Transport, unparsed: Bytes, place: Option<Place>, tr
         return None;
     }
     idle.unread(unparsed);
-    let Some(Place { heir, drain, turn: _turn }) = place else { return idle.has_unread_bytes().then_some(idle) };
-    let offer = Idle {
-        listener: traffic.listener.as_deref().unwrap_or_default(),
-        socket: idle.as_fd(),
-        unparsed: idle.unread_bytes(),
+    let (Some(Place { heir, drain, turn: _turn }), Some(listener)) = (place, &traffic.listener) else {
+        return idle.has_unread_bytes().then_some(idle);
     };
-    let taken = tokio::select! {
-        taken = heir.take(offer) => taken,
+    let back = async {
+        let (idle, entry) = idle.into_idle(Arc::clone(listener))?;
+        let Err(declined) = heir.take(idle).await else { return Ok(None) };
+        traffic.note_declined(drain);
+        Transport::adopt(declined, entry).map(Some)
+    };
+    tokio::select! {
+        back = back => back.inspect_err(|error: &io::Error| tracing::error!(%error, "a connection was lost")).ok()?,
         // Whoever has it then: we do not serve it.
-        () = traffic.draining.cut() => true,
-    };
-    traffic.note_declined(drain);
-    (!taken).then_some(idle)
+        () = traffic.draining.cut() => None,
+    }
 }
 // ANCHOR_END: serve
 
@@ -119,6 +122,23 @@ enum Round {
 /// How long a client may take for the head of a request: one that dawdles, and one that is idle. Unlike a drain, the close
 /// comes without notice; nobody could wait for ever.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A head that has been half there since, and the number of the request before it. (In a drain, every look at a silent
+/// connection begins a new round of hyper, whose own clock starts anew.)
+#[derive(Default)]
+struct HalfAHead(Option<(usize, Instant)>);
+
+impl HalfAHead {
+    /// Whether the connection stays for it: not beyond [`HEAD_TIMEOUT`].
+    fn is_waited_for(&mut self, connection: &Transport, traffic: &Traffic) -> bool {
+        let before = traffic.requests();
+        let known = self.0.filter(|(request, _)| *request == before && !connection.unread_bytes().is_empty());
+        let (_, since) = *self.0.insert(known.unwrap_or_else(|| (before, Instant::now())));
+        let waited_for = since.elapsed() < HEAD_TIMEOUT;
+        traffic.ledger.cut.fetch_add(usize::from(!waited_for), Relaxed);
+        waited_for
+    }
+}
 
 /// Waits until the client says something. hyper takes 8 KiB for a connection as soon as it has one, which would be half of
 /// what it costs to take over ten thousand that are idle. (One that was just accepted goes on at once: mostly its request is
@@ -182,6 +202,9 @@ async fn http2<S: HttpService>(transport: Transport, service: Counted<S>, traffi
     let mut connection = pin!(
         http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
+            // One that has been silent for as long is asked whether it is there (PING), in a drain too. hyper gives it
+            // twenty seconds to say so.
+            .keep_alive_interval(HEAD_TIMEOUT)
             .serve_connection(TokioIo::new(transport), service)
     );
     let cut = &traffic.draining;

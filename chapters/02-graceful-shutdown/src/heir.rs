@@ -1,13 +1,14 @@
 //! Who takes idle connections over in a drain, if somebody does. Nobody does in this chapter: it is a seam for a later one.
 //!
-//! The invariant: a connection has one owner. While it is offered nothing is read from it or written to it, and an heir
-//! that declines has not touched it.
+//! The invariant: a connection has one owner. Whoever has its [`Idle`] has all of it: what was read, and the one
+//! descriptor. An heir that declines gives back what it got.
 
 use std::fmt::Debug;
-use std::os::fd::BorrowedFd;
+use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 
 /// Connections whose turn it is at a time.
@@ -19,21 +20,24 @@ pub(crate) const PACE: usize = 32;
 // ANCHOR: heir
 /// Somebody who can serve the connections of a server that drains: see [`Server::hand_over`](crate::Server::hand_over).
 pub trait Heir: Debug + Send + Sync + 'static {
-    /// Takes a connection over and returns true; or leaves it as it is and returns false.
+    /// Takes a connection over.
     ///
     /// May be dropped at a deadline: then nobody cares any more.
-    fn take<'a>(&'a self, idle: Idle<'a>) -> Pin<Box<dyn Future<Output = bool> + Send + 'a>>;
+    ///
+    /// # Errors
+    /// The connection as it was, if this heir does not want it.
+    fn take(&self, idle: Idle) -> Pin<Box<dyn Future<Output = Result<(), Idle>> + Send + '_>>;
 }
 
 /// An HTTP/1 connection between two requests.
 #[derive(Debug)]
-pub struct Idle<'a> {
+pub struct Idle {
     /// The name of the listener that it came from: see [`Server::serve_named`](crate::Server::serve_named).
-    pub listener: &'a str,
-    /// The socket, non-blocking. It is closed here once it was taken.
-    pub socket: BorrowedFd<'a>,
+    pub listener: Arc<str>,
+    /// The socket, non-blocking.
+    pub socket: OwnedFd,
     /// What the client has sent and nobody has understood yet: half a head, or requests that wait for their turn.
-    pub unparsed: &'a [u8],
+    pub unparsed: Bytes,
 }
 // ANCHOR_END: heir
 

@@ -4,22 +4,20 @@
 //! means that nobody is waiting for us; and whoever waits for that is woken by it.
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio_util::task::TaskTracker;
 
 use crate::accept::Acceptor;
 use crate::address::Listener;
 use crate::connection::{self, HttpService};
-use crate::heir::Heir;
+use crate::heir::{Heir, Idle};
 use crate::outcome::Outcome;
 use crate::phase::{Draining, Phase, PhaseSetter};
 use crate::traffic::{Ledger, Traffic};
-use crate::transport::{self, Stream, Transport};
+use crate::transport::{self, Entry, Stream, Transport};
 
 // ANCHOR: cut_grace
 /// How long connections that are told to end now get to notice. Their tasks only have to be polled once more; what takes
@@ -138,28 +136,26 @@ impl Server {
             transport::prepare(&stream);
             let traffic = Arc::new(Traffic::new(name.clone(), draining.clone(), Arc::clone(&ledger)));
             // The token is taken here, not in the task: a drain must not end between accept and the task's first step.
-            let transport = Transport::new(stream, Arc::clone(&traffic), connections.token());
+            let transport = Transport::new(stream, Entry::new(Arc::clone(&traffic), connections.token()));
             tokio::spawn(connection::serve(transport, service.clone(), traffic));
         }
     }
     // ANCHOR_END: taker
 
     // ANCHOR: adopt
-    /// Serves a connection that another server [handed over](Self::hand_over): `unparsed` first, then what comes over
-    /// `socket`, which must be non-blocking. `name` is the listener's, should it be handed over again.
+    /// Prepares to serve a connection that another server [handed over](Self::hand_over), and returns what begins it.
+    /// Before that nothing is read, and dropping it leaves the connection to whoever has another descriptor of it.
     ///
     /// # Errors
-    /// If the runtime cannot wait on it: epoll_ctl(2).
+    /// If the runtime cannot wait on the socket: epoll_ctl(2).
     ///
     /// # Panics
     /// Outside a tokio runtime.
-    pub fn adopt<S: HttpService>(&self, name: &str, socket: OwnedFd, unparsed: Bytes, service: S) -> io::Result<()> {
-        let stream = transport::adopt(socket)?;
-        let traffic = Arc::new(Traffic::new(Some(name.into()), self.draining(), Arc::clone(&self.ledger)));
-        let mut transport = Transport::new(stream, Arc::clone(&traffic), self.connections.token());
-        transport.unread(unparsed);
-        tokio::spawn(connection::serve(transport, service, traffic));
-        Ok(())
+    pub fn adopt<S: HttpService>(&self, idle: Idle, service: S) -> io::Result<impl FnOnce() + Send + use<S>> {
+        let traffic = Traffic::new(Some(Arc::clone(&idle.listener)), self.draining(), Arc::clone(&self.ledger));
+        let traffic = Arc::new(traffic);
+        let transport = Transport::adopt(idle, Entry::new(Arc::clone(&traffic), self.connections.token()))?;
+        Ok(move || drop(tokio::spawn(connection::serve(transport, service, traffic))))
     }
 
     /// Runs `task`, which may bring connections as a listener does: no drain is over before its end.

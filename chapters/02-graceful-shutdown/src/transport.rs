@@ -4,20 +4,23 @@
 //! took it over with an upgrade. So a drain that has counted down to none is over.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockaddrLike as _, SockaddrStorage, getsockname, recv};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::task::coop::has_budget_remaining;
+use tokio::time::{Sleep, sleep};
 use tokio_util::either::Either;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use crate::heir::Idle;
+use crate::leave::PATIENCE;
 use crate::phase::Phase;
 use crate::traffic::Traffic;
 
@@ -42,19 +45,59 @@ pub(crate) struct Transport {
     replay: Bytes,
     /// The first bytes are still too few to tell HTTP/2 from HTTP/1.
     undecided: bool,
-    traffic: Arc<Traffic>,
+    /// See [`Transport::linger`].
+    lingers: bool,
+    /// What is left of it, once our end has been said.
+    patience: Option<Pin<Box<Sleep>>>,
+    entry: Entry,
     /// Wake the handler of an upgraded connection when the deadline passes; hyper's connections are cut from outside. One
     /// for each [`Half`]: a future wakes only the task that polled it last, and a handler may give each half to another.
     cut: [Option<Pin<Box<dyn Future<Output = ()> + Send>>>; 2],
-    /// The drop of this token is what the drain waits for. It must live exactly as long as `stream`.
+}
+
+/// A connection's entry in the books of the server. It must live exactly as long as the socket is open.
+pub(crate) struct Entry {
+    traffic: Arc<Traffic>,
+    /// The drop of this token is what the drain waits for.
     _counted: TaskTrackerToken,
 }
 // ANCHOR_END: transport
 
 impl Transport {
-    pub(crate) fn new(stream: Stream, traffic: Arc<Traffic>, counted: TaskTrackerToken) -> Transport {
-        Transport { stream, replay: Bytes::new(), undecided: true, traffic, cut: [None, None], _counted: counted }
+    pub(crate) fn new(stream: Stream, entry: Entry) -> Transport {
+        let (replay, cut) = (Bytes::new(), [None, None]);
+        Transport { stream, replay, undecided: true, lingers: false, patience: None, entry, cut }
     }
+
+    // ANCHOR: idle
+    /// A connection that somebody else had, for this runtime to wait on: what was read of it is read again first.
+    ///
+    /// # Errors
+    /// What epoll_ctl(2) says.
+    pub(crate) fn adopt(idle: Idle, entry: Entry) -> io::Result<Transport> {
+        let address: SockaddrStorage = getsockname(idle.socket.as_raw_fd())?;
+        let stream = if address.family() == Some(AddressFamily::Unix) {
+            Either::Right(UnixStream::from_std(idle.socket.into())?)
+        } else {
+            Either::Left(TcpStream::from_std(idle.socket.into())?)
+        };
+        let mut transport = Transport::new(stream, entry);
+        transport.unread(idle.unparsed);
+        Ok(transport)
+    }
+
+    /// The connection as somebody else can take it: the runtime does not wait on it any more.
+    ///
+    /// # Errors
+    /// What epoll_ctl(2) says.
+    pub(crate) fn into_idle(self, listener: Arc<str>) -> io::Result<(Idle, Entry)> {
+        let socket = match self.stream {
+            Either::Left(stream) => stream.into_std()?.into(),
+            Either::Right(stream) => stream.into_std()?.into(),
+        };
+        Ok((Idle { listener, socket, unparsed: self.replay }, self.entry))
+    }
+    // ANCHOR_END: idle
 
     /// Gives back bytes that were read and not used, before those that were given back and not read again.
     pub(crate) fn unread(&mut self, bytes: Bytes) {
@@ -94,22 +137,22 @@ impl Transport {
     // ANCHOR_END: peek
 
     // ANCHOR: close
-    /// Ends a connection on which something was answered, without destroying the answer.
+    /// From now on the end of what is written here is not the end: the socket is open until the client has closed its side,
+    /// too (RFC 9112, section 9.6), for [`PATIENCE`] at most.
     ///
     /// A close with unread bytes makes our kernel send RST and throw away what it has not sent yet, and RST may make the
-    /// client's throw away what the client has not read yet (Linux does not). So: say that no more will come, and read
-    /// on until the client has closed its side (RFC 9112, section 9.6), for `patience` at most.
-    pub(crate) async fn close(mut self, patience: Duration) {
-        if self.shutdown().await.is_err() || self.traffic.client_ended() {
-            return;
-        }
-        let mut unwanted = vec![0; 1024];
-        let draining = self.traffic.draining.clone();
-        let discard = async { while self.read(&mut unwanted).await.is_ok_and(|bytes| bytes > 0) {} };
+    /// client's throw away what the client has not read yet (Linux does not). So say that no more will come, and read on.
+    pub(crate) fn linger(&mut self) {
+        self.lingers = true;
+    }
+
+    /// Ends a connection on which something was answered, without destroying the answer.
+    pub(crate) async fn close(mut self) {
+        self.linger();
+        let draining = self.entry.traffic.draining.clone();
         // In any case the socket is closed now. Nobody is owed anything, so a deadline that passes here cuts nothing.
         tokio::select! {
-            () = discard => {}
-            () = tokio::time::sleep(patience) => {}
+            _ = self.shutdown() => {}
             () = draining.cut() => {}
         }
     }
@@ -133,20 +176,14 @@ pub(crate) fn prepare(stream: &Stream) {
     }
 }
 
-/// A connected socket that somebody else accepted, and prepared, for this runtime to wait on.
-///
-/// # Errors
-/// What epoll_ctl(2) says.
-pub(crate) fn adopt(socket: OwnedFd) -> io::Result<Stream> {
-    let address: SockaddrStorage = getsockname(socket.as_raw_fd())?;
-    if address.family() == Some(AddressFamily::Unix) {
-        return UnixStream::from_std(socket.into()).map(Either::Right);
+// ANCHOR: drop
+impl Entry {
+    pub(crate) fn new(traffic: Arc<Traffic>, counted: TaskTrackerToken) -> Entry {
+        Entry { traffic, _counted: counted }
     }
-    TcpStream::from_std(socket.into()).map(Either::Left)
 }
 
-// ANCHOR: drop
-impl Drop for Transport {
+impl Drop for Entry {
     fn drop(&mut self) {
         if self.traffic.is_upgraded() {
             let ledger = &self.traffic.ledger;
@@ -163,7 +200,7 @@ impl Drop for Transport {
 impl AsyncRead for Transport {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.check_not_cut(Half::Read, cx)?;
-        if self.traffic.holds_back() {
+        if self.entry.traffic.holds_back() {
             // Whoever waits for the connection to leave wakes this task.
             return Poll::Pending;
         }
@@ -174,15 +211,18 @@ impl AsyncRead for Transport {
                 buf.put_slice(&self.replay[..bytes]);
                 self.replay.advance(bytes);
             } else if Pin::new(&mut self.stream).poll_read(cx, buf)?.is_pending() {
-                self.traffic.read_nothing();
+                // Else it is tokio that wants others to have a turn, and says nothing about the socket.
+                if has_budget_remaining() {
+                    self.entry.traffic.read_nothing();
+                }
                 return Poll::Pending;
             }
-            self.traffic.read(buf.filled().len() - before);
+            self.entry.traffic.read(buf.filled().len() - before);
             if !self.undecided {
                 return Poll::Ready(Ok(()));
             }
             self.hold_back_half_a_preface(before, buf);
-            if buf.filled().len() > before || self.traffic.client_ended() && self.replay.is_empty() {
+            if buf.filled().len() > before || self.entry.traffic.client_ended() && self.replay.is_empty() {
                 return Poll::Ready(Ok(()));
             }
         }
@@ -193,10 +233,10 @@ impl Transport {
     // ANCHOR: deadline
     /// Fails once the deadline has passed on an upgraded connection.
     fn check_not_cut(&mut self, half: Half, cx: &mut Context<'_>) -> io::Result<()> {
-        if !self.traffic.is_upgraded() {
+        if !self.entry.traffic.is_upgraded() {
             return Ok(());
         }
-        let draining = self.traffic.draining.clone();
+        let draining = self.entry.traffic.draining.clone();
         let cut = self.cut[half as usize].get_or_insert_with(|| Box::pin(async move { draining.cut().await }));
         match cut.as_mut().poll(cx) {
             Poll::Ready(()) => {
@@ -234,7 +274,7 @@ fn is_half_a_preface(bytes: &[u8]) -> bool {
 impl AsyncWrite for Transport {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.check_not_cut(Half::Write, cx)?;
-        self.traffic.set_unflushed(true);
+        self.entry.traffic.set_unflushed(true);
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
@@ -244,7 +284,7 @@ impl AsyncWrite for Transport {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.check_not_cut(Half::Write, cx)?;
-        self.traffic.set_unflushed(true);
+        self.entry.traffic.set_unflushed(true);
         Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
     }
 
@@ -254,11 +294,24 @@ impl AsyncWrite for Transport {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
-        self.traffic.set_unflushed(false);
+        self.entry.traffic.set_unflushed(false);
         Poll::Ready(Ok(()))
     }
 
+    // ANCHOR: linger
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+        if !self.lingers || self.patience.get_or_insert_with(|| Box::pin(sleep(PATIENCE))).as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(Ok(()));
+        }
+        let (mut unwanted, mut bytes) = ([0; 1024], 1);
+        while bytes > 0 {
+            let mut unwanted = ReadBuf::new(&mut unwanted);
+            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut unwanted))?;
+            bytes = unwanted.filled().len();
+        }
+        Poll::Ready(Ok(()))
     }
+    // ANCHOR_END: linger
 }

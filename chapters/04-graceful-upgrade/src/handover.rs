@@ -10,8 +10,7 @@ use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use graceful_shutdown::{Heir, Server};
+use graceful_shutdown::{Heir, Idle, Server};
 
 use crate::listening::Adopt;
 
@@ -50,19 +49,13 @@ impl Adopter {
         Adopter { server, services }
     }
 
-    /// Whether there is a service for connections of this listener.
-    #[must_use]
-    pub fn knows(&self, listener: &str) -> bool {
-        self.services.contains_key(listener)
-    }
-
-    /// Serves a connection of this listener: what was sent over it and not understood yet, then what comes.
+    /// Prepares to serve a connection, and returns what begins it: see [`Server::adopt`].
     ///
     /// # Errors
-    /// If there is no service for it, or the runtime cannot wait on the socket: epoll_ctl(2).
-    pub fn adopt(&self, listener: &str, socket: OwnedFd, unparsed: Bytes) -> io::Result<()> {
-        let adopt = self.services.get(listener).ok_or(io::ErrorKind::NotFound)?;
-        adopt(&self.server, listener, socket, unparsed)
+    /// If there is no service for its listener, or the runtime cannot wait on the socket: epoll_ctl(2).
+    pub fn adopt(&self, idle: Idle) -> io::Result<Box<dyn FnOnce() + Send>> {
+        let adopt = self.services.get(&*idle.listener).ok_or(io::ErrorKind::NotFound)?;
+        adopt(&self.server, idle)
     }
 }
 // ANCHOR_END: handover

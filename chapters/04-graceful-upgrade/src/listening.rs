@@ -6,11 +6,9 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::AsFd as _;
 
-use bytes::Bytes;
-
-use graceful_shutdown::{Address, Draining, HttpService, Listener, Server, SocketFile};
+use graceful_shutdown::{Address, Draining, HttpService, Idle, Listener, Server, SocketFile};
 use inherited_fds::{Bequest, Inherited, NameError};
 
 use crate::channel::Names;
@@ -38,8 +36,8 @@ pub struct Service {
 
 type Make = Box<dyn FnOnce(&Context) -> (Serve, Adopt)>;
 type Serve = Box<dyn Fn(&Server, Listener, Queue) -> io::Result<()>>;
-/// Serves a connection that a predecessor had accepted.
-pub(crate) type Adopt = Box<dyn Fn(&Server, &str, OwnedFd, Bytes) -> io::Result<()> + Send>;
+/// Prepares to serve a connection that a predecessor had accepted.
+pub(crate) type Adopt = Box<dyn Fn(&Server, Idle) -> io::Result<Box<dyn FnOnce() + Send>> + Send>;
 
 /// Which connections of a listener to take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,8 +67,7 @@ impl Service {
                 Queue::AllToCome => server.serve_named(&listener_name, listener, service.clone()),
                 Queue::WhatIsThere => server.serve_queue(listener, service.clone()),
             });
-            let adopt: Adopt =
-                Box::new(move |server, name, socket, unparsed| server.adopt(name, socket, unparsed, adopted.clone()));
+            let adopt: Adopt = Box::new(move |server, idle| Ok(Box::new(server.adopt(idle, adopted.clone())?)));
             (serve, adopt)
         });
         Service { name, address, make }

@@ -1,10 +1,11 @@
 //! The new process's side: connections come, and are served.
 //!
-//! The invariant: a connection is served here only after the old process could hear that it is ours. So none is served by
-//! two, and one that we cannot serve is still the old one's.
+//! The invariant: a connection is served here only after the old process could hear that it is ours, and that is said only
+//! of one that can be. So none is served by two, and one that we cannot serve is still the old one's.
 
 use std::os::fd::OwnedFd;
 
+use graceful_shutdown::Idle;
 use graceful_upgrade::Adopter;
 use rustix::fd::AsRawFd as _;
 use rustix::process::{Resource, getrlimit};
@@ -23,27 +24,22 @@ const HEADROOM: u64 = 64;
 pub(crate) async fn adopt_all(channel: Channel, adopter: Adopter) {
     let most = getrlimit(Resource::Nofile).current.map_or(u64::MAX, |limit| limit.saturating_sub(HEADROOM));
     let (mut taken, mut declined) = (0_usize, 0_usize);
-    // The kernel always gives the lowest number that is free: so one above the limit means that it is reached.
-    let fits = |socket: &OwnedFd| u64::try_from(socket.as_raw_fd()).is_ok_and(|number| number < most);
     let mut connections = Receiver::new(&channel);
-    while let Some(mut arrived) = connections.next().await {
-        for connection in &mut arrived {
-            connection.socket.take_if(|socket| !adopter.knows(&connection.listener) || !fits(socket));
-        }
-        if answer(&channel, arrived.iter().map(|connection| connection.socket.is_some())).await.is_err() {
+    while let Some(arrived) = connections.next().await {
+        let ours: Vec<_> = arrived.into_iter().map(|arrival| adopt(arrival, &adopter, most)).collect();
+        let answers: Vec<_> = ours.iter().map(Result::is_ok).collect();
+        if answer(&channel, answers).await.is_err() {
             break;
         }
-        for Arrival { listener, unparsed, socket } in arrived {
-            match socket.map(|socket| adopter.adopt(&listener, socket, unparsed)) {
-                Some(Ok(())) => taken += 1,
-                Some(Err(error)) => tracing::error!(%error, listener, "a connection was lost"),
-                None => {
+        for connection in ours {
+            match connection {
+                Ok(begin) => {
+                    begin();
+                    taken += 1;
+                }
+                Err(why) => {
                     if declined == 0 {
-                        tracing::warn!(
-                            listener,
-                            limit = most,
-                            "connections are left to the old process: see ulimit -n"
-                        );
+                        tracing::warn!(why, "connections are left to the old process");
                     }
                     declined += 1;
                 }
@@ -51,5 +47,16 @@ pub(crate) async fn adopt_all(channel: Channel, adopter: Adopter) {
         }
     }
     tracing::info!(taken, declined, "connections taken over");
+}
+
+/// Prepares to serve a connection, and returns what begins it; or says why it is left to the old process, which still has a
+/// descriptor of it.
+fn adopt(arrival: Arrival, adopter: &Adopter, most: u64) -> Result<Box<dyn FnOnce() + Send>, String> {
+    let Arrival { listener, unparsed, socket } = arrival;
+    // The kernel always gives the lowest number that is free: so one above the limit means that it is reached.
+    let fits = |socket: &OwnedFd| u64::try_from(socket.as_raw_fd()).is_ok_and(|number| number < most);
+    let socket =
+        socket.filter(fits).ok_or_else(|| format!("the limit of {most} descriptors is reached: see ulimit -n"))?;
+    adopter.adopt(Idle { listener: listener.into(), socket, unparsed }).map_err(|error| error.to_string())
 }
 // ANCHOR_END: adopt_all

@@ -3,23 +3,24 @@
 //! The invariant: of every connection that was sent, it is known in the end whose it is. The successor's if it said so
 //! before the channel broke, else ours: it says so before it serves, and on a broken channel it cannot say so any more.
 
-use std::collections::VecDeque;
+use std::iter::repeat;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use graceful_shutdown::{Heir, Idle};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc::{self, error::SendError};
+use tokio::sync::oneshot;
 use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 
 use crate::channel::{Channel, MOST};
-use crate::message::{Departure, hear_answers, send};
+use crate::message::{hear_answers, send};
 
 // ANCHOR: patience
 /// How long the successor may take for the connections that it was sent. It needs some ten microseconds for each; one that
 /// takes a second is stuck, and every connection that waits for it keeps a client waiting.
-const PATIENCE: Duration = Duration::from_secs(1);
+const STUCK_AFTER: Duration = Duration::from_secs(1);
 
 /// After so many connections, those who are served get a moment. A connection takes each process some ten microseconds:
 /// without a pause, ten thousand keep two processors busy for a sixth of a second, and whoever asks meanwhile waits for the
@@ -28,8 +29,8 @@ const BURST: usize = 96;
 const PAUSE: Duration = Duration::from_millis(1);
 // ANCHOR_END: patience
 
-/// A connection, and whoever waits to hear whose it is. If that is dropped, the connection is ours.
-type Offer = (Departure, oneshot::Sender<bool>);
+/// A connection, and whoever waits to hear whether it was taken, or to have it back.
+type Offer = (Idle, oneshot::Sender<Result<(), Idle>>);
 
 /// The successor, as whoever takes our connections.
 #[derive(Debug)]
@@ -46,47 +47,61 @@ impl Successor {
 
 // ANCHOR: offer
 impl Heir for Successor {
-    fn take<'a>(&'a self, idle: Idle<'a>) -> Pin<Box<dyn Future<Output = bool> + Send + 'a>> {
-        let (taken, answer) = oneshot::channel();
-        // With a descriptor of its own: whoever waits here may be gone at a deadline.
-        let socket = idle.socket.try_clone_to_owned();
-        let offered = socket.inspect_err(|error| tracing::debug!(%error, "a connection stays")).is_ok_and(|socket| {
-            let (listener, unparsed) = (idle.listener.to_owned(), idle.unparsed.to_vec());
-            self.0.send((Departure { listener, unparsed, socket }, taken)).is_ok()
-        });
-        Box::pin(async move { offered && answer.await.unwrap_or(false) })
+    fn take(&self, idle: Idle) -> Pin<Box<dyn Future<Output = Result<(), Idle>> + Send + '_>> {
+        let (settle, settled) = oneshot::channel();
+        let offered = self.0.send((idle, settle));
+        Box::pin(async move {
+            match offered {
+                // The runtime has ended if nobody settles it, and everything with it.
+                Ok(()) => settled.await.unwrap_or(Ok(())),
+                Err(SendError((idle, _))) => Err(idle),
+            }
+        })
     }
 }
 // ANCHOR_END: offer
 
 // ANCHOR: hand_over
-/// Sends what is offered, and tells whose each connection is, until the successor takes no more.
+/// Sends what is offered, and settles whose each connection is, until the successor takes no more.
 async fn hand_over(channel: Channel, mut offers: mpsc::UnboundedReceiver<Offer>) {
     let mut together = 0;
-    while let Some((connections, mut waiting)) = gather(&mut offers).await {
-        match timeout(PATIENCE, exchange(&channel, &connections, &mut waiting)).await {
-            Ok(Some(())) => {
-                together += connections.len();
-                if together >= BURST {
-                    together = 0;
-                    sleep(PAUSE).await;
-                }
-                continue;
-            }
-            Ok(None) => tracing::debug!("the successor is gone"),
-            Err(_) => tracing::warn!(patience = ?PATIENCE, "the successor is stuck: connections are closed politely"),
+    while let Some((connections, waiting)) = gather(&mut offers).await {
+        let mut answers = Vec::new();
+        let ended = match timeout(STUCK_AFTER, exchange(&channel, &connections, &mut answers)).await {
+            Ok(Some(())) => None,
+            Ok(None) => Some("the successor is gone"),
+            Err(_) => Some("the successor is stuck"),
+        };
+        if let Some(why) = ended {
+            tracing::warn!(why, "the other connections stay, and are closed politely");
+            channel.break_off();
+            // What it said before is heard out. All others are ours.
+            while hear(&channel, &mut answers).await.is_some() {}
+            offers.close();
         }
-        channel.break_off();
-        // What it said before is heard out, and settles whose those are. All others are ours.
-        while settle(&channel, &mut waiting).await.is_some() {}
-        return;
+        together += connections.len();
+        if together >= BURST {
+            together = 0;
+            // Before anything is settled, which brings on the turn of others: these are still served meanwhile.
+            sleep(PAUSE).await;
+        }
+        let answers = answers.into_iter().chain(repeat(false));
+        for ((idle, waiting), taken) in connections.into_iter().zip(waiting).zip(answers) {
+            // Nobody is there any more where a deadline has passed.
+            let _ = waiting.send(if taken { Ok(()) } else { Err(idle) });
+        }
+        if ended.is_some() {
+            while let Some((idle, waiting)) = offers.recv().await {
+                let _ = waiting.send(Err(idle));
+            }
+        }
     }
 }
 
 /// Waits for an offer and takes along those that come with it; `None` if none will come.
 async fn gather(
     offers: &mut mpsc::UnboundedReceiver<Offer>,
-) -> Option<(Vec<Departure>, VecDeque<oneshot::Sender<bool>>)> {
+) -> Option<(Vec<Idle>, Vec<oneshot::Sender<Result<(), Idle>>>)> {
     let first = offers.recv().await?;
     // Those whose turn has come with it are about to offer themselves, and one message wakes the successor once.
     yield_now().await;
@@ -95,27 +110,20 @@ async fn gather(
 }
 
 /// Sends connections, message by message, and hears whose they are; `None` if the channel has ended.
-async fn exchange(
-    channel: &Channel,
-    mut connections: &[Departure],
-    waiting: &mut VecDeque<oneshot::Sender<bool>>,
-) -> Option<()> {
-    while !connections.is_empty() {
-        let sent = send(channel, connections).await.ok()?;
-        connections = &connections[sent..];
-        while waiting.len() > connections.len() {
-            settle(channel, waiting).await?;
+async fn exchange(channel: &Channel, connections: &[Idle], answers: &mut Vec<bool>) -> Option<()> {
+    let mut sent = 0;
+    while sent < connections.len() {
+        sent += send(channel, &connections[sent..]).await.ok()?;
+        while answers.len() < sent {
+            hear(channel, answers).await?;
         }
     }
     Some(())
 }
 
-/// Hears whose the first of them are, and tells those who wait to know.
-async fn settle(channel: &Channel, waiting: &mut VecDeque<oneshot::Sender<bool>>) -> Option<()> {
-    for taken in hear_answers(channel).await? {
-        // Nobody is there any more where a deadline has passed.
-        let _ = waiting.pop_front()?.send(taken);
-    }
+/// Hears whose the next of them are.
+async fn hear(channel: &Channel, answers: &mut Vec<bool>) -> Option<()> {
+    answers.extend(hear_answers(channel).await?);
     Some(())
 }
 // ANCHOR_END: hand_over
@@ -123,8 +131,9 @@ async fn settle(channel: &Channel, waiting: &mut VecDeque<oneshot::Sender<bool>>
 #[cfg(test)]
 mod tests {
     use std::net::{TcpListener, TcpStream};
-    use std::os::fd::{AsFd as _, OwnedFd};
+    use std::os::fd::OwnedFd;
 
+    use bytes::Bytes;
     use graceful_shutdown::Heir as _;
     use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
     use tokio::task::JoinHandle;
@@ -144,10 +153,9 @@ mod tests {
     fn offer(successor: &Arc<Successor>) -> JoinHandle<bool> {
         let listener = TcpListener::bind("127.0.0.1:0").expect("any port will do");
         let socket = TcpStream::connect(listener.local_addr().expect("it is bound")).expect("it listens");
-        let successor = Arc::clone(successor);
-        tokio::spawn(async move {
-            successor.take(Idle { listener: "zero", socket: socket.as_fd(), unparsed: b"GET /" }).await
-        })
+        let (successor, unparsed) = (Arc::clone(successor), Bytes::from_static(b"GET /"));
+        let idle = Idle { listener: "zero".into(), socket: socket.into(), unparsed };
+        tokio::spawn(async move { successor.take(idle).await.is_ok() })
     }
 
     async fn whose(offered: Vec<JoinHandle<bool>>) -> Vec<bool> {

@@ -12,6 +12,7 @@ use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use bytes::{Bytes, BytesMut};
+use graceful_shutdown::Idle;
 
 use crate::channel::{Channel, MOST};
 
@@ -25,14 +26,6 @@ const LONGEST: usize = 1 + MOST * (255 + 1 + 5 + 1) + PART;
 /// The most that hyper reads ahead is 408 KiB, and as much may have come with the connection from the generation before.
 /// Whoever sends more speaks another language.
 const MOST_READ_AHEAD: usize = 1 << 20;
-
-/// A connection that is to go.
-#[derive(Debug)]
-pub(crate) struct Departure {
-    pub(crate) listener: String,
-    pub(crate) unparsed: Vec<u8>,
-    pub(crate) socket: OwnedFd,
-}
 
 /// A connection that has arrived.
 #[derive(Debug)]
@@ -48,7 +41,7 @@ pub(crate) struct Arrival {
 ///
 /// # Errors
 /// If the other end is gone.
-pub(crate) async fn send(channel: &Channel, connections: &[Departure]) -> io::Result<usize> {
+pub(crate) async fn send(channel: &Channel, connections: &[Idle]) -> io::Result<usize> {
     let (mut message, mut sockets, mut room) = (vec![b'.'], Vec::new(), PART);
     for connection in connections.iter().take(MOST) {
         let mut rest = &connection.unparsed[..];
@@ -150,10 +143,10 @@ mod tests {
         (Channel::new(one).expect("the runtime waits on it"), Channel::new(other).expect("the runtime waits on it"))
     }
 
-    fn departure(length: usize) -> Departure {
+    fn departure(length: usize) -> Idle {
         let unparsed = (0..length).map(|number| u8::try_from(number % 251).expect("below 251")).collect();
         let socket = std::io::stdin().as_fd().try_clone_to_owned().expect("there are descriptors left");
-        Departure { listener: "zero".to_owned(), unparsed, socket }
+        Idle { listener: "zero".into(), socket, unparsed }
     }
 
     /// Sends connections on which so many bytes were read ahead, and returns how many came in each message.

@@ -1,5 +1,7 @@
 //! HTTP/2, frame by frame (RFC 9113), so that the test decides what the client does and when.
 
+use std::time::{Duration, Instant};
+
 use lab::{Ending, Wire};
 
 use crate::server::Server;
@@ -190,6 +192,22 @@ fn a_client_that_never_asked_is_told_to_leave_and_does_not_hold_the_drain() {
     assert_eq!(client.goaway(), 0);
     assert_eq!(client.wire.ending(), Ending::Eof);
     server.assert_ends_well();
+}
+
+/// A socket that is closed answers whatever still comes with RST, which may destroy what the client has not read.
+#[test]
+fn the_socket_stays_open_for_a_client_that_has_not_closed_its_side() {
+    let mut server = Server::start(&["--drain-timeout", "1h"]);
+    let mut client = Client::connect_and_greet(&server);
+    server.drain();
+    client.goaway();
+    client.pong();
+    client.goaway();
+    assert_eq!(client.wire.ending(), Ending::Eof);
+    let said = Instant::now();
+    server.assert_ends_well();
+    // Two, of which some have passed.
+    assert!(said.elapsed() > Duration::from_secs(1), "it was closed after {:?}", said.elapsed());
 }
 
 #[test]

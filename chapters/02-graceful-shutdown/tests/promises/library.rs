@@ -15,14 +15,14 @@ use tokio::time::timeout;
 /// Only a failing test waits so long.
 const A_LONG_TIME: Duration = Duration::from_secs(20);
 
-fn bind() -> (Listener, String) {
+pub(crate) fn bind() -> (Listener, String) {
     let address: Address = "127.0.0.1:0".parse().expect("an address");
     let listener = address.bind().expect("any port will do");
     let address = listener.address().expect("it is bound").to_string();
     (listener, address)
 }
 
-fn hello() -> impl HttpService {
+pub(crate) fn hello() -> impl HttpService {
     service_fn(async |_: Request<RequestBody>| Ok::<_, Infallible>(Response::new("hello".to_owned())))
 }
 

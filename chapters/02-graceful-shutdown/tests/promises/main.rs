@@ -11,6 +11,7 @@ mod http2;
 mod idle;
 mod library;
 mod load;
+mod patience;
 mod pipelining;
 mod scarcity;
 mod server;

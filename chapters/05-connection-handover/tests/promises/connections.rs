@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use lab::{Ending, Generations, Wire, await_exit};
 
@@ -198,6 +199,22 @@ fn http_1_0_with_keep_alive_stays_and_without_it_ends_as_it_must() {
         assert_eq!(client.reply().status, 200);
         assert_eq!(client.ending(), Ending::Eof);
     }
+}
+
+/// Nothing is read on while a connection waits to go over. One that ends instead must still hear the client's end.
+#[test]
+fn one_that_ends_with_its_answer_ends_when_the_client_does() {
+    let mut server = start(&["--drain-timeout", "1h"]);
+    let mut client = Wire::connect(server.address());
+    client.send("GET /stream?chunks=2&interval=300ms HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n");
+    client.wait_for("\r\n\r\n");
+    let old = server.upgrade();
+    client.rest();
+    drop(client);
+    let closed = Instant::now();
+    await_exit(old);
+    // It is waited for 2 s otherwise.
+    assert!(closed.elapsed() < Duration::from_secs(1), "it took {:?}", closed.elapsed());
 }
 
 #[test]
