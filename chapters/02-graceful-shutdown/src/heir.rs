@@ -11,12 +11,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 
-/// Connections whose turn it is at a time.
-///
-/// Enough to go together, if the heir takes several at once. If it were everybody's turn, ten thousand tasks would wake up
-/// together, and those who are still served would wait behind them for as long as that takes.
-pub(crate) const PACE: usize = 32;
-
 // ANCHOR: heir
 /// Somebody who can serve the connections of a server that drains: see [`Server::hand_over`](crate::Server::hand_over).
 pub trait Heir: Debug + Send + Sync + 'static {
@@ -27,6 +21,9 @@ pub trait Heir: Debug + Send + Sync + 'static {
     /// # Errors
     /// The connection as it was, if this heir does not want it.
     fn take(&self, idle: Idle) -> Pin<Box<dyn Future<Output = Result<(), Idle>> + Send + '_>>;
+
+    /// How many connections it is offered at a time. These wait, and all others are served as always.
+    fn at_a_time(&self) -> usize;
 }
 
 /// An HTTP/1 connection between two requests.

@@ -12,7 +12,7 @@ use std::task::Poll;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore};
 
-use crate::heir::{Heir, PACE, Place};
+use crate::heir::{Heir, Place};
 
 // ANCHOR: phases
 /// What a server is doing.
@@ -49,8 +49,8 @@ struct Shared {
     closing: Notify,
     /// Of the last phase [`Phase::HandingOver`].
     heir: Mutex<Option<Arc<dyn Heir>>>,
-    /// A permit for each connection that may be on its way to the heir: none before a drain, [`PACE`] of them in it. Each
-    /// drain has its own: a permit that comes back late must not be given to somebody who sleeps until the next one.
+    /// A permit for each connection that may be on its way to the heir: none before a drain, [`Heir::at_a_time`] in it.
+    /// Each drain has its own: a permit that comes back late must not be given to somebody who sleeps until the next one.
     pace: Mutex<Arc<Semaphore>>,
 }
 
@@ -96,9 +96,10 @@ impl PhaseSetter {
 
     /// Enters [`Phase::HandingOver`], in favour of `heir`.
     pub(crate) fn hand_over(&self, heir: Arc<dyn Heir>) {
+        let at_a_time = heir.at_a_time().min(Semaphore::MAX_PERMITS);
         *self.0.heir.lock().unwrap_or_else(PoisonError::into_inner) = Some(heir);
         self.enter(Phase::HandingOver);
-        self.0.pace().add_permits(PACE);
+        self.0.pace().add_permits(at_a_time);
     }
 
     pub(crate) fn watch(&self) -> Draining {

@@ -22,6 +22,10 @@ use crate::message::{hear_answers, send};
 /// takes a second is stuck, and every connection that waits for it keeps a client waiting.
 const STUCK_AFTER: Duration = Duration::from_secs(1);
 
+/// Connections that are offered at a time. They go in one message and wait for one answer, half a millisecond; all others
+/// are served meanwhile.
+const AT_A_TIME: usize = 32;
+
 /// After so many connections, those who are served get a moment. A connection takes each process some ten microseconds:
 /// without a pause, ten thousand keep two processors busy for a sixth of a second, and whoever asks meanwhile waits for the
 /// scheduler's time slices. With it, they take twice as long, and one in a hundred requests waits a millisecond.
@@ -57,6 +61,10 @@ impl Heir for Successor {
                 Err(SendError((idle, _))) => Err(idle),
             }
         })
+    }
+
+    fn at_a_time(&self) -> usize {
+        AT_A_TIME
     }
 }
 // ANCHOR_END: offer

@@ -23,6 +23,7 @@ const ROUNDS: usize = 5;
 
 /// How often a server with all of them is upgraded under a load, and how many such servers there are.
 const UPGRADES: usize = 12;
+const UPGRADES_IN_A_HURRY: usize = 2;
 const STARTS: usize = 5;
 
 /// The load: four clients with a request every two milliseconds each, whatever happens.
@@ -89,20 +90,20 @@ fn hand_over(binaries: &Binaries, connections: u32) -> Duration {
 
 /// What clients on other connections notice meanwhile.
 fn others(binaries: &Binaries, connections: u32) -> Vec<Row> {
-    let tallies: Vec<_> = (0..STARTS)
-        .map(|_| {
-            let mut server = binaries.handing_over();
-            let _idle = open(&server, connections);
-            let load = Plan::new(&server.address).connections(CLIENTS).every(INTERVAL).start();
-            load.wait_until_warm();
-            for _ in 0..UPGRADES {
-                load.wait_for_answers(CALM);
-                let _meanwhile = load.during();
-                server.replace();
-            }
-            kept(load.stop(), CLIENTS)
-        })
-        .collect();
+    let under_load = |mut server: Server, upgrades| {
+        let _idle = open(&server, connections);
+        let load = Plan::new(&server.address).connections(CLIENTS).every(INTERVAL).start();
+        load.wait_until_warm();
+        for _ in 0..upgrades {
+            load.wait_for_answers(CALM);
+            let _meanwhile = load.during();
+            server.replace();
+        }
+        kept(load.stop(), CLIENTS)
+    };
+    let tallies: Vec<_> = (0..STARTS).map(|_| under_load(binaries.handing_over(), UPGRADES)).collect();
+    let in_a_hurry: Vec<_> =
+        (0..STARTS).map(|_| under_load(binaries.handing_over_all_at_once(), UPGRADES_IN_A_HURRY)).collect();
     let p999 = |latency: &lab::load::Latency| latency.quantile(0.999);
     let count = HumanCount(connections.into());
     vec![
@@ -117,6 +118,11 @@ fn others(binaries: &Binaries, connections: u32) -> Vec<Row> {
             tallies.iter().map(|it| p999(&it.latency.during)),
         ),
         Row::millis("handover_others_calm", "  in the calm", tallies.iter().map(|it| p999(&it.latency.rest))),
+        Row::millis(
+            "handover_others_burst",
+            "  while they go over, if all are offered at once",
+            in_a_hurry.iter().map(|it| p999(&it.latency.during)),
+        ),
     ]
 }
 

@@ -34,7 +34,6 @@ mod throughput;
 
 use std::process::ExitCode;
 
-use lab::server_binary::{Built, server_binary};
 use lab::show::Show;
 
 use measured::Measured;
@@ -99,9 +98,8 @@ fn main() -> ExitCode {
     }
     let binaries = {
         let _building = Show::task("building the servers of chapters 4 and 5 in release");
-        let built = server_binary().and_then(|ours| Ok((ours, Built::program("connection-handover").build()?)));
-        match built {
-            Ok((ours, handing_over)) => Binaries::new(ours, handing_over),
+        match Binaries::build() {
+            Ok(binaries) => binaries,
             Err(error) => {
                 eprintln!("ratios: {error}");
                 return ExitCode::FAILURE;

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use lab::server_binary::{BuildError, Built, server_binary};
 use lab::{Program, Wire, await_exit, field};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -20,13 +21,22 @@ pub(crate) struct Binaries {
     pub(crate) ours: PathBuf,
     /// Chapter 5's.
     handing_over: PathBuf,
+    /// Its wrong turn that offers all connections at once.
+    all_at_once: PathBuf,
     /// This program.
     itself: PathBuf,
 }
 
 impl Binaries {
-    pub(crate) fn new(ours: PathBuf, handing_over: PathBuf) -> Binaries {
-        Binaries { ours, handing_over, itself: std::env::current_exe().expect("/proc is mounted") }
+    /// # Errors
+    /// If one cannot be built.
+    pub(crate) fn build() -> Result<Binaries, BuildError> {
+        Ok(Binaries {
+            ours: server_binary()?,
+            handing_over: Built::program("connection-handover").build()?,
+            all_at_once: Built::example("connection-handover", "wrong_burst").build()?,
+            itself: std::env::current_exe().expect("/proc is mounted"),
+        })
     }
 
     pub(crate) fn ours(&self) -> Server {
@@ -42,6 +52,11 @@ impl Binaries {
     /// One that hands its connections over.
     pub(crate) fn handing_over(&self) -> Server {
         Server::start(Command::new(&self.handing_over).args(["--listen", ANYWHERE]), 1)
+    }
+
+    /// The same, all at once.
+    pub(crate) fn handing_over_all_at_once(&self) -> Server {
+        Server::start(Command::new(&self.all_at_once).args(["--listen", ANYWHERE]), 1)
     }
 
     pub(crate) fn plain(&self) -> Server {
