@@ -19,6 +19,7 @@ pub mod lifecycle;
 mod listening;
 mod pid_file;
 mod program;
+mod reserve;
 mod shell;
 mod successor;
 
@@ -42,6 +43,7 @@ use lifecycle::State;
 use listening::Listeners;
 use pid_file::PidFile;
 use program::Program;
+use reserve::Reserve;
 use shell::{Progress, Shell};
 use successor::{CHANNEL, keep_children_until_reaped};
 // ANCHOR_END: parts
@@ -109,6 +111,7 @@ pub fn run_with(
     let mut listeners = Listeners::inherit_or_bind(services, &context, &mut inherited, &files)?;
     // What cannot be passed on is refused now, not at the first upgrade.
     drop(listeners.bequeath()?);
+    let reserve = Reserve::for_listeners(listeners.count());
     // An inherited listener that is held and never accepted from would keep its clients waiting for ever.
     let unused: Names = inherited.names().map(str::to_owned).collect();
     drop(inherited);
@@ -128,8 +131,8 @@ pub fn run_with(
         };
         #[rustfmt::skip]
         let shell = Shell {
-            generation, drain_timeout, ready_timeout, program, server, listeners, pid_file, signals, predecessor, older,
-            keeper, handover, arrivals, progress: Progress::default(),
+            generation, drain_timeout, ready_timeout, program, server, listeners, reserve, pid_file, signals, predecessor,
+            older, keeper, handover, arrivals, progress: Progress::default(),
         };
         Ok(shell.run(state).await)
     })

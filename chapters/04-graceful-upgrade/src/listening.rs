@@ -129,9 +129,11 @@ impl Listeners {
     /// # Errors
     /// If one cannot be accepted from; the others are.
     pub(crate) fn accept(&mut self, server: &Server, generation: u64) -> Result<(), StartError> {
+        // All copies first: as soon as one is served, connections take descriptors.
+        let copies: Vec<_> = self.0.iter_mut().map(Held::copy).collect();
         let mut first_error = Ok(());
-        for held in &mut self.0 {
-            match held.accept(server) {
+        for (held, copy) in self.0.iter_mut().zip(copies) {
+            match copy.and_then(|copy| held.accept(server, copy)) {
                 Ok(()) => {
                     let (name, address, pid) = (&held.name, &held.address, std::process::id());
                     tracing::info!(%address, pid, generation, name, "listening");
@@ -157,6 +159,10 @@ impl Listeners {
         }
     }
     // ANCHOR_END: leave_to_successor
+
+    pub(crate) fn count(&self) -> usize {
+        self.0.len()
+    }
 
     /// How connections of each are served that a predecessor had accepted. To be asked once.
     pub(crate) fn adopt(&mut self) -> BTreeMap<String, Adopt> {
@@ -190,15 +196,19 @@ impl Listeners {
 
 impl Held {
     // ANCHOR: accept
-    fn accept(&mut self, server: &Server) -> Result<(), StartError> {
-        if self.listener.is_none() {
-            // The successor had no use for it, then it was lost: the address is ours again.
-            let mut listener = self.address.bind()?;
-            self.file = file_of(&mut listener);
-            self.listener = Some(listener);
+    /// What the server gets.
+    fn copy(&mut self) -> Result<Listener, StartError> {
+        if let Some(listener) = &self.listener {
+            return Ok(listener.try_clone()?);
         }
-        let Some(listener) = &self.listener else { return Ok(()) };
-        (self.serve)(server, listener.try_clone()?, Queue::AllToCome)?;
+        // The successor had no use for it, then it was lost: the address is ours again.
+        let mut listener = self.address.bind()?;
+        self.file = file_of(&mut listener);
+        Ok(self.listener.insert(listener).try_clone()?)
+    }
+
+    fn accept(&mut self, server: &Server, copy: Listener) -> Result<(), StartError> {
+        (self.serve)(server, copy, Queue::AllToCome)?;
         if let Address::Unix(path) = &self.address
             && self.removes_file
             && self.file.is_none()

@@ -21,6 +21,7 @@ use crate::lifecycle::{Action, Event, State, next};
 use crate::listening::Listeners;
 use crate::pid_file::PidFile;
 use crate::program::Program;
+use crate::reserve::Reserve;
 use crate::successor::Successor;
 
 // ANCHOR: most_generations
@@ -39,6 +40,7 @@ pub(crate) struct Shell {
     pub(crate) program: Program,
     pub(crate) server: Arc<Server>,
     pub(crate) listeners: Listeners,
+    pub(crate) reserve: Reserve,
     pub(crate) pid_file: Option<PidFile>,
     pub(crate) signals: Receiver,
     /// The channel to the generation before this one, for as long as that is alive.
@@ -85,6 +87,7 @@ impl Shell {
             for action in actions {
                 self.perform(*action).await;
             }
+            self.reserve.fill();
             state = to;
             if state == State::Ended {
                 return self.end(event).await;
@@ -199,6 +202,7 @@ impl Shell {
                 self.progress.served = true;
                 self.progress.replaced = false;
                 self.progress.deadline = None;
+                self.reserve.release();
                 if let Err(error) = self.listeners.accept(&self.server, self.generation) {
                     tracing::error!("{error}");
                 }

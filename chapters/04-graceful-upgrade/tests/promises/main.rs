@@ -11,6 +11,7 @@ mod generations;
 mod load;
 mod program_path;
 mod refusals;
+mod scarcity;
 mod server;
 mod third_party;
 mod wrong_turns;
