@@ -47,11 +47,30 @@ pub(crate) async fn keep(program: &Program, mut inherited: Inherited) -> Result<
     let first = Successor::start(program, bequest, &hello).await?;
     drop((theirs, sockets));
     tracing::info!(pid = std::process::id(), server = %first.pid(), "keeping the server, as process 1");
-    if let Some(Word::Ready { .. }) = first.channel().hear().await {
-        first.channel().say(&Word::YourTurn);
+    loop {
+        tokio::select! {
+            word = first.channel().hear() => {
+                if let Some(Word::Ready { .. }) = word {
+                    first.channel().say(&Word::YourTurn);
+                }
+                break;
+            }
+            Some(signal) = signals.recv() => match signal {
+                // It has served nobody yet, and may hang.
+                Signal::SIGINT | Signal::SIGTERM => {
+                    let end = first.dismiss().await;
+                    tracing::info!(%signal, end, "told to stop before the server was ready");
+                    return Ok(ExitCode::from(128 + signal as u8));
+                }
+                // Not yet: until it is dismissed or let go, the pid of the first generation has to stay its own.
+                Signal::SIGCHLD => {}
+                signal => generations.say(&Word::Signal(signal as i32)),
+            },
+        }
     }
     // From here on, to the first generation we are a predecessor that is gone.
     drop(first);
+    reap_all();
 
     let mut status = ExitCode::FAILURE;
     loop {

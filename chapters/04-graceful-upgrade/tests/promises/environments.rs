@@ -3,9 +3,10 @@
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
-use lab::{Census, Generations, await_exit, require};
+use lab::{Census, Generations, Program, await_exit, require};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, sigaction};
-use nix::unistd::Pid;
+use nix::sys::stat::Mode;
+use nix::unistd::{Pid, mkfifo};
 
 use crate::generations::{children, hold};
 use crate::server::{BINARY, deployment};
@@ -41,8 +42,8 @@ fn a_parent_that_ignores_and_blocks_the_signals_changes_nothing() {
     server.stop();
 }
 
-/// The server as process 1 of a PID namespace of its own, and that process as we see it.
-fn as_process_1(more: &[&str]) -> Option<(Generations, Pid)> {
+/// A command that runs the server as process 1 of a PID namespace of its own.
+fn in_a_namespace(more: &[&str]) -> Option<Command> {
     let unshare = || {
         let mut command = Command::new("unshare");
         command.args(["--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--mount-proc"]);
@@ -52,9 +53,21 @@ fn as_process_1(more: &[&str]) -> Option<(Generations, Pid)> {
     if !require(allowed, "this test needs a PID namespace: run it as root, or allow unprivileged user namespaces") {
         return None;
     }
-    let server = Generations::start(unshare().arg(BINARY).args(["--listen", "127.0.0.1:0"]).args(more), 1);
-    let process_1 = children(server.program.pid()).trim().parse().expect("unshare has one child");
-    Some((server, Pid::from_raw(process_1)))
+    let mut command = unshare();
+    command.arg(BINARY).args(["--listen", "127.0.0.1:0"]).args(more);
+    Some(command)
+}
+
+/// Process 1 as we see it.
+fn process_1(unshare: &Program) -> Pid {
+    Pid::from_raw(children(unshare.pid()).trim().parse().expect("unshare has one child"))
+}
+
+/// The server as process 1, and that process.
+fn as_process_1(more: &[&str]) -> Option<(Generations, Pid)> {
+    let server = Generations::start(&mut in_a_namespace(more)?, 1);
+    let process_1 = process_1(&server.program);
+    Some((server, process_1))
 }
 
 #[test]
@@ -89,4 +102,18 @@ fn process_1_passes_on_the_second_signal_too() {
     kill(process_1, Signal::SIGTERM).unwrap();
     assert_eq!(server.program.wait().code(), 143, "cut short by the second SIGTERM");
     server.program.line("1 request was cut: the drain ended first");
+}
+
+#[test]
+fn process_1_hears_a_stop_before_anybody_is_ready() {
+    let deployment = deployment();
+    // Whoever opens it to read it waits until somebody writes.
+    let pid_file = deployment.path().join("fifo");
+    mkfifo(&pid_file, Mode::S_IRWXU).unwrap();
+    let Some(mut command) = in_a_namespace(&["--pid-file", pid_file.to_str().unwrap()]) else { return };
+    let mut unshare = Program::start(&mut command);
+    unshare.line("keeping the server, as process 1");
+    kill(process_1(&unshare), Signal::SIGTERM).unwrap();
+    assert_eq!(unshare.wait().code(), 143, "it should end the server that hangs, and itself");
+    unshare.wait_all();
 }
