@@ -159,11 +159,14 @@ impl Shell {
             Some(_) => return None,
             None => 0,
         };
+        // The keeper plays a predecessor, and is no generation.
+        if self.older > 0 {
+            tracing::info!(older, generation = self.generation, "an older generation has ended");
+        }
         self.older = older;
         if older == 0 {
             self.predecessor = None;
         }
-        tracing::info!(older, generation = self.generation, "an older generation has ended");
         if let Some(successor) = &self.progress.successor {
             successor.channel().say(&Word::Older(older + 1));
         }

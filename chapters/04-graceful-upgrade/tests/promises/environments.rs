@@ -80,7 +80,8 @@ fn it_works_as_process_1() {
     }
     kill(process_1, Signal::SIGTERM).unwrap();
     assert_eq!(server.program.wait().code(), 0, "process 1 ends when the last generation has, with its status");
-    server.program.wait_all();
+    let log = server.program.wait_all();
+    assert!(!log.contains("has ended older=0 generation=1"), "none is older than the first: {log}");
 }
 
 #[test]
