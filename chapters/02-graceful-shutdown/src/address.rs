@@ -44,7 +44,8 @@ pub enum Listener {
 #[derive(Debug)]
 pub struct SocketFile {
     path: PathBuf,
-    /// Device and inode at the time of binding. A file that somebody else has put in its place stays.
+    /// Device and inode since [`Address::bind`], or since [`SocketFile::at`] looked. A file that somebody else has put in its
+    /// place stays.
     id: (u64, u64),
 }
 
@@ -186,13 +187,31 @@ impl Listener {
 }
 
 impl SocketFile {
-    /// Takes charge of the socket file at `path`.
+    /// Takes charge of the socket file that is at `path` now.
     ///
     /// # Errors
     /// What stat(2) says.
     pub fn at(path: &Path) -> io::Result<SocketFile> {
         let meta = path.symlink_metadata()?;
         Ok(SocketFile { path: path.to_owned(), id: (meta.dev(), meta.ino()) })
+    }
+
+    /// Takes charge of the socket file that was bound at `path` and has this [`id`](Self::id), whatever is there now.
+    #[must_use]
+    pub fn bound(path: &Path, id: (u64, u64)) -> SocketFile {
+        SocketFile { path: path.to_owned(), id }
+    }
+
+    /// Its device and inode, by which the next owner tells it from a file that somebody else has put in its place.
+    #[must_use]
+    pub fn id(&self) -> (u64, u64) {
+        self.id
+    }
+
+    /// Whether it is where it was bound.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.path.symlink_metadata().is_ok_and(|meta| (meta.dev(), meta.ino()) == self.id)
     }
 
     /// Leaves the file to its next owner.
@@ -203,7 +222,7 @@ impl SocketFile {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        if self.path.symlink_metadata().is_ok_and(|meta| (meta.dev(), meta.ino()) == self.id) {
+        if self.is_there() {
             // Whoever took the right to remove it from us also took the duty.
             let _ = fs::remove_file(&self.path);
         }

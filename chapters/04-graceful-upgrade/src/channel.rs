@@ -7,7 +7,7 @@
 //! It is a `SOCK_SEQPACKET` pair (unix(7)): connected, so that it ends, and with message boundaries, so that a word is
 //! never half a word.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixDatagram as StdSocket;
@@ -23,6 +23,9 @@ const LONGEST: usize = 65_536;
 /// The names of some listeners.
 pub(crate) type Names = BTreeSet<String>;
 
+/// Which files the unix sockets among them were bound to: device and inode.
+pub(crate) type FileIds = BTreeMap<String, (u64, u64)>;
+
 // ANCHOR: word
 /// What one generation can tell the other. It travels as JSON, so that it can be read with strace(1), and so that another
 /// version may add what this one passes over.
@@ -37,6 +40,9 @@ pub(crate) enum Word {
         older: usize,
         /// The unix sockets whose files are the last generation's to remove.
         files: Names,
+        /// Which files those are. Versions that went by the path alone do not say it.
+        #[serde(default)]
+        file_ids: FileIds,
     },
     /// To the successor: so many older generations are alive now.
     Older(usize),
@@ -164,3 +170,27 @@ impl FarEnd {
 }
 // ANCHOR_END: far_end
 // ANCHOR_END: all
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The same word, as it was before the files had ids.
+    #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum OlderWord {
+        Hello { generation: u64, older: usize, files: Names },
+    }
+
+    #[test]
+    fn an_older_version_is_understood_and_understands() {
+        let files = Names::from(["web".to_owned()]);
+        let older = OlderWord::Hello { generation: 2, older: 1, files: files.clone() };
+        let heard: Word = serde_json::from_slice(&serde_json::to_vec(&older).unwrap()).unwrap();
+        assert_eq!(heard, Word::Hello { generation: 2, older: 1, files: files.clone(), file_ids: FileIds::new() });
+
+        let file_ids = FileIds::from([("web".to_owned(), (1, 2))]);
+        let word = Word::Hello { generation: 2, older: 1, files, file_ids };
+        assert_eq!(serde_json::from_slice::<OlderWord>(&serde_json::to_vec(&word).unwrap()).unwrap(), older);
+    }
+}

@@ -16,7 +16,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use signal_channel::{Signal, notify};
 
-use crate::channel::{Channel, Names, Word};
+use crate::channel::{Channel, FileIds, Names, Word};
 use crate::error::StartError;
 use crate::program::Program;
 use crate::successor::Successor;
@@ -43,7 +43,7 @@ pub(crate) async fn keep(program: &Program, mut inherited: Inherited) -> Result<
         let name = if again { format!("{name}-{index}") } else { (*name).clone() };
         bequest.add(&name, socket.as_fd())?;
     }
-    let hello = Word::Hello { generation: 1, older: 0, files: Names::new() };
+    let hello = Word::Hello { generation: 1, older: 0, files: Names::new(), file_ids: FileIds::new() };
     let first = Successor::start(program, bequest, &hello).await?;
     drop((theirs, sockets));
     tracing::info!(pid = std::process::id(), server = %first.pid(), "keeping the server, as process 1");

@@ -36,7 +36,7 @@ pub use error::StartError;
 pub use handover::{Adopter, Handover};
 pub use listening::{Context, Service};
 
-use channel::{FarEnd, Names, Word};
+use channel::{FarEnd, FileIds, Names, Word};
 use handover::CONNECTIONS;
 use keeper::KEEPER;
 use lifecycle::State;
@@ -97,9 +97,9 @@ pub fn run_with(
     let keeper = inherited.take(KEEPER).map(FarEnd::inherited).transpose()?;
     let arrivals = if handover.is_some() { inherited.channel(CONNECTIONS)? } else { None };
     let hello = far_end.as_ref().map(FarEnd::first_word).transpose().map_err(StartError::Predecessor)?;
-    let (generation, older, files) = match hello {
-        Some(Word::Hello { generation, older, files }) => (generation, older, files),
-        _ => (1, 0, Names::new()),
+    let (generation, older, files, file_ids) = match hello {
+        Some(Word::Hello { generation, older, files, file_ids }) => (generation, older, files, file_ids),
+        _ => (1, 0, Names::new(), FileIds::new()),
     };
     // ANCHOR_END: born
     // ANCHOR: listeners
@@ -108,7 +108,7 @@ pub fn run_with(
 
     let server = Arc::new(Server::new());
     let context = Context { generation, draining: server.draining() };
-    let mut listeners = Listeners::inherit_or_bind(services, &context, &mut inherited, &files)?;
+    let mut listeners = Listeners::inherit_or_bind(services, &context, &mut inherited, &files, &file_ids)?;
     // What cannot be passed on is refused now, not at the first upgrade.
     drop(listeners.bequeath()?);
     let reserve = Reserve::for_listeners(listeners.count());

@@ -7,11 +7,12 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::AsFd as _;
+use std::path::Path;
 
 use graceful_shutdown::{Address, Draining, HttpService, Idle, Listener, Server, SocketFile};
 use inherited_fds::{Bequest, Inherited, NameError};
 
-use crate::channel::Names;
+use crate::channel::{FileIds, Names};
 use crate::error::StartError;
 use crate::handover::CONNECTIONS;
 use crate::keeper::KEEPER;
@@ -85,8 +86,8 @@ struct Held {
     address: Address,
     /// `None` once it is closed: the successor has no use for it.
     listener: Option<Listener>,
-    /// Whether the file of this unix socket is the last generation's to remove. One that systemd made is systemd's.
-    removes_file: bool,
+    /// The file of this unix socket, if that is the last generation's to remove. One that systemd made is systemd's.
+    file_id: Option<(u64, u64)>,
     /// The file, while we are the last generation.
     file: Option<SocketFile>,
     serve: Serve,
@@ -97,8 +98,8 @@ struct Held {
 
 impl Listeners {
     // ANCHOR: inherit_or_bind
-    /// Claims each service's listener from what was inherited, or binds it. `files` are those that the predecessor says
-    /// are the last generation's to remove.
+    /// Claims each service's listener from what was inherited, or binds it. `files` and `file_ids` are those that the
+    /// predecessor says are the last generation's to remove.
     ///
     /// # Errors
     /// If one cannot be had. Those that were bound before it are closed again, their files removed.
@@ -107,18 +108,23 @@ impl Listeners {
         context: &Context,
         inherited: &mut Inherited,
         files: &Names,
+        file_ids: &FileIds,
     ) -> Result<Listeners, StartError> {
         let hold = |Service { name, address, make }: Service| {
             if [CHANNEL, KEEPER, CONNECTIONS].contains(&name.as_str()) {
                 return Err(StartError::Reserved(name));
             }
             let inherited = inherited.listener(&name, &address)?;
-            let removes_file = inherited.is_none() || files.contains(&name);
+            let left_to_us = inherited.is_some() && files.contains(&name);
             let mut listener = inherited.map_or_else(|| address.bind(), Ok)?;
             let file = file_of(&mut listener);
             let address = listener.address()?;
+            let file_id = match &address {
+                Address::Unix(path) if left_to_us => file_ids.get(&name).copied().or_else(|| id_of_file_at(path)),
+                _ => file.as_ref().map(SocketFile::id),
+            };
             let (serve, adopt) = make(context);
-            Ok(Held { name, address, listener: Some(listener), removes_file, file, serve, adopt: Some(adopt) })
+            Ok(Held { name, address, listener: Some(listener), file_id, file, serve, adopt: Some(adopt) })
         };
         services.into_iter().map(hold).collect::<Result<_, _>>().map(Listeners)
     }
@@ -188,9 +194,9 @@ impl Listeners {
         Ok(bequest)
     }
 
-    /// The names of those whose files are the last generation's to remove.
-    pub(crate) fn files(&self) -> Names {
-        self.0.iter().filter(|held| held.removes_file).map(|held| held.name.clone()).collect()
+    /// The files that are the last generation's to remove.
+    pub(crate) fn file_ids(&self) -> FileIds {
+        self.0.iter().filter_map(|held| Some((held.name.clone(), held.file_id?))).collect()
     }
 }
 
@@ -204,19 +210,18 @@ impl Held {
         // The successor had no use for it, then it was lost: the address is ours again.
         let mut listener = self.address.bind()?;
         self.file = file_of(&mut listener);
+        self.file_id = self.file.as_ref().map(SocketFile::id);
         Ok(self.listener.insert(listener).try_clone()?)
     }
 
     fn accept(&mut self, server: &Server, copy: Listener) -> Result<(), StartError> {
         (self.serve)(server, copy, Queue::AllToCome)?;
-        if let Address::Unix(path) = &self.address
-            && self.removes_file
-            && self.file.is_none()
-        {
-            match SocketFile::at(path) {
-                Ok(file) => self.file = Some(file),
-                Err(error) => tracing::warn!(%error, path = %path.display(), "the file of a socket is gone"),
+        if let (Address::Unix(path), Some(id), None) = (&self.address, self.file_id, &self.file) {
+            let file = SocketFile::bound(path, id);
+            if !file.is_there() {
+                tracing::warn!(path = %path.display(), "the file of a socket is gone, clients do not find it");
             }
+            self.file = Some(file);
         }
         Ok(())
     }
@@ -228,6 +233,15 @@ impl Held {
             tracing::warn!(%error, name = self.name, "cannot answer the connections that wait");
         }
     }
+}
+
+/// For a predecessor that goes by the path alone: the file that is there now is taken for its own.
+fn id_of_file_at(path: &Path) -> Option<(u64, u64)> {
+    // One that is not there cannot be removed.
+    let file = SocketFile::at(path).ok()?;
+    let id = file.id();
+    file.leave();
+    Some(id)
 }
 
 /// Takes the file away from a listener: it is the business of the last generation, not of whoever drops the listener.

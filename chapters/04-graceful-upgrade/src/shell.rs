@@ -283,8 +283,9 @@ impl Shell {
     }
 
     async fn start_successor(&mut self) {
-        let hello =
-            Word::Hello { generation: self.generation + 1, older: self.older + 1, files: self.listeners.files() };
+        let file_ids = self.listeners.file_ids();
+        let files = file_ids.keys().cloned().collect();
+        let hello = Word::Hello { generation: self.generation + 1, older: self.older + 1, files, file_ids };
         match self.bequeath_to_successor(&hello).await {
             Ok(successor) => {
                 tracing::info!(successor = %successor.pid(), program = %self.program.path().display(), "upgrading");

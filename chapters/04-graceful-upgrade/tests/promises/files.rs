@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Command;
 
@@ -47,6 +48,39 @@ fn a_path_that_is_somebody_elses_by_now_is_left_alone() {
     fs::write(&path, "not a socket").unwrap();
     server.stop();
     assert_eq!(fs::read_to_string(&path).unwrap(), "not a socket");
+}
+
+/// Puts a socket of somebody else's in the place of ours.
+fn rebind(path: &Path) -> UnixListener {
+    fs::remove_file(path).expect("our server has bound it");
+    UnixListener::bind(path).expect("the path is free")
+}
+
+#[test]
+fn a_successor_does_not_take_somebody_elses_socket_for_the_one_it_inherited() {
+    let deployment = deployment();
+    let path = deployment.socket();
+    let mut server = start_on(&path, &[]);
+    let _theirs = rebind(&path);
+    await_exit(server.upgrade());
+    server.stop();
+    assert!(path.exists(), "it removed a file that no generation has bound");
+}
+
+#[test]
+fn a_process_that_comes_back_does_not_take_somebody_elses_socket_for_its_own() {
+    let deployment = deployment();
+    let path = deployment.socket();
+    let mut server = start_on(&path, &["--drain-timeout", "1h"]);
+    let held = hold(server.address());
+    let first = server.upgrade();
+    let _theirs = rebind(&path);
+    kill(server.serving, Signal::SIGKILL).unwrap();
+    (server.serving, server.generation) = (first, 0);
+    server.next_generation(2);
+    drop(held);
+    server.stop();
+    assert!(path.exists(), "it removed a file that no generation has bound");
 }
 
 #[test]
