@@ -50,7 +50,7 @@ enum Queue {
 }
 
 impl Service {
-    /// A service called `name`, made by `make` once the process knows its generation.
+    /// A service called `name`, made by `make` once the process knows its generation, and before it binds anything.
     ///
     /// Names are 1 to 255 printable ASCII characters without a colon (`FileDescriptorName=` in systemd.socket(5)), and
     /// not `predecessor`, `keeper` or `connections`, which are the names of channels between processes.
@@ -98,7 +98,7 @@ struct Held {
 
 impl Listeners {
     // ANCHOR: inherit_or_bind
-    /// Claims each service's listener from what was inherited, or binds it. `files` and `file_ids` are those that the
+    /// Claims each service's listener from what was inherited, makes the service, and then binds those that are missing. `files` and `file_ids` are those that the
     /// predecessor says are the last generation's to remove.
     ///
     /// # Errors
@@ -110,23 +110,29 @@ impl Listeners {
         files: &Names,
         file_ids: &FileIds,
     ) -> Result<Listeners, StartError> {
-        let hold = |Service { name, address, make }: Service| {
+        let claim = |Service { name, address, make }: Service| {
             if [CHANNEL, KEEPER, CONNECTIONS].contains(&name.as_str()) {
                 return Err(StartError::Reserved(name));
             }
-            let inherited = inherited.listener(&name, &address)?;
-            let left_to_us = inherited.is_some() && files.contains(&name);
-            let mut listener = inherited.map_or_else(|| address.bind(), Ok)?;
-            let file = file_of(&mut listener);
-            let address = listener.address()?;
+            let listener = inherited.listener(&name, &address)?;
+            let address = listener.as_ref().map_or(Ok(address), Listener::address)?;
             let file_id = match &address {
-                Address::Unix(path) if left_to_us => file_ids.get(&name).copied().or_else(|| id_of_file_at(path)),
-                _ => file.as_ref().map(SocketFile::id),
+                Address::Unix(path) if listener.is_some() && files.contains(&name) => {
+                    file_ids.get(&name).copied().or_else(|| id_of_file_at(path))
+                }
+                _ => None,
             };
             let (serve, adopt) = make(context);
-            Ok(Held { name, address, listener: Some(listener), file_id, file, serve, adopt: Some(adopt) })
+            Ok(Held { name, address, listener, file_id, file: None, serve, adopt: Some(adopt) })
         };
-        services.into_iter().map(hold).collect::<Result<_, _>>().map(Listeners)
+        let mut listeners = services.into_iter().map(claim).collect::<Result<_, StartError>>().map(Listeners)?;
+        // Last: a service that hangs in the making gets us killed, and the files of what was bound would stay.
+        for held in &mut listeners.0 {
+            if held.listener.is_none() {
+                held.listener = Some(held.bind()?);
+            }
+        }
+        Ok(listeners)
     }
     // ANCHOR_END: inherit_or_bind
 
@@ -208,10 +214,16 @@ impl Held {
             return Ok(listener.try_clone()?);
         }
         // The successor had no use for it, then it was lost: the address is ours again.
+        let listener = self.bind()?;
+        Ok(self.listener.insert(listener).try_clone()?)
+    }
+
+    fn bind(&mut self) -> Result<Listener, StartError> {
         let mut listener = self.address.bind()?;
+        self.address = listener.address()?;
         self.file = file_of(&mut listener);
         self.file_id = self.file.as_ref().map(SocketFile::id);
-        Ok(self.listener.insert(listener).try_clone()?)
+        Ok(listener)
     }
 
     fn accept(&mut self, server: &Server, copy: Listener) -> Result<(), StartError> {
@@ -252,3 +264,36 @@ fn file_of(listener: &mut Listener) -> Option<SocketFile> {
     }
 }
 // ANCHOR_END: all
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use graceful_shutdown::RequestBody;
+    use hyper::service::service_fn;
+    use hyper::{Request, Response};
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_bound_before_all_services_are_made() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("socket");
+        let answer = async |_: Request<RequestBody>| Ok::<_, Infallible>(Response::new(String::new()));
+        let seen = path.clone();
+        let services = vec![
+            Service::new("first", Address::Unix(path.clone()), move |_| service_fn(answer)),
+            Service::new("second", "127.0.0.1:0".parse().unwrap(), move |_| {
+                assert!(!seen.exists(), "if this hangs and is killed, the file of the first stays");
+                service_fn(answer)
+            }),
+        ];
+        let context = Context { generation: 2, draining: Server::new().draining() };
+        let (files, file_ids) = (Names::new(), FileIds::new());
+        let listeners =
+            Listeners::inherit_or_bind(services, &context, &mut Inherited::default(), &files, &file_ids).unwrap();
+        assert!(path.exists());
+        drop(listeners);
+        assert!(!path.exists());
+    }
+}
