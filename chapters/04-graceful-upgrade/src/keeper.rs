@@ -44,7 +44,7 @@ pub(crate) async fn keep(program: &Program, mut inherited: Inherited) -> Result<
         bequest.add(&name, socket.as_fd())?;
     }
     let hello = Word::Hello { generation: 1, older: 0, files: Names::new(), file_ids: FileIds::new() };
-    let first = Successor::start(program, bequest, &hello).await?;
+    let first = Successor::start(program, bequest, &hello)?.await?;
     drop((theirs, sockets));
     tracing::info!(pid = std::process::id(), server = %first.pid(), "keeping the server, as process 1");
     loop {

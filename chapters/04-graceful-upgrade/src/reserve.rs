@@ -2,7 +2,7 @@
 //! Descriptors that are kept back, for what must not fail for want of one.
 //!
 //! The invariant: connections never have all the descriptors that the limit allows (`RLIMIT_NOFILE`, getrlimit(2)). A
-//! few are left for whoever has to accept again.
+//! few are left for whoever has to start a successor, or to accept again.
 
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
@@ -14,6 +14,16 @@ use rustix::io::fcntl_dupfd_cloexec;
 /// the order in which they were opened.
 const LOWEST: RawFd = 32;
 
+/// A copy of each listener, the four ends of two channels, and copies of three ends.
+pub(crate) fn to_start_a_successor(listeners: usize) -> usize {
+    listeners + 7
+}
+
+/// A copy of each listener, and each may have to be bound again.
+pub(crate) fn to_accept_again(listeners: usize) -> usize {
+    2 * listeners
+}
+
 /// Descriptors that nobody uses, to be closed when others are needed.
 #[derive(Debug)]
 pub(crate) struct Reserve {
@@ -22,16 +32,17 @@ pub(crate) struct Reserve {
 }
 
 impl Reserve {
-    /// Enough to come back with so many listeners: each may have to be bound again, and is copied to accept from it.
+    /// Enough for whatever happens to a process with so many listeners.
     pub(crate) fn for_listeners(listeners: usize) -> Reserve {
-        let mut reserve = Reserve { kept: Vec::new(), size: 2 * listeners };
+        let size = to_start_a_successor(listeners).max(to_accept_again(listeners));
+        let mut reserve = Reserve { kept: Vec::new(), size };
         reserve.fill();
         reserve
     }
 
-    /// Gives all of them up. What needs them has to follow at once, for connections take descriptors, too.
-    pub(crate) fn release(&mut self) {
-        self.kept.clear();
+    /// Gives up so many. What needs them has to follow at once, for connections take descriptors, too.
+    pub(crate) fn release(&mut self, count: usize) {
+        self.kept.truncate(self.kept.len().saturating_sub(count));
     }
 
     /// Takes back as many as can be had.

@@ -21,7 +21,7 @@ use crate::lifecycle::{Action, Event, State, next};
 use crate::listening::Listeners;
 use crate::pid_file::PidFile;
 use crate::program::Program;
-use crate::reserve::Reserve;
+use crate::reserve::{Reserve, to_accept_again, to_start_a_successor};
 use crate::successor::Successor;
 
 // ANCHOR: most_generations
@@ -205,7 +205,7 @@ impl Shell {
                 self.progress.served = true;
                 self.progress.replaced = false;
                 self.progress.deadline = None;
-                self.reserve.release();
+                self.reserve.release(to_accept_again(self.listeners.count()));
                 if let Err(error) = self.listeners.accept(&self.server, self.generation) {
                     tracing::error!("{error}");
                 }
@@ -299,6 +299,7 @@ impl Shell {
     }
 
     async fn bequeath_to_successor(&mut self, hello: &Word) -> Result<Successor, Box<dyn Error>> {
+        self.reserve.release(to_start_a_successor(self.listeners.count()));
         let mut bequest = self.listeners.bequeath()?;
         // Held until the successor has its own.
         let arrivals;
@@ -312,7 +313,9 @@ impl Shell {
         if let Some(keeper) = &self.keeper {
             bequest.add(KEEPER, keeper.as_fd())?;
         }
-        Ok(Successor::start(&self.program, bequest, hello).await?)
+        let successor = Successor::start(&self.program, bequest, hello)?;
+        self.reserve.fill();
+        Ok(successor.await?)
     }
 
     // ANCHOR: dismiss_successor
@@ -322,12 +325,13 @@ impl Shell {
         if let Some(successor) = self.progress.successor.take() {
             reasons.push(successor.dismiss().await);
         }
-        tracing::error!(reason = reasons.join(", "), "upgrade failed, this process serves on");
         self.restore_pid_file();
+        tracing::error!(reason = reasons.join(", "), "upgrade failed, this process serves on");
     }
     // ANCHOR_END: dismiss_successor
 
-    fn restore_pid_file(&self) {
+    fn restore_pid_file(&mut self) {
+        self.reserve.release(1);
         if let Some(Err(error)) = self.pid_file.as_ref().map(PidFile::write) {
             tracing::error!(%error, "cannot restore the pid file");
         }

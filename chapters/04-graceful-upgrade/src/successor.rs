@@ -31,24 +31,33 @@ pub(crate) struct Successor {
 
 impl Successor {
     // ANCHOR: start
-    /// Starts `program` with what is bequeathed and a channel on which `hello` waits for it.
+    /// Prepares to start `program` with what is bequeathed and a channel on which `hello` waits for it. Takes all the
+    /// descriptors that this takes, and starts it when awaited.
     ///
     /// # Errors
-    /// What execve(2) says: no such file, not executable, …
-    pub(crate) async fn start(program: &Program, mut bequest: Bequest<'_>, hello: &Word) -> io::Result<Successor> {
+    /// If the descriptor limit is reached; then, what execve(2) says: no such file, not executable, …
+    pub(crate) fn start(
+        program: &Program,
+        bequest: Bequest<'_>,
+        hello: &Word,
+    ) -> io::Result<impl Future<Output = io::Result<Successor>> + use<>> {
         let (channel, theirs) = Channel::new()?;
         // Before it is started, so that it never has to wait for it.
         channel.say(hello);
+        let mut bequest = bequest;
         bequest.add(CHANNEL, theirs.as_fd()).map_err(io::Error::other)?;
         let (placements, environment) = (bequest.placements()?, bequest.environment());
         let program = program.clone();
-        // The call returns when the child has come to its exec, and its thread cannot do anything else until then.
-        let pid = spawn_blocking(move || {
-            let actions = placements.iter().map(|(fd, target)| (fd.as_raw_fd(), target));
-            spawn(program.c_path(), program.arguments(), &environment, actions)
-        });
-        // Our copy of the far end is closed when this returns: or the end of a dead successor would never show.
-        Ok(Successor { pid: pid.await.map_err(io::Error::other)??, channel })
+        // Our copies of the far end, this one and the one in its place, are closed when it has its own: or the end of a
+        // dead successor would never show.
+        Ok(async move {
+            // The call returns when the child has come to its exec, and its thread cannot do anything else until then.
+            let pid = spawn_blocking(move || {
+                let actions = placements.iter().map(|(fd, target)| (fd.as_raw_fd(), target));
+                spawn(program.c_path(), program.arguments(), &environment, actions)
+            });
+            Ok(Successor { pid: pid.await.map_err(io::Error::other)??, channel })
+        })
     }
     // ANCHOR_END: start
 

@@ -1,15 +1,16 @@
 //! At the limit of descriptors: connections may have taken all the others.
 
 use std::collections::HashSet;
+use std::fs;
 use std::process::Command;
 
-use lab::{Census, Generations};
+use lab::{Census, Generations, Wire};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rustix::process::{Resource, Rlimit, getrlimit, prlimit};
 
 use crate::generations::hold;
-use crate::server::{BINARY, get};
+use crate::server::{BINARY, deployment, get};
 
 /// Forbids a process all descriptors from this number on, and returns the limits it had.
 fn limit(pid: Pid, current: Option<u64>) -> Rlimit {
@@ -25,6 +26,29 @@ fn accepts_from(pid: Pid) -> i32 {
     // Each listener is there twice, and the second one is the server's.
     let mut copies = census.targets("socket:").filter(|(_, socket)| !seen.insert(&socket.target));
     copies.next().expect("the server accepts").0
+}
+
+#[test]
+fn a_server_whose_clients_have_all_its_descriptors_is_upgraded_all_the_same() {
+    let deployment = deployment();
+    let pid_file = deployment.path().join("pid");
+    let mut server = deployment.start(&["--pid-file", pid_file.to_str().unwrap()]);
+    let first = server.serving;
+    limit(first, Some(64));
+    let clients: Vec<_> = (0..80).map(|_| Wire::connect(server.address())).collect();
+    // Not the first time: every time that it tries to accept, it may find one that was given up for the successor.
+    server.program.line("pause=160ms");
+
+    deployment.put_script(&format!("echo 1 > '{}'; exit 7", pid_file.display()));
+    for _ in 0..2 {
+        let line = server.upgrade_in_vain();
+        assert!(line.contains("it exited with status 7"), "it should have been started: {line}");
+        assert_eq!(fs::read_to_string(&pid_file).unwrap(), format!("{first}\n"));
+    }
+    deployment.put_binary();
+    server.upgrade();
+    drop(clients);
+    server.assert_answered_by(2);
 }
 
 #[test]
