@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 use crate::error::StartError;
 
-/// A path, made absolute, that holds our pid while we serve.
+/// A path, made absolute, that holds our pid while we serve. Dropped, it removes the file, unless somebody else has written
+/// theirs.
 #[derive(Debug)]
 pub(crate) struct PidFile(PathBuf);
 
@@ -46,17 +47,18 @@ impl PidFile {
         Ok(())
     }
 
-    /// Removes it, unless somebody else has written theirs.
-    pub(crate) fn remove(&self) {
+    fn is_ours(&self) -> bool {
+        fs::read_to_string(&self.0).is_ok_and(|text| text.trim_end() == std::process::id().to_string())
+    }
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
         if self.is_ours() {
             // Nothing depends on it: a stale pid file is overwritten by the next start.
             let _ = fs::remove_file(&self.0);
         }
     }
-
-    fn is_ours(&self) -> bool {
-        fs::read_to_string(&self.0).is_ok_and(|text| text.trim_end() == std::process::id().to_string())
-    }
-    // ANCHOR_END: write
 }
+// ANCHOR_END: write
 // ANCHOR_END: all

@@ -341,9 +341,8 @@ impl Shell {
     async fn end(self, last: Event) -> ExitCode {
         let outcome = self.server.cut().await;
         outcome.report();
-        if let Some(pid_file) = self.pid_file.filter(|_| !self.progress.replaced) {
-            pid_file.remove();
-        }
+        // Now: who dies by a signal drops nothing.
+        drop(self.pid_file);
         let cut_short_by = self.progress.asked_by.filter(|_| last == Event::StopAsked);
         if let Some(keeper) = self.keeper.filter(|_| !self.progress.replaced) {
             let code = cut_short_by.map_or(outcome.code(), |signal| 128 + signal as u8);

@@ -3,6 +3,8 @@
 use std::net::TcpListener;
 use std::process::Command;
 
+use lab::Program;
+
 use crate::server::{BINARY, deployment};
 
 /// Runs the program and asserts that it refuses with exactly one line that says `sentence`.
@@ -42,6 +44,24 @@ fn addresses_that_cannot_be_had_leave_nothing_behind() {
     assert_refused(&mut program(&arguments), &taken);
     assert!(!socket.exists(), "the first address was bound, and should be given back");
     assert!(!pid_file.exists());
+}
+
+#[test]
+fn what_cannot_have_the_descriptors_that_it_needs_leaves_nothing_behind() {
+    let deployment = deployment();
+    let (socket, pid_file) = (deployment.socket(), deployment.path().join("pid"));
+    // Each has one more, and comes one step further, until one has enough.
+    for limit in 4.. {
+        let script = format!("ulimit -n {limit}; exec {BINARY} \"$@\"");
+        let mut command = Command::new("sh");
+        command.args(["-c", &script, "sh", "--listen", &format!("unix:{}", socket.display()), "--pid-file"]);
+        let mut program = Program::start(command.arg(&pid_file));
+        if program.try_line("listening").is_ok() {
+            return;
+        }
+        assert_eq!(program.wait().code(), 1, "{}", program.output());
+        assert!(!socket.exists() && !pid_file.exists(), "with {limit} descriptors: {}", program.output());
+    }
 }
 
 #[test]
