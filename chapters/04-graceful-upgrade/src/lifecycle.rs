@@ -258,6 +258,15 @@ mod tests {
     // ANCHOR_END: lost_successor
 
     #[test]
+    fn who_ends_before_everything_is_answered_cuts_the_rest() {
+        for (from, event, to, actions) in transitions() {
+            if to == State::Ended && from != State::Ended {
+                assert_eq!(actions.contains(&Action::Cut), event != Event::Drained, "{from:?} × {event:?}");
+            }
+        }
+    }
+
+    #[test]
     fn every_question_is_answered() {
         for state in STATES {
             for event in [Event::UpgradeAsked, Event::UpgradeAskedOfTooMany] {

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use graceful_shutdown::{Heir, Server};
+use graceful_shutdown::{Heir, Outcome, Server};
 use signal_channel::{Receiver, Signal, exit};
 use tokio::time::{Instant, sleep_until};
 
@@ -72,6 +72,8 @@ pub(crate) struct Progress {
     replaced: bool,
     /// When the successor has to be ready; in a drain, when the drain has to be over.
     deadline: Option<Instant>,
+    /// What the drain came to, if it was cut.
+    outcome: Option<Outcome>,
     /// Who asked us to stop. Asked again, we die by it.
     asked_by: Option<Signal>,
 }
@@ -247,7 +249,7 @@ impl Shell {
                 self.begin_drain();
             }
             Action::GiveUpListeners => self.listeners.close(),
-            Action::Cut => self.progress.deadline = Some(Instant::now()),
+            Action::Cut => self.progress.outcome = Some(self.server.cut().await),
         }
     }
 
@@ -339,7 +341,11 @@ impl Shell {
 
     // ANCHOR: end
     async fn end(self, last: Event) -> ExitCode {
-        let outcome = self.server.cut().await;
+        let outcome = match self.progress.outcome {
+            Some(outcome) => outcome,
+            // Nothing is left to cut: it says what was answered.
+            None => self.server.cut().await,
+        };
         outcome.report();
         // Now: who dies by a signal drops nothing.
         drop(self.pid_file);
