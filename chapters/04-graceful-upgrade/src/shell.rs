@@ -25,7 +25,8 @@ use crate::reserve::{Reserve, to_accept_again, to_start_a_successor};
 use crate::successor::Successor;
 
 // ANCHOR: most_generations
-/// Generations that may be alive at a time: one that serves and four that drain.
+/// Generations that may be alive at a time: one that serves and four that drain. Not counted are those whose successor was
+/// killed in its drain.
 ///
 /// Each is a whole process with its memory, and a drain ends by its deadline: whoever asks for a fifth upgrade within one
 /// drain timeout is a script gone wild.
@@ -102,8 +103,8 @@ impl Shell {
         if state == State::Upgrading && self.progress.successor.is_none() {
             return Event::SuccessorGone;
         }
-        // A generation that drains outlives the one before it. So its end tells the one after it that no older one is
-        // left, and whoever may have to come back has somebody to come back to.
+        // A generation that drains outlives the one before it, unless it is killed, or cut before that one is. So its end
+        // tells the one after it that no older one is left, and whoever may have to come back has somebody to come back to.
         let draining = matches!(state, State::Retiring | State::Settled | State::Stopping);
         let may_end = draining && (self.older == 0 || !self.progress.replaced);
         // All generations hold the same end of the keeper's channel; it means the one that serves.
@@ -159,6 +160,7 @@ impl Shell {
             Some(Word::YourTurn) => return Some(Event::PredecessorYields),
             Some(Word::Older(older)) => *older,
             Some(_) => return None,
+            // If it was killed, those before it may drain on. Nobody can tell us when they end, so we do not count them.
             None => 0,
         };
         // The keeper plays a predecessor, and is no generation.
