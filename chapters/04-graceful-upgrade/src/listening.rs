@@ -98,8 +98,8 @@ struct Held {
 
 impl Listeners {
     // ANCHOR: inherit_or_bind
-    /// Claims each service's listener from what was inherited, makes the service, and then binds those that are missing. `files` and `file_ids` are those that the
-    /// predecessor says are the last generation's to remove.
+    /// Claims each service's listener from what was inherited, makes the service, and then binds those that are missing.
+    /// `files` and `file_ids` are those that the predecessor says are the last generation's to remove.
     ///
     /// # Errors
     /// If one cannot be had. Those that were bound before it are closed again, their files removed.
