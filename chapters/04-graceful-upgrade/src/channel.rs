@@ -89,8 +89,8 @@ impl Channel {
 
     /// Says a word. If nobody is there to hear it, the next [`hear`](Self::hear) tells.
     ///
-    /// Straight to the kernel: its queue holds ten messages (net.unix.max_dgram_qlen) and only a few words are ever
-    /// said, so there is nothing to wait for.
+    /// Straight to the kernel: between the two ends of a pair the send buffer is the limit, with room for hundreds of words
+    /// (`net.core.wmem_default`, socket(7)), and only a few are ever said, so there is nothing to wait for.
     pub(crate) fn say(&self, word: &Word) {
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
         let said = serde_json::to_vec(word)

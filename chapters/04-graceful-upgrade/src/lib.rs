@@ -76,6 +76,7 @@ pub fn run(config: Config, services: Vec<Service>) -> Result<ExitCode, StartErro
 }
 // ANCHOR_END: signature
 
+// ANCHOR: run_with
 /// [`run`], and hands open connections to the successor, instead of closing them, where `handover` says how.
 ///
 /// # Errors
@@ -85,6 +86,7 @@ pub fn run_with(
     services: Vec<Service>,
     handover: Option<Box<dyn Handover>>,
 ) -> Result<ExitCode, StartError> {
+    // ANCHOR_END: run_with
     // ANCHOR: born
     let Config { drain_timeout, ready_timeout, pid_file } = config;
     keep_children_until_reaped()?;

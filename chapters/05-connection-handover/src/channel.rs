@@ -38,8 +38,8 @@ impl Channel {
     }
 
     // ANCHOR: send
-    /// Sends a message, with [`MOST`] sockets at the most, as soon as there is room for it: ten may wait
-    /// (`net.unix.max_dgram_qlen`).
+    /// Sends a message, with [`MOST`] sockets at the most, as soon as there is room for it: what has not been received yet
+    /// counts against the send buffer (`net.core.wmem_default`, socket(7)).
     ///
     /// Dropped before it is ready, it has sent nothing.
     ///
