@@ -63,6 +63,12 @@ pub(crate) struct Entry {
 }
 // ANCHOR_END: transport
 
+impl Entry {
+    pub(crate) fn new(traffic: Arc<Traffic>, counted: TaskTrackerToken) -> Entry {
+        Entry { traffic, _counted: counted }
+    }
+}
+
 impl Transport {
     pub(crate) fn new(stream: Stream, entry: Entry) -> Transport {
         let (replay, cut) = (Bytes::new(), [None, None]);
@@ -177,12 +183,6 @@ pub(crate) fn prepare(stream: &Stream) {
 }
 
 // ANCHOR: drop
-impl Entry {
-    pub(crate) fn new(traffic: Arc<Traffic>, counted: TaskTrackerToken) -> Entry {
-        Entry { traffic, _counted: counted }
-    }
-}
-
 impl Drop for Entry {
     fn drop(&mut self) {
         if self.traffic.is_upgraded() {

@@ -3,6 +3,7 @@
 //! The invariant: of every connection that was sent, it is known in the end whose it is. The successor's if it said so
 //! before the channel broke, else ours: it says so before it serves, and on a broken channel it cannot say so any more.
 
+use std::future::pending;
 use std::iter::repeat;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use graceful_shutdown::{Heir, Idle};
 use tokio::sync::mpsc::{self, error::SendError};
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::channel::{Channel, MOST};
 use crate::message::{hear_answers, send};
@@ -22,19 +23,20 @@ use crate::message::{hear_answers, send};
 /// takes a second is stuck, and every connection that waits for it keeps a client waiting.
 const STUCK_AFTER: Duration = Duration::from_secs(1);
 
-/// Connections that are offered at a time. They go in one message and wait for one answer, half a millisecond; all others
-/// are served meanwhile.
-const AT_A_TIME: usize = 32;
+/// Connections that are offered at a time. They go in one message and wait for one answer, a millisecond; all others are
+/// served meanwhile.
+const AT_A_TIME: usize = MOST;
 
-/// After so many connections, those who are served get a moment. A connection takes each process some ten microseconds:
-/// without a pause, ten thousand keep two processors busy for a sixth of a second, and whoever asks meanwhile waits for the
-/// scheduler's time slices. With it, they take twice as long, and one in a hundred requests waits a millisecond.
-const BURST: usize = 96;
-const PAUSE: Duration = Duration::from_millis(1);
+/// After so much time with the successor, those who are served get as much, in which nobody's turn comes. A connection takes
+/// each process some ten microseconds, and ten thousand without a pause keep two processors busy for a sixth of a second:
+/// whoever asks meanwhile waits for the scheduler's time slices. If others want the processors, all of this takes longer,
+/// and so does the pause.
+const BURST: Duration = Duration::from_millis(2);
 // ANCHOR_END: patience
 
 /// A connection, and whoever waits to hear whether it was taken, or to have it back.
-type Offer = (Idle, oneshot::Sender<Result<(), Idle>>);
+type Offer = (Idle, Waiting);
+type Waiting = oneshot::Sender<Result<(), Idle>>;
 
 /// The successor, as whoever takes our connections.
 #[derive(Debug)]
@@ -70,51 +72,82 @@ impl Heir for Successor {
 // ANCHOR_END: offer
 
 // ANCHOR: hand_over
-/// Sends what is offered, and settles whose each connection is, until the successor takes no more.
+/// Sends what is offered, and tells whose each connection is, until the successor takes no more.
 async fn hand_over(channel: Channel, mut offers: mpsc::UnboundedReceiver<Offer>) {
-    let mut together = 0;
-    while let Some((connections, waiting)) = gather(&mut offers).await {
-        let mut answers = Vec::new();
+    let mut settled = Vec::new();
+    let (mut busy, mut pause) = (Duration::ZERO, None);
+    loop {
+        let offer = tokio::select! {
+            biased;
+            // In a pause, too: a connection that owed an answer when its turn came is offered later, and waits.
+            offer = offers.recv() => offer,
+            () = over(pause) => {
+                pause = None;
+                tell(&mut settled);
+                continue;
+            }
+        };
+        let Some(first) = offer else { return tell(&mut settled) };
+        let (connections, waiting) = gather(first, &mut offers).await;
+        let (began, mut answers) = (Instant::now(), Vec::new());
         let ended = match timeout(STUCK_AFTER, exchange(&channel, &connections, &mut answers)).await {
             Ok(Some(())) => None,
             Ok(None) => Some("the successor is gone"),
             Err(_) => Some("the successor is stuck"),
         };
-        if let Some(why) = ended {
-            tracing::warn!(why, "the other connections stay, and are closed politely");
+        if ended.is_some() {
             channel.break_off();
             // What it said before is heard out. All others are ours.
             while hear(&channel, &mut answers).await.is_some() {}
-            offers.close();
         }
-        together += connections.len();
-        if together >= BURST {
-            together = 0;
-            // Before anything is settled, which brings on the turn of others: these are still served meanwhile.
-            sleep(PAUSE).await;
-        }
+        busy += began.elapsed();
         let answers = answers.into_iter().chain(repeat(false));
-        for ((idle, waiting), taken) in connections.into_iter().zip(waiting).zip(answers) {
-            // Nobody is there any more where a deadline has passed.
-            let _ = waiting.send(if taken { Ok(()) } else { Err(idle) });
+        let whose = connections.into_iter().zip(answers).map(|(idle, taken)| if taken { Ok(()) } else { Err(idle) });
+        settled.extend(waiting.into_iter().zip(whose));
+        if let Some(why) = ended {
+            tracing::warn!(why, "the other connections stay, and are closed politely");
+            tell(&mut settled);
+            return give_back(offers).await;
         }
-        if ended.is_some() {
-            while let Some((idle, waiting)) = offers.recv().await {
-                let _ = waiting.send(Err(idle));
-            }
+        if pause.is_none() && busy >= BURST {
+            pause = Some(Instant::now() + std::mem::take(&mut busy));
+        }
+        if pause.is_none() {
+            tell(&mut settled);
         }
     }
 }
 
-/// Waits for an offer and takes along those that come with it; `None` if none will come.
-async fn gather(
-    offers: &mut mpsc::UnboundedReceiver<Offer>,
-) -> Option<(Vec<Idle>, Vec<oneshot::Sender<Result<(), Idle>>>)> {
-    let first = offers.recv().await?;
+/// Ready at the end of the pause, if there is one.
+async fn over(pause: Option<Instant>) {
+    match pause {
+        Some(end) => sleep_until(end).await,
+        None => pending().await,
+    }
+}
+
+/// Takes along what was offered with the first one.
+async fn gather(first: Offer, offers: &mut mpsc::UnboundedReceiver<Offer>) -> (Vec<Idle>, Vec<Waiting>) {
     // Those whose turn has come with it are about to offer themselves, and one message wakes the successor once.
     yield_now().await;
     let others = std::iter::from_fn(|| offers.try_recv().ok());
-    Some(std::iter::once(first).chain(others.take(MOST - 1)).unzip())
+    std::iter::once(first).chain(others.take(MOST - 1)).unzip()
+}
+
+/// Tells whose connections are. For each that is told, the next one's turn comes.
+fn tell(settled: &mut Vec<(Waiting, Result<(), Idle>)>) {
+    for (waiting, whose) in settled.drain(..) {
+        // Nobody is there any more where a deadline has passed.
+        let _ = waiting.send(whose);
+    }
+}
+
+/// Nobody takes what is still offered.
+async fn give_back(mut offers: mpsc::UnboundedReceiver<Offer>) {
+    offers.close();
+    while let Some((idle, waiting)) = offers.recv().await {
+        let _ = waiting.send(Err(idle));
+    }
 }
 
 /// Sends connections, message by message, and hears whose they are; `None` if the channel has ended.
@@ -145,6 +178,7 @@ mod tests {
     use graceful_shutdown::Heir as _;
     use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
     use tokio::task::JoinHandle;
+    use tokio::time::sleep;
 
     use super::*;
     use crate::message::{Arrival, Receiver, answer};
@@ -214,6 +248,21 @@ mod tests {
             "the first one was answered for, the other two were not"
         );
         assert!(!offer(&successor).await.expect("no panic"), "nobody is there any more");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn in_a_pause_nobodys_turn_comes_and_whoever_is_offered_goes_over() {
+        let (successor, theirs) = successor();
+        let mut arrivals = Receiver::new(&theirs);
+        let first = offer(&successor);
+        arrivals.next().await.expect("it was sent");
+        sleep(BURST).await;
+        answer(&theirs, [true]).await.expect("somebody hears it");
+        let second = offer(&successor);
+        arrivals.next().await.expect("it was sent");
+        assert!(!first.is_finished(), "it is told, and another one's turn comes");
+        answer(&theirs, [true]).await.expect("somebody hears it");
+        assert_eq!(whose(vec![first, second]).await, [true, true]);
     }
 
     #[tokio::test(start_paused = true)]
