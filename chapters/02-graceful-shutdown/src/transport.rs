@@ -300,9 +300,13 @@ impl AsyncWrite for Transport {
 
     // ANCHOR: linger
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
-        if !self.lingers || self.patience.get_or_insert_with(|| Box::pin(sleep(PATIENCE))).as_mut().poll(cx).is_ready()
-        {
+        if self.patience.is_none() {
+            ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+        }
+        if !self.lingers || self.entry.traffic.client_ended() {
+            return Poll::Ready(Ok(()));
+        }
+        if self.patience.get_or_insert_with(|| Box::pin(sleep(PATIENCE))).as_mut().poll(cx).is_ready() {
             return Poll::Ready(Ok(()));
         }
         let (mut unwanted, mut bytes) = ([0; 1024], 1);
