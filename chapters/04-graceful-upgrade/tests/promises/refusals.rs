@@ -59,7 +59,10 @@ fn what_cannot_have_the_descriptors_that_it_needs_leaves_nothing_behind() {
         if program.try_line("listening").is_ok() {
             return;
         }
-        assert_eq!(program.wait().code(), 1, "{}", program.output());
+        // 101: tokio panics where it wants descriptors for signals, which it does if all of the workspace is built at once,
+        // because a neighbour uses them.
+        let code = program.wait().code();
+        assert!(code == 1 || code == 101 && program.output().contains("/tokio-"), "{code}: {}", program.output());
         assert!(!socket.exists() && !pid_file.exists(), "with {limit} descriptors: {}", program.output());
     }
 }
