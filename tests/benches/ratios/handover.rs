@@ -23,6 +23,7 @@ const ROUNDS: usize = 5;
 
 /// How often a server with all of them is upgraded under a load, and how many such servers there are.
 const UPGRADES: usize = 12;
+/// The same for the wrong turn, which is slow in every one of them.
 const UPGRADES_IN_A_HURRY: usize = 2;
 const STARTS: usize = 5;
 
