@@ -21,6 +21,7 @@ mod pid_file;
 mod program;
 mod reserve;
 mod shell;
+mod spawn;
 mod successor;
 
 use std::path::PathBuf;

@@ -4,13 +4,10 @@
 //! The invariant: every successor that was started is either serving in our place or reaped; and the only process that
 //! is ever signalled is our own child, not yet reaped, whose pid cannot be anybody else's.
 
-use std::ffi::{CStr, CString};
 use std::io;
-use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::os::fd::AsFd as _;
 
 use inherited_fds::Bequest;
-use nix::errno::Errno;
-use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, sigaction};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
@@ -18,6 +15,7 @@ use tokio::task::spawn_blocking;
 
 use crate::channel::{Channel, Word};
 use crate::program::Program;
+use crate::spawn::spawn;
 
 /// The name under which a successor finds its end of the channel.
 pub(crate) const CHANNEL: &str = "predecessor";
@@ -50,14 +48,7 @@ impl Successor {
         let program = program.clone();
         // Our copies of the far end, this one and the one in its place, are closed when it has its own: or the end of a
         // dead successor would never show.
-        Ok(async move {
-            // The call returns when the child has come to its exec, and its thread cannot do anything else until then.
-            let pid = spawn_blocking(move || {
-                let actions = placements.iter().map(|(fd, target)| (fd.as_raw_fd(), target));
-                spawn(program.c_path(), program.arguments(), &environment, actions)
-            });
-            Ok(Successor { pid: pid.await.map_err(io::Error::other)??, channel })
-        })
+        Ok(async move { Ok(Successor { pid: spawn(program, placements, environment).await?, channel }) })
     }
     // ANCHOR_END: start
 
@@ -99,34 +90,4 @@ pub(crate) fn keep_children_until_reaped() -> io::Result<()> {
     Ok(())
 }
 // ANCHOR_END: keep_children
-
-// ANCHOR: spawn
-/// Starts a process without copying this one.
-///
-/// fork(2) copies the page tables, which takes a large server tens of milliseconds in which its threads stall on page
-/// faults. posix_spawn(3) shares the memory until exec, so it takes the same time for every size.
-fn spawn(
-    path: &CStr,
-    arguments: &[CString],
-    environment: &[CString],
-    descriptors: impl Iterator<Item = (i32, i32)>,
-) -> Result<Pid, Errno> {
-    let mut actions = PosixSpawnFileActions::init()?;
-    for (fd, target) in descriptors {
-        actions.add_dup2(fd, target)?;
-    }
-    // Rust ignores SIGPIPE from the start, ignored signals stay ignored across exec, and the program on disk need not be
-    // one in Rust. All else — the mask, the other dispositions — is passed on as we got it.
-    let mut attributes = PosixSpawnAttr::init()?;
-    let mut flags = PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF;
-    attributes.set_sigdefault(&SigSet::from(Signal::SIGPIPE))?;
-    if std::process::id() == 1 {
-        // A keeper passes signals on: the terminal's, which go to a whole process group, must not come twice.
-        flags |= PosixSpawnFlags::POSIX_SPAWN_SETPGROUP;
-        attributes.set_pgroup(Pid::from_raw(0))?;
-    }
-    attributes.set_flags(flags)?;
-    posix_spawn(path, &actions, &attributes, arguments, environment)
-}
-// ANCHOR_END: spawn
 // ANCHOR_END: all

@@ -32,6 +32,22 @@ fn over_fifty_generations_nothing_grows() {
     server.assert_answered_by(52);
 }
 
+/// The table is not copied, but it is as large: or it would have to grow, step by step, while connections come.
+#[test]
+fn a_successor_has_room_for_as_many_descriptors_as_its_predecessor_and_none_of_them() {
+    let mut server = start(&[]);
+    let clients: Vec<_> = (0..300).map(|_| Wire::connect(server.address())).collect();
+    server.assert_answered_by(1);
+    let [many, room] = sockets_and_room(server.serving);
+    assert!(many > 300, "the server holds {many} sockets");
+
+    server.upgrade();
+    let [few, as_much] = sockets_and_room(server.serving);
+    assert!(few < 20, "of {many} sockets, {few} came along");
+    assert_eq!(as_much, room, "its table has room for so many");
+    drop(clients);
+}
+
 #[test]
 fn an_idle_old_process_ends_although_no_further_connection_arrives() {
     let mut server = start(&[]);
@@ -132,4 +148,11 @@ pub(crate) fn children(pid: Pid) -> String {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("the process is there");
     let of = |task: std::io::Result<fs::DirEntry>| fs::read_to_string(task.ok()?.path().join("children")).ok();
     tasks.filter_map(of).collect()
+}
+
+/// How many sockets a process has, and for how many descriptors its table has room.
+fn sockets_and_room(pid: Pid) -> [usize; 2] {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it is there");
+    let room = status.lines().find_map(|line| line.strip_prefix("FDSize:")).expect("the kernel says so");
+    [Census::of(pid).targets("socket:").count(), room.trim().parse().expect("it is a number")]
 }
