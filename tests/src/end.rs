@@ -3,7 +3,7 @@
 //! The invariant: a process is waited for by a descriptor of it, pidfd_open(2), so its parent need not be us, and only
 //! our own children are reaped.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
@@ -32,28 +32,31 @@ impl End {
     }
 }
 
-/// Waits until the process `pid` has exited, whoever its parent is, and reaps it if that is us.
+/// Waits until the process `pid` has exited, whoever its parent is, and reaps it if that is us. Returns when it was gone: to
+/// reap a process that somebody has looked at in `/proc` may itself take milliseconds.
 ///
 /// The process that a [`Program`](crate::Program) started is left for [`Program::wait`](crate::Program::wait).
 ///
 /// # Panics
 /// If it is still there after twenty seconds.
-pub fn await_exit(pid: Pid) {
-    try_await_exit(pid).unwrap_or_else(|gave_up| panic!("{gave_up}"));
+#[allow(clippy::must_use_candidate, reason = "the wait is the point, the moment a bonus")]
+pub fn await_exit(pid: Pid) -> Instant {
+    try_await_exit(pid).unwrap_or_else(|gave_up| panic!("{gave_up}"))
 }
 
 /// [`await_exit`] without the panic.
 ///
 /// # Errors
 /// If it is still there after twenty seconds.
-pub fn try_await_exit(pid: Pid) -> Result<(), GaveUp> {
+pub fn try_await_exit(pid: Pid) -> Result<Instant, GaveUp> {
     if !exits_within(pid, PATIENCE) {
         return Err(GaveUp(format!("pid {pid} is still there after {PATIENCE:?}")));
     }
+    let gone = Instant::now();
     if !leads(pid) {
         reap(pid);
     }
-    Ok(())
+    Ok(gone)
 }
 
 pub(crate) fn exits_within(pid: Pid, patience: Duration) -> bool {

@@ -7,13 +7,14 @@ use std::future::pending;
 use std::iter::repeat;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use graceful_shutdown::{Heir, Idle};
 use tokio::sync::mpsc::{self, error::SendError};
 use tokio::sync::oneshot;
-use tokio::task::yield_now;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::task::{spawn_blocking, yield_now};
+use tokio::time::{Instant, timeout};
 
 use crate::channel::{Channel, MOST};
 use crate::message::{hear_answers, send};
@@ -23,16 +24,13 @@ use crate::message::{hear_answers, send};
 /// takes a second is stuck, and every connection that waits for it keeps a client waiting.
 const STUCK_AFTER: Duration = Duration::from_secs(1);
 
-/// Connections that are offered at a time. They go in one message and wait for one answer, a millisecond; all others are
-/// served meanwhile.
-const AT_A_TIME: usize = MOST;
-
-/// After so much time with the successor, those who are served get twice as much, in which nobody's turn comes. A connection
-/// takes each process some ten microseconds, and ten thousand without a pause keep two processors busy for a sixth of a
-/// second: whoever asks meanwhile waits for the scheduler's time slices. If others want the processors, all of this takes
-/// longer, and so does the pause.
-const BURST: Duration = Duration::from_millis(2);
-const PAUSE: u32 = 2;
+/// Connections that are offered at a time. They go in one message and wait for one answer, a fraction of a millisecond; all
+/// others are served meanwhile, and after it comes a pause as long.
+///
+/// A connection takes each process some ten microseconds, and ten thousand in one go keep two processors busy for a tenth of
+/// a second: whoever asks meanwhile waits for the scheduler's time slices. So they go in small pieces, and the processors are
+/// free in between. If others want them, an exchange takes longer, and so does its pause.
+const AT_A_TIME: usize = 16;
 // ANCHOR_END: patience
 
 /// A connection, and whoever waits to hear whether it was taken, or to have it back.
@@ -75,14 +73,13 @@ impl Heir for Successor {
 // ANCHOR: hand_over
 /// Sends what is offered, and tells whose each connection is, until the successor takes no more.
 async fn hand_over(channel: Channel, mut offers: mpsc::UnboundedReceiver<Offer>) {
-    let mut settled = Vec::new();
-    let (mut busy, mut pause) = (Duration::ZERO, None);
+    let (mut settled, mut pause) = (Vec::new(), None);
     loop {
         let offer = tokio::select! {
             biased;
             // In a pause, too: a connection that owed an answer when its turn came is offered later, and waits.
             offer = offers.recv() => offer,
-            () = over(pause) => {
+            () = over(&mut pause) => {
                 pause = None;
                 tell(&mut settled);
                 continue;
@@ -101,7 +98,6 @@ async fn hand_over(channel: Channel, mut offers: mpsc::UnboundedReceiver<Offer>)
             // What it said before is heard out. All others are ours.
             while hear(&channel, &mut answers).await.is_some() {}
         }
-        busy += began.elapsed();
         let answers = answers.into_iter().chain(repeat(false));
         let whose = connections.into_iter().zip(answers).map(|(idle, taken)| if taken { Ok(()) } else { Err(idle) });
         settled.extend(waiting.into_iter().zip(whose));
@@ -110,21 +106,22 @@ async fn hand_over(channel: Channel, mut offers: mpsc::UnboundedReceiver<Offer>)
             tell(&mut settled);
             return give_back(offers).await;
         }
-        if pause.is_none() && busy >= BURST {
-            pause = Some(Instant::now() + PAUSE * std::mem::take(&mut busy));
-        }
-        if pause.is_none() {
-            tell(&mut settled);
-        }
+        pause.get_or_insert_with(|| Box::pin(rest(began.elapsed())));
     }
 }
 
 /// Ready at the end of the pause, if there is one.
-async fn over(pause: Option<Instant>) {
+async fn over(pause: &mut Option<Pin<Box<impl Future<Output = ()>>>>) {
     match pause {
-        Some(end) => sleep_until(end).await,
+        Some(pause) => pause.await,
         None => pending().await,
     }
+}
+
+/// Sleeps for a fraction of a millisecond. Tokio's clock ticks in whole ones, so a thread does it; should there be none, the
+/// clock will do.
+async fn rest(pause: Duration) {
+    let _ = timeout(pause, spawn_blocking(move || thread::sleep(pause))).await;
 }
 
 /// Takes along what was offered with the first one.
@@ -257,7 +254,8 @@ mod tests {
         let mut arrivals = Receiver::new(&theirs);
         let first = offer(&successor);
         arrivals.next().await.expect("it was sent");
-        sleep(BURST).await;
+        // On the paused clock. The pause after it is one of the real clock, long enough for all that is below.
+        sleep(STUCK_AFTER / 2).await;
         answer(&theirs, [true]).await.expect("somebody hears it");
         let second = offer(&successor);
         arrivals.next().await.expect("it was sent");

@@ -12,6 +12,7 @@ use lab::load::{Plan, Tally};
 
 use crate::descriptors;
 use crate::measured::Measured;
+use crate::others;
 use crate::process::memory;
 use crate::row::Row;
 use crate::servers::{Binaries, Server};
@@ -21,18 +22,9 @@ const CONNECTIONS: [u32; 4] = [100, 2_500, 5_000, 10_000];
 /// How often each of them is handed over, by a server of its own.
 const ROUNDS: usize = 5;
 
-/// How often a server with all of them is upgraded under a load, and how many such servers there are.
-const UPGRADES: usize = 12;
-/// The same for the wrong turn, which is slow in every one of them.
-const UPGRADES_IN_A_HURRY: usize = 2;
-const STARTS: usize = 5;
-
 /// The load: four clients with a request every two milliseconds each, whatever happens.
-const CLIENTS: u32 = 4;
-const INTERVAL: Duration = Duration::from_millis(2);
-
-/// The calm before each upgrade, as long as one takes, and longer.
-const CALM: u64 = 1_000;
+pub(crate) const CLIENTS: u32 = 4;
+pub(crate) const INTERVAL: Duration = Duration::from_millis(2);
 
 /// Two upgrades a second, against none, for so many seconds in turn.
 const SECONDS: u64 = 4;
@@ -72,10 +64,12 @@ pub(crate) fn measure(binaries: &Binaries) -> Measured {
         unit: Unit::Millis,
         curves: vec![curve],
     };
-    rows.extend(others(binaries, sizes[sizes.len() - 1]));
+    let others = others::measure(binaries, sizes[sizes.len() - 1]);
+    rows.extend(others.rows);
     rows.extend(twice_a_second(binaries));
     rows.push(adopted(binaries));
-    Measured::all(rows).and_charts([chart]).without(too_many.into_iter().map(left_out))
+    let left_out = too_many.into_iter().map(left_out).chain(others.left_out);
+    Measured::all(rows).and_charts([chart]).without(left_out)
 }
 
 /// From the line `draining` until all connections are in the new process and the old one is gone.
@@ -87,44 +81,6 @@ fn hand_over(binaries: &Binaries, connections: u32) -> Duration {
         assert_eq!(client.ask("/").header("x-generation"), Some("2"), "a connection did not go over");
     }
     took
-}
-
-/// What clients on other connections notice meanwhile.
-fn others(binaries: &Binaries, connections: u32) -> Vec<Row> {
-    let under_load = |mut server: Server, upgrades| {
-        let _idle = open(&server, connections);
-        let load = Plan::new(&server.address).connections(CLIENTS).every(INTERVAL).start();
-        load.wait_until_warm();
-        for _ in 0..upgrades {
-            load.wait_for_answers(CALM);
-            let _meanwhile = load.during();
-            server.replace();
-        }
-        kept(load.stop(), CLIENTS)
-    };
-    let tallies: Vec<_> = (0..STARTS).map(|_| under_load(binaries.handing_over(), UPGRADES)).collect();
-    let in_a_hurry: Vec<_> =
-        (0..STARTS).map(|_| under_load(binaries.handing_over_all_at_once(), UPGRADES_IN_A_HURRY)).collect();
-    let p999 = |latency: &lab::load::Latency| latency.quantile(0.999);
-    let count = HumanCount(connections.into());
-    vec![
-        Row::ratio(
-            "handover_others",
-            format!("p99.9 of other clients while {count} go over / in the calm"),
-            tallies.iter().map(|it| p999(&it.latency.during).div_duration_f64(p999(&it.latency.rest))),
-        ),
-        Row::millis(
-            "handover_others_during",
-            "  while they go over",
-            tallies.iter().map(|it| p999(&it.latency.during)),
-        ),
-        Row::millis("handover_others_calm", "  in the calm", tallies.iter().map(|it| p999(&it.latency.rest))),
-        Row::millis(
-            "handover_others_burst",
-            "  while they go over, if all are offered at once",
-            in_a_hurry.iter().map(|it| p999(&it.latency.during)),
-        ),
-    ]
 }
 
 /// What clients notice of two upgrades a second.
@@ -181,12 +137,12 @@ fn adopted(binaries: &Binaries) -> Row {
     Row::ratio("handover_memory", "memory of a connection, adopted / accepted", ratios).at_most(1.2)
 }
 
-fn open(server: &Server, connections: u32) -> Vec<Wire> {
+pub(crate) fn open(server: &Server, connections: u32) -> Vec<Wire> {
     (0..connections).map(|_| server.used_once()).collect()
 }
 
 /// The tally of a load that lost nothing, and no connection.
-fn kept(tally: Tally, connections: u32) -> Tally {
+pub(crate) fn kept(tally: Tally, connections: u32) -> Tally {
     tally.assert_nothing_lost();
     assert_eq!(tally.connections, u64::from(connections), "a connection was closed");
     tally

@@ -23,12 +23,14 @@ mod listeners;
 mod measured;
 mod memory;
 mod old_gone;
+mod others;
 mod process;
 mod roles;
 mod row;
 mod servers;
 mod sized;
 mod spawn;
+mod strangers;
 mod table;
 mod throughput;
 

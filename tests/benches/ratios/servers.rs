@@ -83,7 +83,17 @@ pub(crate) struct Server {
     pub(crate) generation: u64,
 }
 
-/// What one upgrade looked like from outside.
+/// When an upgrade came to which point.
+pub(crate) struct Change {
+    /// The signal was sent.
+    pub(crate) asked: Instant,
+    /// The old process said `draining`.
+    pub(crate) draining: Instant,
+    /// The old process was gone.
+    pub(crate) old_gone: Instant,
+}
+
+/// What one upgrade looked like to fresh connections.
 pub(crate) struct Upgrade {
     /// When the signal was sent.
     pub(crate) asked: Instant,
@@ -139,27 +149,26 @@ impl Server {
 
     /// Upgrades, and returns the time from the line `draining` to the end of the old process.
     pub(crate) fn replace(&mut self) -> Duration {
-        let (_, draining, old_gone) = self.change();
+        let Change { draining, old_gone, .. } = self.change();
         old_gone - draining
     }
 
     /// Upgrades while `fresh` clients knock, until each of them has met the new generation alone.
     pub(crate) fn upgrade(&mut self, fresh: &Fresh) -> Upgrade {
-        let (asked, ready, old_gone) = self.change();
-        Upgrade { asked, ready, old_gone, knocks: fresh.until_all_began_after(old_gone) }
+        let Change { asked, draining, old_gone } = self.change();
+        Upgrade { asked, ready: draining, old_gone, knocks: fresh.until_all_began_after(old_gone) }
     }
 
-    /// Upgrades, and returns when the signal was sent, when the old process said `draining`, and when it was gone.
-    fn change(&mut self) -> (Instant, Instant, Instant) {
+    /// Upgrades.
+    pub(crate) fn change(&mut self) -> Change {
         let old = self.serving;
         let asked = self.signal(Signal::SIGUSR2);
         self.program.line("draining");
         let draining = Instant::now();
-        await_exit(old);
-        let old_gone = Instant::now();
+        let old_gone = await_exit(old);
         self.generation += 1;
         self.serving = next_generation(&mut self.program, self.listeners).1;
-        (asked, draining, old_gone)
+        Change { asked, draining, old_gone }
     }
 }
 

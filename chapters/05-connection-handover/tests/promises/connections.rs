@@ -231,7 +231,9 @@ fn three_upgrades_during_one_request() {
     slow.send("rest.");
     assert_kept(&slow.reply(), 1);
     // Through the hands of two generations that are there for nothing else.
-    old.into_iter().for_each(await_exit);
+    for process in old {
+        await_exit(process);
+    }
     for client in [&mut slow, &mut idle] {
         assert_served_by(client, 4);
     }

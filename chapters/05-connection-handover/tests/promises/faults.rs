@@ -91,7 +91,9 @@ fn upgrades_that_follow_each_other_at_once_keep_all_connections() {
     let mut server = start(&["--drain-timeout", "1h"]);
     let mut clients = connect(&server, MANY);
     let old: Vec<_> = (0..4).map(|_| server.upgrade()).collect();
-    old.into_iter().for_each(await_exit);
+    for process in old {
+        await_exit(process);
+    }
     for client in &mut clients {
         assert_served_by(client, 5);
     }

@@ -1,0 +1,152 @@
+//! What clients on other connections notice while thousands are handed over.
+//!
+//! The invariant: the calm and the handover are measured in turn, on the same server, and by the same rules: a stretch of
+//! time in which strangers used the processors says nothing about us, and is left out of both. What they add is a row of its
+//! own.
+
+use std::time::{Duration, Instant};
+
+use indicatif::HumanCount;
+use lab::load::{Entry, Load, Plan};
+
+use crate::handover::{CLIENTS, INTERVAL, kept, open};
+use crate::measured::Measured;
+use crate::row::Row;
+use crate::servers::{Binaries, Change, Server};
+use crate::strangers::Strangers;
+
+/// How often a server with all of them is upgraded under a load, and how many such servers there are.
+const UPGRADES: u64 = 16;
+/// The same for the wrong turn, which is slow in every one of them.
+const UPGRADES_IN_A_HURRY: u64 = 4;
+const STARTS: usize = 7;
+
+/// Answers in the calm before each upgrade: it is as long as the upgrade or longer. Each has another length, or the upgrades
+/// might fall into step with something that happens once a second.
+const CALM: u64 = 600;
+const LONGER: u64 = 50;
+
+/// Answers between a stretch and the look at the strangers, which disturbs the clients itself.
+const APART: u64 = 40;
+
+/// The processor time of strangers from which a stretch is left out.
+const DISTURBED: Duration = Duration::from_millis(1);
+
+/// A stretch of time.
+struct Stretch {
+    from: Instant,
+    to: Instant,
+    /// How much processor time strangers have used meanwhile.
+    strangers: Duration,
+}
+
+/// The latencies of one server's clients.
+#[derive(Default)]
+struct Latencies {
+    calm: Vec<Duration>,
+    during: Vec<Duration>,
+}
+
+/// What one server came to.
+struct Measurement {
+    undisturbed: Latencies,
+    all: Latencies,
+}
+
+pub(crate) fn measure(binaries: &Binaries, connections: u32) -> Measured {
+    let handing_over: Vec<_> = (0..STARTS).map(|_| upgrades(binaries.handing_over(), connections, UPGRADES)).collect();
+    let in_a_hurry = (0..STARTS)
+        .map(|_| upgrades(binaries.handing_over_all_at_once(), connections, UPGRADES_IN_A_HURRY))
+        .collect::<Vec<_>>();
+    let count = HumanCount(connections.into());
+    let quiet: Vec<_> = handing_over.iter().map(|it| &it.undisturbed).filter(|it| it.say_something()).collect();
+    let hurried: Vec<_> = in_a_hurry.iter().map(|it| &it.undisturbed.during).filter(|it| !it.is_empty()).collect();
+    if quiet.is_empty() || hurried.is_empty() {
+        let why = "what other clients notice of a handover: other programs on this machine were at work all the time";
+        return Measured::all([]).without([why.to_owned()]);
+    }
+    let ratio = |it: &Latencies| p999(&it.during).div_duration_f64(p999(&it.calm));
+    Measured::all([
+        Row::ratio(
+            "handover_others",
+            format!("p99.9 of other clients while {count} go over / in the calm"),
+            quiet.iter().map(|it| ratio(it)),
+        ),
+        Row::millis("handover_others_during", "  while they go over", quiet.iter().map(|it| p999(&it.during))),
+        Row::millis("handover_others_calm", "  in the calm", quiet.iter().map(|it| p999(&it.calm))),
+        Row::millis(
+            "handover_others_burst",
+            "  while they go over, if all are offered at once",
+            hurried.iter().map(|during| p999(during)),
+        ),
+        Row::ratio(
+            "handover_others_disturbed",
+            "the same, with all that other programs on this machine do",
+            handing_over.iter().map(|it| ratio(&it.all)),
+        ),
+        Row::millis(
+            "handover_others_disturbed_during",
+            "  while they go over",
+            handing_over.iter().map(|it| p999(&it.all.during)),
+        ),
+        Row::millis(
+            "handover_others_disturbed_calm",
+            "  in the calm",
+            handing_over.iter().map(|it| p999(&it.all.calm)),
+        ),
+    ])
+}
+
+/// Upgrades a server under load, with a calm before each time.
+fn upgrades(mut server: Server, connections: u32, upgrades: u64) -> Measurement {
+    let _idle = open(&server, connections);
+    let load = Plan::new(&server.address).connections(CLIENTS).every(INTERVAL).journal().start();
+    load.wait_until_warm();
+    let (mut calm, mut during) = (Vec::new(), Vec::new());
+    for upgrade in 0..upgrades {
+        calm.push(stretch(&load, || {
+            let from = Instant::now();
+            load.wait_for_answers(CALM + LONGER * upgrade);
+            (from, Instant::now())
+        }));
+        during.push(stretch(&load, || {
+            let Change { asked, old_gone, .. } = server.change();
+            (asked, old_gone)
+        }));
+    }
+    let journal = kept(load.stop(), CLIENTS).journal;
+    let latencies = |counts: fn(&Stretch) -> bool| Latencies {
+        calm: latencies(&journal, calm.iter().filter(|stretch| counts(stretch))),
+        during: latencies(&journal, during.iter().filter(|stretch| counts(stretch))),
+    };
+    Measurement { undisturbed: latencies(|stretch| stretch.strangers < DISTURBED), all: latencies(|_| true) }
+}
+
+fn stretch(load: &Load, happens: impl FnOnce() -> (Instant, Instant)) -> Stretch {
+    let before = Strangers::so_far();
+    load.wait_for_answers(APART);
+    let (from, to) = happens();
+    load.wait_for_answers(APART);
+    Stretch { from, to, strangers: Strangers::so_far().since(&before) }
+}
+
+/// Of all requests that were under way in one of these stretches, if only in part.
+fn latencies<'stretch>(journal: &[Entry], stretches: impl Iterator<Item = &'stretch Stretch>) -> Vec<Duration> {
+    let within = |stretch: &'stretch Stretch| {
+        journal.iter().filter(|entry| entry.from <= stretch.to && stretch.from <= entry.to)
+    };
+    stretches.flat_map(within).map(|entry| entry.to - entry.from).collect()
+}
+
+impl Latencies {
+    /// Whether there are enough of them for one in a thousand.
+    fn say_something(&self) -> bool {
+        self.calm.len().min(self.during.len()) >= 2_000
+    }
+}
+
+fn p999(latencies: &[Duration]) -> Duration {
+    let mut sorted = latencies.to_vec();
+    sorted.sort_unstable();
+    sorted[sorted.len() * 999 / 1_000]
+}

@@ -1,0 +1,66 @@
+//! Who else has used the processors.
+//!
+//! The invariant: it only reads. Whatever is neither this program nor a descendant of it is a stranger; the kernel's own
+//! threads work for everybody, and are nobody's.
+
+use std::collections::HashMap;
+use std::fs;
+use std::process;
+use std::time::Duration;
+
+/// A thread that runs for the kernel (`PF_KTHREAD` among the flags of proc_pid_stat(5)).
+const KERNEL_THREAD: u64 = 0x0020_0000;
+
+/// The processor time that each thread of a stranger has used so far.
+pub(crate) struct Strangers(HashMap<String, Duration>);
+
+/// What is asked of a process.
+struct Process {
+    pid: String,
+    parent: String,
+    flags: u64,
+}
+
+impl Strangers {
+    pub(crate) fn so_far() -> Strangers {
+        let processes: HashMap<_, _> = names("/proc").filter_map(|pid| Some((pid.clone(), look(pid)?))).collect();
+        let strangers = processes.values().filter(|it| it.flags & KERNEL_THREAD == 0 && !is_ours(it, &processes));
+        let threads = strangers.flat_map(|it| {
+            let folder = format!("/proc/{}/task", it.pid);
+            names(&folder).map(move |thread| format!("{folder}/{thread}"))
+        });
+        Strangers(threads.filter_map(|thread| Some((thread.clone(), time(&thread)?))).collect())
+    }
+
+    /// What they have used since then. Who has ended since is not counted.
+    pub(crate) fn since(&self, then: &Strangers) -> Duration {
+        let before = |thread| then.0.get(thread).copied().unwrap_or_default();
+        self.0.iter().map(|(thread, time)| time.saturating_sub(before(thread))).sum()
+    }
+}
+
+fn is_ours(process: &Process, all: &HashMap<String, Process>) -> bool {
+    let us = process::id().to_string();
+    let ancestors = std::iter::successors(Some(process), |child| all.get(&child.parent));
+    ancestors.into_iter().any(|ancestor| ancestor.pid == us)
+}
+
+/// `None` if it has ended meanwhile.
+fn look(pid: String) -> Option<Process> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // Its name comes in parentheses, and may hold some.
+    let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+    Some(Process { pid, parent: fields.nth(1)?.to_owned(), flags: fields.nth(4)?.parse().ok()? })
+}
+
+/// Nanoseconds, where `stat` has ticks of ten milliseconds (proc(5)).
+fn time(thread: &str) -> Option<Duration> {
+    let line = fs::read_to_string(format!("{thread}/schedstat")).ok()?;
+    line.split(' ').next()?.parse().ok().map(Duration::from_nanos)
+}
+
+/// What in this folder is called by a number.
+fn names(folder: &str) -> impl Iterator<Item = String> + use<> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().into_string().ok().filter(|name| name.parse::<u32>().is_ok()))
+}
