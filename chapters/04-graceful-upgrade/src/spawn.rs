@@ -92,12 +92,15 @@ fn posix_spawn_with(
     posix_spawn(program.c_path().as_c_str(), &actions, &attributes, program.arguments(), environment)
 }
 
-/// The highest number for which this process's table has room (`FDSize`, proc_pid_status(5)) and its limit, too.
+/// The highest number for which this process's table has room (`FDSize`, proc_pid_status(5)) and its limit, too; `None` if
+/// that is no more than every table has.
 fn highest_descriptor() -> Option<RawFd> {
+    const EVERY: u64 = 64;
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let size = status.lines().find_map(|line| line.strip_prefix("FDSize:")?.trim().parse::<u64>().ok())?;
     let (limit, _) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
-    RawFd::try_from(size.min(limit)).ok()?.checked_sub(1)
+    let room = size.min(limit);
+    if room > EVERY { RawFd::try_from(room - 1).ok() } else { None }
 }
 // ANCHOR_END: spawn
 // ANCHOR_END: all
