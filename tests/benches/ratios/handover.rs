@@ -6,25 +6,20 @@
 use std::time::Duration;
 
 use indicatif::HumanCount;
-use lab::Wire;
 use lab::curve::{Chart, Curve, Unit};
-use lab::load::{Plan, Tally};
+use lab::load::Plan;
 
 use crate::descriptors;
 use crate::measured::Measured;
-use crate::others;
+use crate::others::{self, CLIENTS, INTERVAL, kept};
 use crate::process::memory;
 use crate::row::Row;
-use crate::servers::{Binaries, Server};
+use crate::servers::Binaries;
 
 const CONNECTIONS: [u32; 4] = [100, 2_500, 5_000, 10_000];
 
 /// How often each of them is handed over, by a server of its own.
 const ROUNDS: usize = 5;
-
-/// The load: four clients with a request every two milliseconds each, whatever happens.
-pub(crate) const CLIENTS: u32 = 4;
-pub(crate) const INTERVAL: Duration = Duration::from_millis(2);
 
 /// Two upgrades a second, against none, for so many seconds in turn.
 const SECONDS: u64 = 4;
@@ -75,7 +70,7 @@ pub(crate) fn measure(binaries: &Binaries) -> Measured {
 /// From the line `draining` until all connections are in the new process and the old one is gone.
 fn hand_over(binaries: &Binaries, connections: u32) -> Duration {
     let mut server = binaries.handing_over();
-    let mut idle = open(&server, connections);
+    let mut idle = server.idle(connections);
     let took = server.replace();
     for client in &mut idle {
         assert_eq!(client.ask("/").header("x-generation"), Some("2"), "a connection did not go over");
@@ -120,10 +115,10 @@ fn adopted(binaries: &Binaries) -> Row {
         let of = |connections| {
             let mut server = binaries.handing_over();
             // The second generation in both cases, so that they differ in nothing else.
-            let mut idle = if hand_over { open(&server, connections) } else { Vec::new() };
+            let mut idle = if hand_over { server.idle(connections) } else { Vec::new() };
             server.replace();
             if !hand_over {
-                idle = open(&server, connections);
+                idle = server.idle(connections);
             }
             // One more answer on each: what is counted is a connection in use, wherever it was opened.
             for client in &mut idle {
@@ -135,15 +130,4 @@ fn adopted(binaries: &Binaries) -> Row {
     };
     let ratios: Vec<_> = (0..2).map(|_| per_connection(true) / per_connection(false)).collect();
     Row::ratio("handover_memory", "memory of a connection, adopted / accepted", ratios).at_most(1.2)
-}
-
-pub(crate) fn open(server: &Server, connections: u32) -> Vec<Wire> {
-    (0..connections).map(|_| server.used_once()).collect()
-}
-
-/// The tally of a load that lost nothing, and no connection.
-pub(crate) fn kept(tally: Tally, connections: u32) -> Tally {
-    tally.assert_nothing_lost();
-    assert_eq!(tally.connections, u64::from(connections), "a connection was closed");
-    tally
 }

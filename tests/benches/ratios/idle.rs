@@ -82,7 +82,7 @@ pub(crate) fn measure(binaries: &Binaries) -> Measured {
 
 fn upgrade(binaries: &Binaries, connections: u32) -> Upgraded {
     let mut server = binaries.ours();
-    let _idle: Vec<_> = (0..connections).map(|_| server.used_once()).collect();
+    let _idle = server.idle(connections);
     let fresh = Fresh::start(&server.address, 1, LIGHT);
     fresh.until_all_began_after(Instant::now() + WARM);
     let before = cpu_time(server.serving) + cpu_time_of_reaped();

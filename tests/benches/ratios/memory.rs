@@ -36,9 +36,8 @@ pub(crate) fn measure(binaries: &Binaries) -> Measured {
 
 /// In KiB.
 fn per_connection(server: &Server) -> f64 {
-    let open = |count: u32| -> Vec<_> { (0..count).map(|_| server.used_once()).collect() };
-    let _before = open(BEFORE);
+    let _before = server.idle(BEFORE);
     let before = memory(server.serving);
-    let _counted = open(COUNTED);
+    let _counted = server.idle(COUNTED);
     (memory(server.serving) - before) / f64::from(COUNTED)
 }

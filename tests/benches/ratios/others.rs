@@ -7,13 +7,16 @@
 use std::time::{Duration, Instant};
 
 use indicatif::HumanCount;
-use lab::load::{Entry, Load, Plan};
+use lab::load::{Entry, Load, Plan, Tally};
 
-use crate::handover::{CLIENTS, INTERVAL, kept, open};
 use crate::measured::Measured;
 use crate::row::Row;
 use crate::servers::{Binaries, Change, Server};
 use crate::strangers::Strangers;
+
+/// The load: four clients with a request every two milliseconds each, whatever happens.
+pub(crate) const CLIENTS: u32 = 4;
+pub(crate) const INTERVAL: Duration = Duration::from_millis(2);
 
 /// How often a server with all of them is upgraded under a load, and how many such servers there are.
 const UPGRADES: u64 = 16;
@@ -41,7 +44,6 @@ struct Stretch {
 }
 
 /// The latencies of one server's clients.
-#[derive(Default)]
 struct Latencies {
     calm: Vec<Duration>,
     during: Vec<Duration>,
@@ -99,7 +101,7 @@ pub(crate) fn measure(binaries: &Binaries, connections: u32) -> Measured {
 
 /// Upgrades a server under load, with a calm before each time.
 fn upgrades(mut server: Server, connections: u32, upgrades: u64) -> Measurement {
-    let _idle = open(&server, connections);
+    let _idle = server.idle(connections);
     let load = Plan::new(&server.address).connections(CLIENTS).every(INTERVAL).journal().start();
     load.wait_until_warm();
     let (mut calm, mut during) = (Vec::new(), Vec::new());
@@ -149,4 +151,11 @@ fn p999(latencies: &[Duration]) -> Duration {
     let mut sorted = latencies.to_vec();
     sorted.sort_unstable();
     sorted[sorted.len() * 999 / 1_000]
+}
+
+/// The tally of a load that lost nothing, and no connection.
+pub(crate) fn kept(tally: Tally, connections: u32) -> Tally {
+    tally.assert_nothing_lost();
+    assert_eq!(tally.connections, u64::from(connections), "a connection was closed");
+    tally
 }

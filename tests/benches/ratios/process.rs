@@ -3,6 +3,7 @@
 //! The invariant: it only reads.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use nix::sys::resource::{UsageWho, getrusage};
@@ -13,12 +14,14 @@ use nix::unistd::Pid;
 /// theirs.
 pub(crate) fn cpu_time(pid: Pid) -> Duration {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("the server is there");
+    tasks.filter_map(|task| cpu_time_of_thread(&task.ok()?.path())).sum()
+}
+
+/// The same for the thread in this folder, `/proc/PID/task/TID`; `None` if it has ended.
+pub(crate) fn cpu_time_of_thread(folder: &Path) -> Option<Duration> {
     // Nanoseconds, where /proc/PID/stat has ticks of ten milliseconds (proc(5)).
-    let of = |task: std::io::Result<fs::DirEntry>| {
-        let line = fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
-        line.split(' ').next()?.parse().ok().map(Duration::from_nanos)
-    };
-    tasks.filter_map(of).sum()
+    let line = fs::read_to_string(folder.join("schedstat")).ok()?;
+    line.split(' ').next()?.parse().ok().map(Duration::from_nanos)
 }
 
 /// The processor time that all children of ours have used that we have reaped, and what they have reaped. The difference

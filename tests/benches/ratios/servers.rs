@@ -141,6 +141,11 @@ impl Server {
         connection
     }
 
+    /// So many of them.
+    pub(crate) fn idle(&self, connections: u32) -> Vec<Wire> {
+        (0..connections).map(|_| self.used_once()).collect()
+    }
+
     pub(crate) fn signal(&self, signal: Signal) -> Instant {
         let now = Instant::now();
         kill(self.serving, signal).expect("the serving process is there");

@@ -5,8 +5,11 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::path::Path;
 use std::process;
 use std::time::Duration;
+
+use crate::process::cpu_time_of_thread;
 
 /// A thread that runs for the kernel (`PF_KTHREAD` among the flags of proc_pid_stat(5)).
 const KERNEL_THREAD: u64 = 0x0020_0000;
@@ -29,7 +32,9 @@ impl Strangers {
             let folder = format!("/proc/{}/task", it.pid);
             names(&folder).map(move |thread| format!("{folder}/{thread}"))
         });
-        Strangers(threads.filter_map(|thread| Some((thread.clone(), time(&thread)?))).collect())
+        Strangers(
+            threads.filter_map(|thread| Some((thread.clone(), cpu_time_of_thread(Path::new(&thread))?))).collect(),
+        )
     }
 
     /// What they have used since then. Who has ended since is not counted.
@@ -51,12 +56,6 @@ fn look(pid: String) -> Option<Process> {
     // Its name comes in parentheses, and may hold some.
     let mut fields = stat.rsplit_once(") ")?.1.split(' ');
     Some(Process { pid, parent: fields.nth(1)?.to_owned(), flags: fields.nth(4)?.parse().ok()? })
-}
-
-/// Nanoseconds, where `stat` has ticks of ten milliseconds (proc(5)).
-fn time(thread: &str) -> Option<Duration> {
-    let line = fs::read_to_string(format!("{thread}/schedstat")).ok()?;
-    line.split(' ').next()?.parse().ok().map(Duration::from_nanos)
 }
 
 /// What in this folder is called by a number.
