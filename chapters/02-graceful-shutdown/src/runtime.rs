@@ -2,11 +2,16 @@
 //!
 //! The invariant: it ends when the server does. No handler can keep it, and its end keeps nobody else waiting.
 
-use std::fs;
 use std::io;
+use std::thread;
+use std::time::Duration;
 
-use rustix::process::{Pid, setpriority_process};
+use nix::libc;
 use tokio::runtime::Builder;
+
+/// How long the threads of a runtime get to end. They need a fraction of a millisecond; what takes longer is a handler that
+/// blocks its thread.
+const GRACE: Duration = Duration::from_millis(10);
 
 /// Runs `main` on a multi-threaded runtime, as `#[tokio::main]` does, but does not wait for what is left at its end.
 ///
@@ -19,21 +24,31 @@ use tokio::runtime::Builder;
 pub fn block_on<T, E: From<io::Error>>(main: impl Future<Output = Result<T, E>>) -> Result<T, E> {
     let runtime = Builder::new_multi_thread().enable_all().build()?;
     let ended = runtime.block_on(main);
-    runtime.shutdown_background();
+    // The kernel takes the memory of a process back in the last of its threads: with the others gone, that is this one.
+    runtime.shutdown_timeout(GRACE);
     give_way();
     ended
 }
 
-/// Lets everybody else go first: what is left to do is done for nobody.
+/// Lets everybody else go first: what this thread has left to do is done for nobody.
 ///
-/// The kernel takes the memory of a process back in the last of its threads, whichever that is: milliseconds, if there were
-/// ten thousand connections, in which others would wait for that processor. On Linux each thread has a nice value of its
-/// own (setpriority(2)).
+/// To take back the memory of ten thousand connections costs the kernel milliseconds, in which others would wait for this
+/// processor. A low priority (nice) is not enough: it is about shares in the long run, and a thread that has begun a slice of
+/// a millisecond or more may end it (`RUN_TO_PARITY`, kernel/sched/fair.c). So this one's is as short as can be.
 fn give_way() {
-    const LAST: i32 = 19;
-    let threads = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
-    for thread in threads.filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?)) {
-        // `Err` if it has ended meanwhile.
-        let _ = setpriority_process(Some(thread), LAST);
-    }
+    let attributes = libc::sched_attr {
+        size: u32::try_from(size_of::<libc::sched_attr>()).unwrap_or(0),
+        sched_policy: libc::SCHED_OTHER as u32,
+        sched_flags: 0,
+        sched_nice: 19,
+        sched_priority: 0,
+        // In nanoseconds: the slice, since Linux 6.12 (sched_setattr(2)).
+        sched_runtime: 100_000,
+        sched_deadline: 0,
+        sched_period: 0,
+    };
+    // SAFETY: the kernel reads `attributes`, as many bytes as its first field says, and keeps no pointer to it.
+    let _ = unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0) };
+    // Who came before waits for the next tick of the scheduler otherwise.
+    thread::yield_now();
 }
