@@ -10,7 +10,7 @@ use graceful_upgrade::Adopter;
 use rustix::fd::AsRawFd as _;
 use rustix::process::{Resource, getrlimit};
 
-use crate::channel::Channel;
+use crate::channel::NewEnd;
 use crate::message::{Arrival, Receiver, answer};
 
 // ANCHOR: headroom
@@ -21,7 +21,7 @@ const HEADROOM: u64 = 64;
 
 // ANCHOR: adopt_all
 /// Serves the connections that come over `channel`, until the other end is gone.
-pub(crate) async fn adopt_all(channel: Channel, adopter: Adopter) {
+pub(crate) async fn adopt_all(channel: NewEnd, adopter: Adopter) {
     let most = getrlimit(Resource::Nofile).current.map_or(u64::MAX, |limit| limit.saturating_sub(HEADROOM));
     let (mut taken, mut declined) = (0_usize, 0_usize);
     let mut connections = Receiver::new(&channel);

@@ -11,10 +11,12 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixDatagram as StdSocket;
+use std::time::Duration;
 
+use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
-    Shutdown, recvmsg, sendmsg, shutdown,
+    Shutdown, recv, recvmsg, send, sendmsg, shutdown,
 };
 use tokio::io::Interest;
 use tokio::net::UnixDatagram;
@@ -24,43 +26,80 @@ pub(crate) const MOST: usize = 64;
 
 const SPACE: usize = rustix::cmsg_space!(ScmRights(MOST));
 
-/// One end. Tokio's datagram socket only waits until it is readable or writable, which is the same for `SOCK_SEQPACKET`.
+// ANCHOR: old_end
+/// The old process's end, in a thread that waits in its system calls.
 #[derive(Debug)]
-pub(crate) struct Channel(UnixDatagram);
+pub(crate) struct OldEnd(StdSocket);
 
-impl Channel {
+impl OldEnd {
+    /// No call waits longer than `patience`.
+    ///
     /// # Errors
-    /// What epoll_ctl(2) says.
-    pub(crate) fn new(end: OwnedFd) -> io::Result<Channel> {
+    /// What setsockopt(2) says.
+    pub(crate) fn new(end: OwnedFd, patience: Duration) -> io::Result<OldEnd> {
         let socket = StdSocket::from(end);
-        socket.set_nonblocking(true)?;
-        Ok(Channel(UnixDatagram::from_std(socket)?))
+        socket.set_nonblocking(false)?;
+        socket.set_write_timeout(Some(patience))?;
+        socket.set_read_timeout(Some(patience))?;
+        Ok(OldEnd(socket))
     }
 
-    // ANCHOR: send
     /// Sends a message, with [`MOST`] sockets at the most, as soon as there is room for it: what has not been received yet
     /// counts against the send buffer (`net.core.wmem_default`, socket(7)).
     ///
-    /// Dropped before it is ready, it has sent nothing.
-    ///
     /// # Errors
-    /// If the other end is gone.
-    pub(crate) async fn send(&self, message: &[u8], sockets: &[BorrowedFd<'_>]) -> io::Result<()> {
-        let send = || {
-            let mut space = [MaybeUninit::uninit(); SPACE];
-            let mut control = SendAncillaryBuffer::new(&mut space);
-            if !sockets.is_empty() && !control.push(SendAncillaryMessage::ScmRights(sockets)) {
-                return Err(io::Error::from(io::ErrorKind::ArgumentListTooLong));
-            }
-            let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-            sendmsg(&self.0, &[IoSlice::new(message)], &mut control, flags).map_err(io::Error::from)
-        };
-        self.0.async_io(Interest::WRITABLE, send).await?;
+    /// If the other end is gone; `WouldBlock` if there was no room in time.
+    pub(crate) fn send(&self, message: &[u8], sockets: &[BorrowedFd<'_>]) -> io::Result<()> {
+        let mut space = [MaybeUninit::uninit(); SPACE];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        if !sockets.is_empty() && !control.push(SendAncillaryMessage::ScmRights(sockets)) {
+            return Err(io::ErrorKind::ArgumentListTooLong.into());
+        }
+        // Our server's signals may come to this thread, too, and a call with a timeout is not restarted (signal(7)).
+        retry_on_intr(|| sendmsg(&self.0, &[IoSlice::new(message)], &mut control, SendFlags::NOSIGNAL))?;
         Ok(())
     }
-    // ANCHOR_END: send
 
-    // ANCHOR: receive
+    /// Receives a message into `room`: its length, 0 if the other end is gone.
+    ///
+    /// # Errors
+    /// `WouldBlock` if none came in time, and what else recv(2) says.
+    pub(crate) fn receive(&self, room: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match retry_on_intr(|| recv(&self.0, &mut *room, RecvFlags::empty())) {
+                // It is gone and has not heard us out. What it said before can still be heard.
+                Err(Errno::CONNRESET) => {}
+                received => return Ok(received?.0),
+            }
+        }
+    }
+
+    // ANCHOR: break_off
+    /// Ends the channel in both directions. What waits at this end can still be received; whatever the other end sends
+    /// from now on fails.
+    pub(crate) fn break_off(&self) {
+        // `Err` only if the other end is gone.
+        let _ = shutdown(&self.0, Shutdown::Both);
+    }
+    // ANCHOR_END: break_off
+}
+// ANCHOR_END: old_end
+
+// ANCHOR: new_end
+/// The new process's end, in a task: its threads serve. Tokio's datagram socket only waits until it is readable or writable,
+/// which is the same for `SOCK_SEQPACKET`.
+#[derive(Debug)]
+pub(crate) struct NewEnd(UnixDatagram);
+
+impl NewEnd {
+    /// # Errors
+    /// What epoll_ctl(2) says.
+    pub(crate) fn new(end: OwnedFd) -> io::Result<NewEnd> {
+        let socket = StdSocket::from(end);
+        socket.set_nonblocking(true)?;
+        Ok(NewEnd(UnixDatagram::from_std(socket)?))
+    }
+
     /// Receives a message into `room`: its length, 0 if the other end is gone, and the descriptors that came with it.
     ///
     /// The last of them are missing if this process has reached its descriptor limit: the kernel has nowhere to put them
@@ -72,8 +111,7 @@ impl Channel {
         let mut receive = || {
             let mut space = [MaybeUninit::uninit(); SPACE];
             let mut control = RecvAncillaryBuffer::new(&mut space);
-            let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
-            let received = recvmsg(&self.0, &mut [IoSliceMut::new(room)], &mut control, flags)?;
+            let received = recvmsg(&self.0, &mut [IoSliceMut::new(room)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
             let sockets = control.drain().filter_map(|message| match message {
                 RecvAncillaryMessage::ScmRights(sockets) => Some(sockets),
                 _ => None,
@@ -82,20 +120,39 @@ impl Channel {
         };
         loop {
             match self.0.async_io(Interest::READABLE, &mut receive).await {
-                // It is gone and has not heard us out. What it said before can still be heard.
+                // As above.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
                 received => return received,
             }
         }
     }
-    // ANCHOR_END: receive
 
-    // ANCHOR: break_off
-    /// Ends the channel in both directions. What waits at this end can still be received; whatever the other end sends
-    /// from now on fails.
-    pub(crate) fn break_off(&self) {
-        // `Err` only if the other end is gone.
-        let _ = shutdown(&self.0, Shutdown::Both);
+    /// Sends a message.
+    ///
+    /// # Errors
+    /// If the other end is gone.
+    pub(crate) async fn send(&self, message: &[u8]) -> io::Result<()> {
+        let send = || send(&self.0, message, SendFlags::NOSIGNAL).map_err(io::Error::from);
+        self.0.async_io(Interest::WRITABLE, send).await?;
+        Ok(())
     }
-    // ANCHOR_END: break_off
+}
+// ANCHOR_END: new_end
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+
+    use super::*;
+
+    /// How long the old end waits in a test. Long enough for a machine that is busy.
+    pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+
+    /// A channel, by its ends.
+    pub(crate) fn channel() -> (OldEnd, NewEnd) {
+        let (old, new) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+            .expect("there are descriptors left");
+        let old = OldEnd::new(old, PATIENCE).expect("it is a socket");
+        (old, NewEnd::new(new).expect("the runtime waits on it"))
+    }
 }

@@ -3,34 +3,39 @@
 //! The invariant: of every connection that was sent, it is known in the end whose it is. The successor's if it said so
 //! before the channel broke, else ours: it says so before it serves, and on a broken channel it cannot say so any more.
 
-use std::future::pending;
-use std::iter::repeat;
+use std::io;
+use std::iter::{once, repeat};
+use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::thread;
-use std::time::Duration;
+use std::sync::mpsc::{self, SendError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use graceful_shutdown::{Heir, Idle};
-use tokio::sync::mpsc::{self, error::SendError};
+use nix::libc;
 use tokio::sync::oneshot;
-use tokio::task::{spawn_blocking, yield_now};
-use tokio::time::{Instant, timeout};
 
-use crate::channel::{Channel, MOST};
+use crate::channel::{MOST, OldEnd};
 use crate::message::{hear_answers, send};
 
 // ANCHOR: patience
-/// How long the successor may take for the connections that it was sent. It needs some ten microseconds for each; one that
-/// takes a second is stuck, and every connection that waits for it keeps a client waiting.
+/// How long the successor may take to answer for connections that it was sent. It needs some ten microseconds for each; one
+/// that takes a second is stuck, and every connection that waits for it keeps a client waiting.
 const STUCK_AFTER: Duration = Duration::from_secs(1);
 
 /// Connections that are offered at a time. They go in one message and wait for one answer, a fraction of a millisecond; all
-/// others are served meanwhile, and after it comes a pause as long.
+/// others are served meanwhile.
 ///
 /// A connection takes each process some ten microseconds, and ten thousand in one go keep two processors busy for a tenth of
-/// a second: whoever asks meanwhile waits for the scheduler's time slices. So they go in small pieces, and the processors are
-/// free in between. If others want them, an exchange takes longer, and so does its pause.
+/// a second: whoever asks meanwhile waits for the scheduler's time slices. So they go in small pieces.
 const AT_A_TIME: usize = 16;
+
+/// How long the pause after each piece is, in times of what the piece took: the processors are free in between. If others
+/// want them, a piece takes longer, and so does its pause.
+const PAUSES: u32 = 2;
+
+const LONGEST_PAUSE: Duration = Duration::from_millis(10);
 // ANCHOR_END: patience
 
 /// A connection, and whoever waits to hear whether it was taken, or to have it back.
@@ -39,14 +44,26 @@ type Waiting = oneshot::Sender<Result<(), Idle>>;
 
 /// The successor, as whoever takes our connections.
 #[derive(Debug)]
-pub(crate) struct Successor(mpsc::UnboundedSender<Offer>);
+pub(crate) struct Successor {
+    channel: Arc<OldEnd>,
+    /// `None` only in `drop`.
+    offers: Option<mpsc::Sender<Offer>>,
+    thread: Option<JoinHandle<()>>,
+}
 
 impl Successor {
     /// The one at the far end of `channel`.
-    pub(crate) fn over(channel: Channel) -> Arc<Successor> {
-        let (offer, offers) = mpsc::unbounded_channel();
-        tokio::spawn(hand_over(channel, offers));
-        Arc::new(Successor(offer))
+    ///
+    /// # Errors
+    /// If there is no thread to be had.
+    pub(crate) fn over(channel: OwnedFd) -> io::Result<Arc<Successor>> {
+        let channel = Arc::new(OldEnd::new(channel, STUCK_AFTER)?);
+        let (offers, offered) = mpsc::channel();
+        let thread = {
+            let channel = Arc::clone(&channel);
+            thread::Builder::new().name("handover".into()).spawn(move || hand_over(&channel, &offered))?
+        };
+        Ok(Arc::new(Successor { channel, offers: Some(offers), thread: Some(thread) }))
     }
 }
 
@@ -54,10 +71,13 @@ impl Successor {
 impl Heir for Successor {
     fn take(&self, idle: Idle) -> Pin<Box<dyn Future<Output = Result<(), Idle>> + Send + '_>> {
         let (settle, settled) = oneshot::channel();
-        let offered = self.0.send((idle, settle));
+        let offered = match &self.offers {
+            Some(offers) => offers.send((idle, settle)),
+            None => Err(SendError((idle, settle))),
+        };
         Box::pin(async move {
             match offered {
-                // The runtime has ended if nobody settles it, and everything with it.
+                // The thread has ended if nobody settles it, and everything with it.
                 Ok(()) => settled.await.unwrap_or(Ok(())),
                 Err(SendError((idle, _))) => Err(idle),
             }
@@ -70,123 +90,110 @@ impl Heir for Successor {
 }
 // ANCHOR_END: offer
 
+// ANCHOR: drop
+impl Drop for Successor {
+    /// Ends the thread. Nobody waits for it any more, or the deadline has passed: then it should not wait either.
+    fn drop(&mut self) {
+        self.channel.break_off();
+        self.offers = None;
+        // `Err` if it panicked, which it has said.
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+// ANCHOR_END: drop
+
 // ANCHOR: hand_over
-/// Sends what is offered, and tells whose each connection is, until the successor takes no more.
-async fn hand_over(channel: Channel, mut offers: mpsc::UnboundedReceiver<Offer>) {
-    let (mut settled, mut pause) = (Vec::new(), None);
-    loop {
-        let offer = tokio::select! {
-            biased;
-            // In a pause, too: a connection that owed an answer when its turn came is offered later, and waits.
-            offer = offers.recv() => offer,
-            () = over(&mut pause) => {
-                pause = None;
-                tell(&mut settled);
-                continue;
-            }
-        };
-        let Some(first) = offer else { return tell(&mut settled) };
-        let (connections, waiting) = gather(first, &mut offers).await;
-        let (began, mut answers) = (Instant::now(), Vec::new());
-        let ended = match timeout(STUCK_AFTER, exchange(&channel, &connections, &mut answers)).await {
-            Ok(Some(())) => None,
-            Ok(None) => Some("the successor is gone"),
-            Err(_) => Some("the successor is stuck"),
-        };
-        if ended.is_some() {
+/// Sends what is offered, and tells whose each connection is, until nobody can offer anything any more.
+fn hand_over(channel: &OldEnd, offered: &mpsc::Receiver<Offer>) {
+    keep_what_is_freed();
+    while let Ok(first) = offered.recv() {
+        let began = Instant::now();
+        // Those that were offered in the pause go together: a message wakes each process once.
+        let (connections, waiting): (Vec<_>, Vec<_>) = once(first).chain(offered.try_iter().take(MOST - 1)).unzip();
+        let mut answers = Vec::new();
+        let broken = exchange(channel, &connections, &mut answers).err();
+        if broken.is_some() {
             channel.break_off();
             // What it said before is heard out. All others are ours.
-            while hear(&channel, &mut answers).await.is_some() {}
+            while hear(channel, &mut answers).is_ok() {}
         }
+        let took = began.elapsed();
         let answers = answers.into_iter().chain(repeat(false));
         let whose = connections.into_iter().zip(answers).map(|(idle, taken)| if taken { Ok(()) } else { Err(idle) });
-        settled.extend(waiting.into_iter().zip(whose));
-        if let Some(why) = ended {
-            tracing::warn!(why, "the other connections stay, and are closed politely");
-            tell(&mut settled);
-            return give_back(offers).await;
+        for (waiting, whose) in waiting.into_iter().zip(whose) {
+            // The next one's turn comes. Nobody is there any more where a deadline has passed.
+            let _ = waiting.send(whose);
         }
-        pause.get_or_insert_with(|| Box::pin(rest(began.elapsed())));
-    }
-}
-
-/// Ready at the end of the pause, if there is one.
-async fn over(pause: &mut Option<Pin<Box<impl Future<Output = ()>>>>) {
-    match pause {
-        Some(pause) => pause.await,
-        None => pending().await,
-    }
-}
-
-/// Sleeps for a fraction of a millisecond. Tokio's clock ticks in whole ones, so a thread does it; should there be none, the
-/// clock will do.
-async fn rest(pause: Duration) {
-    let _ = timeout(pause, spawn_blocking(move || thread::sleep(pause))).await;
-}
-
-/// Takes along what was offered with the first one.
-async fn gather(first: Offer, offers: &mut mpsc::UnboundedReceiver<Offer>) -> (Vec<Idle>, Vec<Waiting>) {
-    // Those whose turn has come with it are about to offer themselves, and one message wakes the successor once.
-    yield_now().await;
-    let others = std::iter::from_fn(|| offers.try_recv().ok());
-    std::iter::once(first).chain(others.take(MOST - 1)).unzip()
-}
-
-/// Tells whose connections are. For each that is told, the next one's turn comes.
-fn tell(settled: &mut Vec<(Waiting, Result<(), Idle>)>) {
-    for (waiting, whose) in settled.drain(..) {
-        // Nobody is there any more where a deadline has passed.
-        let _ = waiting.send(whose);
+        if let Some(error) = broken {
+            let stuck = error.kind() == io::ErrorKind::WouldBlock;
+            let why = if stuck { "the successor is stuck" } else { "the successor is gone" };
+            tracing::warn!(why, "the other connections stay, and are closed politely");
+            return give_back(offered);
+        }
+        thread::sleep(LONGEST_PAUSE.min(took * PAUSES));
     }
 }
 
 /// Nobody takes what is still offered.
-async fn give_back(mut offers: mpsc::UnboundedReceiver<Offer>) {
-    offers.close();
-    while let Some((idle, waiting)) = offers.recv().await {
+fn give_back(offered: &mpsc::Receiver<Offer>) {
+    for (idle, waiting) in offered {
         let _ = waiting.send(Err(idle));
     }
 }
 
-/// Sends connections, message by message, and hears whose they are; `None` if the channel has ended.
-async fn exchange(channel: &Channel, connections: &[Idle], answers: &mut Vec<bool>) -> Option<()> {
+/// Sends connections, message by message, and hears whose they are.
+fn exchange(channel: &OldEnd, connections: &[Idle], answers: &mut Vec<bool>) -> io::Result<()> {
     let mut sent = 0;
     while sent < connections.len() {
-        sent += send(channel, &connections[sent..]).await.ok()?;
+        sent += send(channel, &connections[sent..])?;
         while answers.len() < sent {
-            hear(channel, answers).await?;
+            hear(channel, answers)?;
         }
     }
-    Some(())
+    Ok(())
 }
 
 /// Hears whose the next of them are.
-async fn hear(channel: &Channel, answers: &mut Vec<bool>) -> Option<()> {
-    answers.extend(hear_answers(channel).await?);
-    Some(())
+fn hear(channel: &OldEnd, answers: &mut Vec<bool>) -> io::Result<()> {
+    answers.extend(hear_answers(channel)?);
+    Ok(())
 }
 // ANCHOR_END: hand_over
+
+// ANCHOR: keep
+/// Has the allocator give nothing back to the kernel from now on: this process will end, and that gives back all of it.
+///
+/// With the last of ten thousand connections glibc would give back tens of megabytes at once, wherever that last one is freed:
+/// milliseconds for a thread that still has requests to answer.
+fn keep_what_is_freed() {
+    // SAFETY: it sets a number (mallopt(3)), under the allocator's own locks.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::mallopt(libc::M_TRIM_THRESHOLD, libc::c_int::MAX);
+    }
+}
+// ANCHOR_END: keep
 
 #[cfg(test)]
 mod tests {
     use std::net::{TcpListener, TcpStream};
-    use std::os::fd::OwnedFd;
 
     use bytes::Bytes;
     use graceful_shutdown::Heir as _;
     use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
-    use tokio::task::JoinHandle;
+    use tokio::task::{JoinHandle, yield_now};
     use tokio::time::sleep;
 
     use super::*;
+    use crate::channel::NewEnd;
     use crate::message::{Arrival, Receiver, answer};
 
     /// A successor as the old process sees it, and the other end of the channel.
-    fn successor() -> (Arc<Successor>, Channel) {
+    fn successor() -> (Arc<Successor>, NewEnd) {
         let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
             .expect("there are descriptors left");
-        let channel = |end: OwnedFd| Channel::new(end).expect("the runtime waits on it");
-        (Successor::over(channel(ours)), channel(theirs))
+        let successor = Successor::over(ours).expect("there is a thread");
+        (successor, NewEnd::new(theirs).expect("the runtime waits on it"))
     }
 
     /// Offers a connection on which half a head was read.
@@ -223,10 +230,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn connections_that_are_offered_together_go_together_and_may_be_answered_one_by_one() {
+    async fn connections_that_were_offered_meanwhile_go_together_and_may_be_answered_one_by_one() {
         let (successor, theirs) = successor();
+        let mut arrivals = Receiver::new(&theirs);
+        let first = offer(&successor);
+        arrivals.next().await.expect("it was sent");
         let offered = (0..5).map(|_| offer(&successor)).collect();
-        assert_eq!(Receiver::new(&theirs).next().await.map(|arrivals| arrivals.len()), Some(5));
+        // On one thread: each has made its offer when it is our turn again.
+        yield_now().await;
+        answer(&theirs, [true]).await.expect("somebody hears it");
+        assert!(first.await.expect("no panic"));
+        assert_eq!(arrivals.next().await.map(|arrivals| arrivals.len()), Some(5));
         answer(&theirs, [true, false]).await.expect("somebody hears it");
         answer(&theirs, [true, true, false]).await.expect("somebody hears it");
         assert_eq!(whose(offered).await, [true, false, true, true, false]);
@@ -235,10 +249,13 @@ mod tests {
     #[tokio::test]
     async fn what_a_successor_that_died_had_not_answered_is_still_ours() {
         let (successor, theirs) = successor();
-        let offered: Vec<_> = (0..3).map(|_| offer(&successor)).collect();
         let mut arrivals = Receiver::new(&theirs);
-        arrivals.next().await.expect("they were sent");
+        let mut offered = vec![offer(&successor)];
+        arrivals.next().await.expect("it was sent");
+        offered.extend((0..2).map(|_| offer(&successor)));
+        yield_now().await;
         answer(&theirs, [true]).await.expect("somebody hears it");
+        arrivals.next().await.expect("they were sent");
         drop(theirs);
         assert_eq!(
             whose(offered).await,
@@ -248,23 +265,24 @@ mod tests {
         assert!(!offer(&successor).await.expect("no panic"), "nobody is there any more");
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn in_a_pause_nobodys_turn_comes_and_whoever_is_offered_goes_over() {
+    #[tokio::test]
+    async fn after_a_piece_that_took_long_comes_a_pause() {
         let (successor, theirs) = successor();
         let mut arrivals = Receiver::new(&theirs);
         let first = offer(&successor);
         arrivals.next().await.expect("it was sent");
-        // On the paused clock. The pause after it is one of the real clock, long enough for all that is below.
-        sleep(STUCK_AFTER / 2).await;
+        sleep(LONGEST_PAUSE).await;
+        let answered = Instant::now();
         answer(&theirs, [true]).await.expect("somebody hears it");
+        assert!(first.await.expect("no panic"), "it is told before the pause");
         let second = offer(&successor);
         arrivals.next().await.expect("it was sent");
-        assert!(!first.is_finished(), "it is told, and another one's turn comes");
+        assert!(answered.elapsed() >= LONGEST_PAUSE, "there was no pause");
         answer(&theirs, [true]).await.expect("somebody hears it");
-        assert_eq!(whose(vec![first, second]).await, [true, true]);
+        assert!(second.await.expect("no panic"));
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_successor_that_is_stuck_gets_nothing_and_cannot_claim_anything_later() {
         let (successor, theirs) = successor();
         assert!(!offer(&successor).await.expect("no panic"), "it has not said that it took it");
@@ -274,7 +292,7 @@ mod tests {
         drop(late);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_successor_that_reads_nothing_does_not_hold_more_than_its_queue() {
         let (successor, theirs) = successor();
         let offered = (0..4 * MOST).map(|_| offer(&successor)).collect();

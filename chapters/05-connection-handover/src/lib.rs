@@ -22,7 +22,7 @@ use std::sync::Arc;
 use graceful_shutdown::Heir;
 use graceful_upgrade::{Adopter, Handover};
 
-use channel::Channel;
+use channel::NewEnd;
 use heir::Successor;
 
 // ANCHOR: handover
@@ -36,7 +36,7 @@ struct ByMessage;
 
 impl Handover for ByMessage {
     fn heir(&self, channel: OwnedFd) -> io::Result<Arc<dyn Heir>> {
-        Ok(Successor::over(Channel::new(channel)?))
+        Ok(Successor::over(channel)?)
     }
 
     fn arrivals(
@@ -44,7 +44,7 @@ impl Handover for ByMessage {
         channel: OwnedFd,
         adopter: Adopter,
     ) -> io::Result<Pin<Box<dyn Future<Output = ()> + Send + 'static>>> {
-        Ok(Box::pin(arrivals::adopt_all(Channel::new(channel)?, adopter)))
+        Ok(Box::pin(arrivals::adopt_all(NewEnd::new(channel)?, adopter)))
     }
 }
 // ANCHOR_END: handover

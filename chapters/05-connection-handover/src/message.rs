@@ -14,7 +14,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use bytes::{Bytes, BytesMut};
 use graceful_shutdown::Idle;
 
-use crate::channel::{Channel, MOST};
+use crate::channel::{MOST, NewEnd, OldEnd};
 
 /// The most that is sent of what was read ahead in one message, which must fit into the send buffer of a unix socket:
 /// 208 KiB (`net.core.wmem_default`, socket(7)), of which the kernel takes some for itself.
@@ -40,14 +40,14 @@ pub(crate) struct Arrival {
 /// Sends the first of these connections, as many as fit into a message, and returns how many those are.
 ///
 /// # Errors
-/// If the other end is gone.
-pub(crate) async fn send(channel: &Channel, connections: &[Idle]) -> io::Result<usize> {
+/// If the other end is gone, or does not receive in time.
+pub(crate) fn send(channel: &OldEnd, connections: &[Idle]) -> io::Result<usize> {
     let (mut message, mut sockets, mut room) = (vec![b'.'], Vec::new(), PART);
     for connection in connections.iter().take(MOST) {
         let mut rest = &connection.unparsed[..];
         while sockets.is_empty() && rest.len() > PART {
             let (part, more) = rest.split_at(PART);
-            channel.send(&[b"+", part].concat(), &[]).await?;
+            channel.send(&[b"+", part].concat(), &[])?;
             rest = more;
         }
         if rest.len() > room {
@@ -58,7 +58,7 @@ pub(crate) async fn send(channel: &Channel, connections: &[Idle]) -> io::Result<
         message.extend_from_slice(rest);
         sockets.push(connection.socket.as_fd());
     }
-    channel.send(&message, &sockets).await?;
+    channel.send(&message, &sockets)?;
     Ok(sockets.len())
 }
 // ANCHOR_END: send
@@ -66,12 +66,12 @@ pub(crate) async fn send(channel: &Channel, connections: &[Idle]) -> io::Result<
 // ANCHOR: receive
 /// Receives connections, a message at a time.
 pub(crate) struct Receiver<'channel> {
-    channel: &'channel Channel,
+    channel: &'channel NewEnd,
     room: Vec<u8>,
 }
 
 impl Receiver<'_> {
-    pub(crate) fn new(channel: &Channel) -> Receiver<'_> {
+    pub(crate) fn new(channel: &NewEnd) -> Receiver<'_> {
         Receiver { channel, room: vec![0; LONGEST] }
     }
 
@@ -116,32 +116,37 @@ fn until_colon(message: &[u8]) -> Option<(&str, &[u8])> {
 ///
 /// # Errors
 /// If nobody is there to hear it: then none is ours.
-pub(crate) async fn answer(channel: &Channel, ours: impl IntoIterator<Item = bool>) -> io::Result<()> {
+pub(crate) async fn answer(channel: &NewEnd, ours: impl IntoIterator<Item = bool>) -> io::Result<()> {
     let answers: Vec<_> = ours.into_iter().map(|ours| if ours { b'y' } else { b'n' }).collect();
-    channel.send(&answers, &[]).await
+    channel.send(&answers).await
 }
 
-/// Hears whose the oldest connections without an answer are; `None` if the other end is gone, or speaks another language.
-pub(crate) async fn hear_answers(channel: &Channel) -> Option<Vec<bool>> {
+/// Hears whose the oldest connections without an answer are.
+///
+/// # Errors
+/// If the other end is gone, speaks another language, or does not answer in time.
+pub(crate) fn hear_answers(channel: &OldEnd) -> io::Result<Vec<bool>> {
     let mut room = [0; MOST];
-    let (length, _) = channel.receive(&mut room).await.ok()?;
+    let length = channel.receive(&mut room)?;
     let answers = &room[..length];
-    let understood = !answers.is_empty() && answers.iter().all(|answer| b"yn".contains(answer));
-    understood.then(|| answers.iter().map(|answer| *answer == b'y').collect())
+    if answers.is_empty() {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    let understood = answers.iter().all(|answer| b"yn".contains(answer));
+    if understood {
+        Ok(answers.iter().map(|answer| *answer == b'y').collect())
+    } else {
+        Err(io::ErrorKind::InvalidData.into())
+    }
 }
 // ANCHOR_END: answers
 
 #[cfg(test)]
 mod tests {
-    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+    use tokio::task::spawn_blocking;
 
     use super::*;
-
-    fn channels() -> (Channel, Channel) {
-        let (one, other) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
-            .expect("there are descriptors left");
-        (Channel::new(one).expect("the runtime waits on it"), Channel::new(other).expect("the runtime waits on it"))
-    }
+    use crate::channel::tests::channel;
 
     fn departure(length: usize) -> Idle {
         let unparsed = (0..length).map(|number| u8::try_from(number % 251).expect("below 251")).collect();
@@ -151,33 +156,27 @@ mod tests {
 
     /// Sends connections on which so many bytes were read ahead, and returns how many came in each message.
     async fn there(lengths: &[usize]) -> Vec<usize> {
-        let (ours, theirs) = channels();
+        let (ours, theirs) = channel();
         let departures: Vec<_> = lengths.iter().map(|length| departure(*length)).collect();
-        let send_all = async {
+        let sent = spawn_blocking(move || {
             let mut rest = &departures[..];
             while !rest.is_empty() {
-                rest = &rest[send(&ours, rest).await.expect("it is received")..];
+                rest = &rest[send(&ours, rest).expect("it is received")..];
             }
-        };
-        let receive_all = async {
-            let (mut receiver, mut arrived, mut messages) = (Receiver::new(&theirs), Vec::new(), Vec::new());
-            while arrived.len() < departures.len() {
-                let arrivals = receiver.next().await.expect("it was sent");
-                messages.push(arrivals.len());
-                arrived.extend(arrivals);
-            }
-            for (departure, arrival) in departures.iter().zip(arrived) {
-                let length = departure.unparsed.len();
-                assert_eq!(arrival.listener, "zero");
-                assert_eq!(
-                    (arrival.unparsed == departure.unparsed, arrival.socket.is_some()),
-                    (true, true),
-                    "{length}"
-                );
-            }
-            messages
-        };
-        tokio::join!(send_all, receive_all).1
+            departures
+        });
+        let (mut receiver, mut arrived, mut messages) = (Receiver::new(&theirs), Vec::new(), Vec::new());
+        while arrived.len() < lengths.len() {
+            let arrivals = receiver.next().await.expect("it was sent");
+            messages.push(arrivals.len());
+            arrived.extend(arrivals);
+        }
+        for (departure, arrival) in sent.await.expect("no panic").into_iter().zip(arrived) {
+            let length = departure.unparsed.len();
+            assert_eq!(arrival.listener, "zero");
+            assert_eq!((arrival.unparsed == departure.unparsed, arrival.socket.is_some()), (true, true), "{length}");
+        }
+        messages
     }
 
     #[tokio::test]
@@ -197,11 +196,12 @@ mod tests {
     #[tokio::test]
     async fn what_is_no_message_ends_the_conversation() {
         for nonsense in [&b"?"[..], b".", b".zero", b".zero:7", b".zero:x:", b".zero:3:12", b".\xff:0:", b"yes"] {
-            let (ours, theirs) = channels();
-            ours.send(nonsense, &[]).await.expect("it is a message to the kernel");
+            let (ours, theirs) = channel();
+            ours.send(nonsense, &[]).expect("it is a message to the kernel");
             assert!(Receiver::new(&theirs).next().await.is_none(), "{nonsense:?}");
-            ours.send(nonsense, &[]).await.expect("it is a message to the kernel");
-            assert_eq!(hear_answers(&theirs).await, None, "{nonsense:?}");
+            theirs.send(nonsense).await.expect("it is a message to the kernel");
+            let error = hear_answers(&ours).expect_err("nobody knows what it means");
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{nonsense:?}");
         }
     }
 }
