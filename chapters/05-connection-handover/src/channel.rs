@@ -74,14 +74,12 @@ impl OldEnd {
         }
     }
 
-    // ANCHOR: break_off
     /// Ends the channel in both directions. What waits at this end can still be received; whatever the other end sends
     /// from now on fails.
     pub(crate) fn break_off(&self) {
         // `Err` only if the other end is gone.
         let _ = shutdown(&self.0, Shutdown::Both);
     }
-    // ANCHOR_END: break_off
 }
 // ANCHOR_END: old_end
 
