@@ -13,7 +13,7 @@ use tokio::runtime::Builder;
 /// blocks its thread.
 const GRACE: Duration = Duration::from_millis(10);
 
-/// Runs `main` on a multi-threaded runtime, as `#[tokio::main]` does, but does not wait for what is left at its end.
+/// Runs `main` on a multi-threaded runtime, as `#[tokio::main]` does, but waits 10 ms at the most for what is left at its end.
 ///
 /// A runtime that is dropped waits until each of its threads comes back from the task it is polling. A handler that
 /// blocks its thread does not come back, and the process would outlive every deadline. Its request is counted as cut

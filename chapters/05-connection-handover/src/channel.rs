@@ -11,7 +11,7 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixDatagram as StdSocket;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{
@@ -32,15 +32,11 @@ const SPACE: usize = rustix::cmsg_space!(ScmRights(MOST));
 pub(crate) struct OldEnd(StdSocket);
 
 impl OldEnd {
-    /// No call waits longer than `patience`.
-    ///
     /// # Errors
-    /// What setsockopt(2) says.
-    pub(crate) fn new(end: OwnedFd, patience: Duration) -> io::Result<OldEnd> {
+    /// What fcntl(2) says.
+    pub(crate) fn new(end: OwnedFd) -> io::Result<OldEnd> {
         let socket = StdSocket::from(end);
         socket.set_nonblocking(false)?;
-        socket.set_write_timeout(Some(patience))?;
-        socket.set_read_timeout(Some(patience))?;
         Ok(OldEnd(socket))
     }
 
@@ -48,13 +44,14 @@ impl OldEnd {
     /// counts against the send buffer (`net.core.wmem_default`, socket(7)).
     ///
     /// # Errors
-    /// If the other end is gone; `WouldBlock` if there was no room in time.
-    pub(crate) fn send(&self, message: &[u8], sockets: &[BorrowedFd<'_>]) -> io::Result<()> {
+    /// If the other end is gone; `WouldBlock` if there was no room until `deadline`.
+    pub(crate) fn send(&self, message: &[u8], sockets: &[BorrowedFd<'_>], deadline: Instant) -> io::Result<()> {
         let mut space = [MaybeUninit::uninit(); SPACE];
         let mut control = SendAncillaryBuffer::new(&mut space);
         if !sockets.is_empty() && !control.push(SendAncillaryMessage::ScmRights(sockets)) {
             return Err(io::ErrorKind::ArgumentListTooLong.into());
         }
+        self.0.set_write_timeout(Some(until(deadline)?))?;
         // Our server's signals may come to this thread, too, and a call with a timeout is not restarted (signal(7)).
         retry_on_intr(|| sendmsg(&self.0, &[IoSlice::new(message)], &mut control, SendFlags::NOSIGNAL))?;
         Ok(())
@@ -63,8 +60,9 @@ impl OldEnd {
     /// Receives a message into `room`: its length, 0 if the other end is gone.
     ///
     /// # Errors
-    /// `WouldBlock` if none came in time, and what else recv(2) says.
-    pub(crate) fn receive(&self, room: &mut [u8]) -> io::Result<usize> {
+    /// `WouldBlock` if none came until `deadline`, and what else recv(2) says.
+    pub(crate) fn receive(&self, room: &mut [u8], deadline: Instant) -> io::Result<usize> {
+        self.0.set_read_timeout(Some(until(deadline)?))?;
         loop {
             match retry_on_intr(|| recv(&self.0, &mut *room, RecvFlags::empty())) {
                 // It is gone and has not heard us out. What it said before can still be heard.
@@ -80,6 +78,13 @@ impl OldEnd {
         // `Err` only if the other end is gone.
         let _ = shutdown(&self.0, Shutdown::Both);
     }
+}
+
+/// The time that is left.
+fn until(deadline: Instant) -> io::Result<Duration> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    // To setsockopt(2), no time is all the time in the world.
+    if left.is_zero() { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(left) }
 }
 // ANCHOR_END: old_end
 
@@ -143,14 +148,11 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// How long the old end waits in a test. Long enough for a machine that is busy.
-    pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
-
     /// A channel, by its ends.
     pub(crate) fn channel() -> (OldEnd, NewEnd) {
         let (old, new) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
             .expect("there are descriptors left");
-        let old = OldEnd::new(old, PATIENCE).expect("it is a socket");
+        let old = OldEnd::new(old).expect("it is a socket");
         (old, NewEnd::new(new).expect("the runtime waits on it"))
     }
 }

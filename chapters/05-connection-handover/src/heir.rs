@@ -20,7 +20,7 @@ use crate::channel::{MOST, OldEnd};
 use crate::message::{hear_answers, send};
 
 // ANCHOR: patience
-/// How long the successor may take to answer for connections that it was sent. It needs some ten microseconds for each; one
+/// How long the successor may take for the connections that it was sent at a time. It needs some ten microseconds for each; one
 /// that takes a second is stuck, and every connection that waits for it keeps a client waiting.
 const STUCK_AFTER: Duration = Duration::from_secs(1);
 
@@ -57,7 +57,7 @@ impl Successor {
     /// # Errors
     /// If there is no thread to be had.
     pub(crate) fn over(channel: OwnedFd) -> io::Result<Arc<Successor>> {
-        let channel = Arc::new(OldEnd::new(channel, STUCK_AFTER)?);
+        let channel = Arc::new(OldEnd::new(channel)?);
         let (offers, offered) = mpsc::channel();
         let thread = {
             let channel = Arc::clone(&channel);
@@ -111,11 +111,12 @@ fn hand_over(channel: &OldEnd, offered: &mpsc::Receiver<Offer>) {
         // Those that were offered in the pause go together: a message wakes each process once.
         let (connections, waiting): (Vec<_>, Vec<_>) = once(first).chain(offered.try_iter().take(MOST - 1)).unzip();
         let mut answers = Vec::new();
-        let broken = exchange(channel, &connections, &mut answers).err();
+        let deadline = began + STUCK_AFTER;
+        let broken = exchange(channel, &connections, &mut answers, deadline).err();
         if broken.is_some() {
             channel.break_off();
-            // What it said before is heard out. All others are ours.
-            while hear(channel, &mut answers).is_ok() {}
+            // What it said before is heard out, without a wait. All others are ours.
+            while hear(channel, &mut answers, Instant::now() + STUCK_AFTER).is_ok() {}
         }
         let took = began.elapsed();
         let answers = answers.into_iter().chain(repeat(false));
@@ -142,20 +143,20 @@ fn give_back(offered: &mpsc::Receiver<Offer>) {
 }
 
 /// Sends connections, message by message, and hears whose they are.
-fn exchange(channel: &OldEnd, connections: &[Idle], answers: &mut Vec<bool>) -> io::Result<()> {
+fn exchange(channel: &OldEnd, connections: &[Idle], answers: &mut Vec<bool>, deadline: Instant) -> io::Result<()> {
     let mut sent = 0;
     while sent < connections.len() {
-        sent += send(channel, &connections[sent..])?;
+        sent += send(channel, &connections[sent..], deadline)?;
         while answers.len() < sent {
-            hear(channel, answers)?;
+            hear(channel, answers, deadline)?;
         }
     }
     Ok(())
 }
 
 /// Hears whose the next of them are.
-fn hear(channel: &OldEnd, answers: &mut Vec<bool>) -> io::Result<()> {
-    answers.extend(hear_answers(channel)?);
+fn hear(channel: &OldEnd, answers: &mut Vec<bool>, deadline: Instant) -> io::Result<()> {
+    answers.extend(hear_answers(channel, deadline)?);
     Ok(())
 }
 // ANCHOR_END: hand_over
@@ -290,6 +291,24 @@ mod tests {
         let late = arrivals.next().await.expect("what was sent before is still there");
         answer(&theirs, [true]).await.expect_err("the old process serves it on, so nobody else may");
         drop(late);
+    }
+
+    #[tokio::test]
+    async fn a_successor_that_answers_one_by_one_has_no_more_time() {
+        let (successor, theirs) = successor();
+        let mut arrivals = Receiver::new(&theirs);
+        let first = offer(&successor);
+        arrivals.next().await.expect("it was sent");
+        let offered: Vec<_> = (0..3).map(|_| offer(&successor)).collect();
+        yield_now().await;
+        answer(&theirs, [true]).await.expect("somebody hears it");
+        assert!(first.await.expect("no panic"));
+        arrivals.next().await.expect("they were sent");
+        sleep(STUCK_AFTER / 2).await;
+        answer(&theirs, [true]).await.expect("somebody hears it");
+        sleep(STUCK_AFTER * 3 / 4).await;
+        answer(&theirs, [true]).await.expect_err("that was too late");
+        assert_eq!(whose(offered).await, [true, false, false], "an answer does not begin the time anew");
     }
 
     #[tokio::test]

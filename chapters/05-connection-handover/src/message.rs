@@ -10,6 +10,7 @@
 
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use graceful_shutdown::Idle;
@@ -40,14 +41,14 @@ pub(crate) struct Arrival {
 /// Sends the first of these connections, as many as fit into a message, and returns how many those are.
 ///
 /// # Errors
-/// If the other end is gone, or does not receive in time.
-pub(crate) fn send(channel: &OldEnd, connections: &[Idle]) -> io::Result<usize> {
+/// If the other end is gone, or does not receive until `deadline`.
+pub(crate) fn send(channel: &OldEnd, connections: &[Idle], deadline: Instant) -> io::Result<usize> {
     let (mut message, mut sockets, mut room) = (vec![b'.'], Vec::new(), PART);
     for connection in connections.iter().take(MOST) {
         let mut rest = &connection.unparsed[..];
         while sockets.is_empty() && rest.len() > PART {
             let (part, more) = rest.split_at(PART);
-            channel.send(&[b"+", part].concat(), &[])?;
+            channel.send(&[b"+", part].concat(), &[], deadline)?;
             rest = more;
         }
         if rest.len() > room {
@@ -58,7 +59,7 @@ pub(crate) fn send(channel: &OldEnd, connections: &[Idle]) -> io::Result<usize> 
         message.extend_from_slice(rest);
         sockets.push(connection.socket.as_fd());
     }
-    channel.send(&message, &sockets)?;
+    channel.send(&message, &sockets, deadline)?;
     Ok(sockets.len())
 }
 // ANCHOR_END: send
@@ -124,10 +125,10 @@ pub(crate) async fn answer(channel: &NewEnd, ours: impl IntoIterator<Item = bool
 /// Hears whose the oldest connections without an answer are.
 ///
 /// # Errors
-/// If the other end is gone, speaks another language, or does not answer in time.
-pub(crate) fn hear_answers(channel: &OldEnd) -> io::Result<Vec<bool>> {
+/// If the other end is gone, speaks another language, or does not answer until `deadline`.
+pub(crate) fn hear_answers(channel: &OldEnd, deadline: Instant) -> io::Result<Vec<bool>> {
     let mut room = [0; MOST];
-    let length = channel.receive(&mut room)?;
+    let length = channel.receive(&mut room, deadline)?;
     let answers = &room[..length];
     if answers.is_empty() {
         return Err(io::ErrorKind::UnexpectedEof.into());
@@ -143,10 +144,17 @@ pub(crate) fn hear_answers(channel: &OldEnd) -> io::Result<Vec<bool>> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use tokio::task::spawn_blocking;
 
     use super::*;
     use crate::channel::tests::channel;
+
+    /// Late enough for a machine that is busy.
+    fn later() -> Instant {
+        Instant::now() + Duration::from_secs(5)
+    }
 
     fn departure(length: usize) -> Idle {
         let unparsed = (0..length).map(|number| u8::try_from(number % 251).expect("below 251")).collect();
@@ -161,7 +169,7 @@ mod tests {
         let sent = spawn_blocking(move || {
             let mut rest = &departures[..];
             while !rest.is_empty() {
-                rest = &rest[send(&ours, rest).expect("it is received")..];
+                rest = &rest[send(&ours, rest, later()).expect("it is received")..];
             }
             departures
         });
@@ -197,10 +205,10 @@ mod tests {
     async fn what_is_no_message_ends_the_conversation() {
         for nonsense in [&b"?"[..], b".", b".zero", b".zero:7", b".zero:x:", b".zero:3:12", b".\xff:0:", b"yes"] {
             let (ours, theirs) = channel();
-            ours.send(nonsense, &[]).expect("it is a message to the kernel");
+            ours.send(nonsense, &[], later()).expect("it is a message to the kernel");
             assert!(Receiver::new(&theirs).next().await.is_none(), "{nonsense:?}");
             theirs.send(nonsense).await.expect("it is a message to the kernel");
-            let error = hear_answers(&ours).expect_err("nobody knows what it means");
+            let error = hear_answers(&ours, later()).expect_err("nobody knows what it means");
             assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{nonsense:?}");
         }
     }
