@@ -33,8 +33,9 @@ pub fn block_on<T, E: From<io::Error>>(main: impl Future<Output = Result<T, E>>)
 /// Lets everybody else go first: what this thread has left to do is done for nobody.
 ///
 /// To take back the memory of ten thousand connections costs the kernel milliseconds, in which others would wait for this
-/// processor. A low priority (nice) is not enough: it is about shares in the long run, and a thread that has begun a slice of
-/// a millisecond or more may end it (`RUN_TO_PARITY`, kernel/sched/fair.c). So this one's is as short as can be.
+/// processor. A low priority (nice) is not enough: it is about shares in the long run, and a thread that has begun a slice
+/// may end it, unless somebody wakes up whose slice is shorter (`RUN_TO_PARITY` and `PREEMPT_SHORT`, kernel/sched/fair.c). So
+/// this one's is as long as can be.
 fn give_way() {
     let attributes = libc::sched_attr {
         size: u32::try_from(size_of::<libc::sched_attr>()).unwrap_or(0),
@@ -42,8 +43,8 @@ fn give_way() {
         sched_flags: 0,
         sched_nice: 19,
         sched_priority: 0,
-        // In nanoseconds: the slice, since Linux 6.12 (sched_setattr(2)).
-        sched_runtime: 100_000,
+        // In nanoseconds: the slice, since Linux 6.12 (sched_setattr(2)). The kernel takes no more than this.
+        sched_runtime: 100_000_000,
         sched_deadline: 0,
         sched_period: 0,
     };
