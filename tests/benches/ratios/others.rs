@@ -2,7 +2,7 @@
 //!
 //! The invariant: the calm and the handover are measured in turn, on the same server, and by the same rules: a stretch of
 //! time in which strangers used the processors says nothing about us, and is left out of both. What they add is a row of its
-//! own.
+//! own. And so is the start of the successor, which every upgrade has.
 
 use std::time::{Duration, Instant};
 
@@ -35,18 +35,20 @@ const APART: u64 = 40;
 /// The processor time of strangers from which a stretch is left out.
 const DISTURBED: Duration = Duration::from_millis(1);
 
-/// A stretch of time.
+/// A stretch of time, and how much processor time strangers have used in it.
 struct Stretch {
     from: Instant,
     to: Instant,
-    /// How much processor time strangers have used meanwhile.
     strangers: Duration,
 }
 
 /// The latencies of one server's clients.
 struct Latencies {
     calm: Vec<Duration>,
+    /// While the connections went over, from the line `draining` until the old process was gone.
     during: Vec<Duration>,
+    /// In the whole upgrade, from the signal on.
+    upgrade: Vec<Duration>,
 }
 
 /// What one server came to.
@@ -77,13 +79,18 @@ pub(crate) fn measure(binaries: &Binaries, connections: u32) -> Measured {
         Row::millis("handover_others_during", "  while they go over", quiet.iter().map(|it| p999(&it.during))),
         Row::millis("handover_others_calm", "  in the calm", quiet.iter().map(|it| p999(&it.calm))),
         Row::millis(
+            "handover_others_upgrade",
+            "  in the whole upgrade, the start of the successor included",
+            quiet.iter().map(|it| p999(&it.upgrade)),
+        ),
+        Row::millis(
             "handover_others_burst",
             "  while they go over, if all are offered at once",
             hurried.iter().map(|during| p999(during)),
         ),
         Row::ratio(
             "handover_others_disturbed",
-            "the same, with all that other programs on this machine do",
+            "the same, with all that others do on this machine and its host",
             handing_over.iter().map(|it| ratio(&it.all)),
         ),
         Row::millis(
@@ -104,32 +111,34 @@ fn upgrades(mut server: Server, connections: u32, upgrades: u64) -> Measurement 
     let _idle = server.idle(connections);
     let load = Plan::new(&server.address).connections(CLIENTS).every(INTERVAL).journal().start();
     load.wait_until_warm();
-    let (mut calm, mut during) = (Vec::new(), Vec::new());
+    let (mut calm, mut during, mut whole) = (Vec::new(), Vec::new(), Vec::new());
     for upgrade in 0..upgrades {
-        calm.push(stretch(&load, || {
+        let ((from, to), strangers) = alone(&load, || {
             let from = Instant::now();
             load.wait_for_answers(CALM + LONGER * upgrade);
             (from, Instant::now())
-        }));
-        during.push(stretch(&load, || {
-            let Change { asked, old_gone, .. } = server.change();
-            (asked, old_gone)
-        }));
+        });
+        calm.push(Stretch { from, to, strangers });
+        let (Change { asked, draining, old_gone: to }, strangers) = alone(&load, || server.change());
+        during.push(Stretch { from: draining, to, strangers });
+        whole.push(Stretch { from: asked, to, strangers });
     }
     let journal = kept(load.stop(), CLIENTS).journal;
     let latencies = |counts: fn(&Stretch) -> bool| Latencies {
         calm: latencies(&journal, calm.iter().filter(|stretch| counts(stretch))),
         during: latencies(&journal, during.iter().filter(|stretch| counts(stretch))),
+        upgrade: latencies(&journal, whole.iter().filter(|stretch| counts(stretch))),
     };
     Measurement { undisturbed: latencies(|stretch| stretch.strangers < DISTURBED), all: latencies(|_| true) }
 }
 
-fn stretch(load: &Load, happens: impl FnOnce() -> (Instant, Instant)) -> Stretch {
+/// What happens, apart from the looks at the strangers, and how much processor time they have used meanwhile.
+fn alone<T>(load: &Load, happens: impl FnOnce() -> T) -> (T, Duration) {
     let before = Strangers::so_far();
     load.wait_for_answers(APART);
-    let (from, to) = happens();
+    let happened = happens();
     load.wait_for_answers(APART);
-    Stretch { from, to, strangers: Strangers::so_far().since(&before) }
+    (happened, Strangers::so_far().since(&before))
 }
 
 /// Of all requests that were under way in one of these stretches, if only in part.

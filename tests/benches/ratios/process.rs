@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike as _;
-use nix::unistd::Pid;
+use nix::unistd::{Pid, SysconfVar, sysconf};
 
 /// The processor time that the threads of a process have used. Threads that have ended are not in it: the servers keep
 /// theirs.
@@ -30,6 +30,16 @@ pub(crate) fn cpu_time_of_reaped() -> Duration {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).expect("a process may ask for this");
     let micros = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
     Duration::from_micros(micros.unsigned_abs())
+}
+
+/// The processor time that the host of this virtual machine gave to others while we wanted it (steal, proc_stat(5)), in steps
+/// of ten milliseconds; always zero on a real one.
+pub(crate) fn stolen() -> Duration {
+    let ticks_per_second = sysconf(SysconfVar::CLK_TCK).ok().flatten().and_then(|ticks| u32::try_from(ticks).ok());
+    let stat = fs::read_to_string("/proc/stat").expect("every Linux has it");
+    // The first line is about all processors: `cpu`, and eight times or more.
+    let ticks = stat.split_whitespace().nth(8).and_then(|steal| steal.parse().ok()).unwrap_or(0);
+    Duration::from_secs(ticks) / ticks_per_second.unwrap_or(100)
 }
 
 /// The memory of a process in KiB, each page that others map too in proportion (`Pss`).

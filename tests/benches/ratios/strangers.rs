@@ -1,7 +1,7 @@
 //! Who else has used the processors.
 //!
-//! The invariant: it only reads. Whatever is neither this program nor a descendant of it is a stranger; the kernel's own
-//! threads work for everybody, and are nobody's.
+//! The invariant: it only reads. Whatever is neither this program nor a descendant of it is a stranger, and so are the other
+//! guests of a virtual machine's host; the kernel's own threads work for everybody, and are nobody's.
 
 use std::collections::HashMap;
 use std::fs;
@@ -9,13 +9,16 @@ use std::path::Path;
 use std::process;
 use std::time::Duration;
 
-use crate::process::cpu_time_of_thread;
+use crate::process::{cpu_time_of_thread, stolen};
 
 /// A thread that runs for the kernel (`PF_KTHREAD` among the flags of proc_pid_stat(5)).
 const KERNEL_THREAD: u64 = 0x0020_0000;
 
-/// The processor time that each thread of a stranger has used so far.
-pub(crate) struct Strangers(HashMap<String, Duration>);
+/// The processor time that strangers have used so far.
+pub(crate) struct Strangers {
+    threads: HashMap<String, Duration>,
+    stolen: Duration,
+}
 
 /// What is asked of a process.
 struct Process {
@@ -32,15 +35,15 @@ impl Strangers {
             let folder = format!("/proc/{}/task", it.pid);
             names(&folder).map(move |thread| format!("{folder}/{thread}"))
         });
-        Strangers(
-            threads.filter_map(|thread| Some((thread.clone(), cpu_time_of_thread(Path::new(&thread))?))).collect(),
-        )
+        let times = threads.filter_map(|thread| Some((thread.clone(), cpu_time_of_thread(Path::new(&thread))?)));
+        Strangers { threads: times.collect(), stolen: stolen() }
     }
 
     /// What they have used since then. Who has ended since is not counted.
     pub(crate) fn since(&self, then: &Strangers) -> Duration {
-        let before = |thread| then.0.get(thread).copied().unwrap_or_default();
-        self.0.iter().map(|(thread, time)| time.saturating_sub(before(thread))).sum()
+        let before = |thread| then.threads.get(thread).copied().unwrap_or_default();
+        let here: Duration = self.threads.iter().map(|(thread, time)| time.saturating_sub(before(thread))).sum();
+        here + self.stolen.saturating_sub(then.stolen)
     }
 }
 
