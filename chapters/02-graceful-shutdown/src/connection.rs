@@ -4,7 +4,6 @@
 //! ends it, an heir takes it, the client was silent for all its patience, or the deadline cuts it — and what that costs is
 //! counted.
 
-use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -16,14 +15,15 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::Service;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout};
 
 use crate::body::RequestBody;
 use crate::exchange::Counted;
-use crate::heir::Place;
+use crate::heir::{Idle, Offer, Place};
 use crate::leave::{Leave, goaway_due, leave};
 use crate::traffic::Traffic;
-use crate::transport::{H2_PREFACE, Transport};
+use crate::transport::{Entry, H2_PREFACE, Transport};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -52,58 +52,106 @@ where
 
 // ANCHOR: serve
 /// Serves one connection until it ends.
-pub(crate) async fn serve<S: HttpService>(mut transport: Transport, service: S, traffic: Arc<Traffic>) {
+pub(crate) async fn serve<S: HttpService>(transport: Transport, service: S, traffic: Arc<Traffic>) {
     let service = Counted { service, traffic: Arc::clone(&traffic) };
-    let mut half_a_head = HalfAHead::default();
-    loop {
-        let round = match silence(&mut transport, &traffic).await {
-            Ok(()) => http1(transport, service.clone(), &traffic).await,
-            Err(why) => left(why, transport, Bytes::new(), 0, &traffic),
-        };
-        match round {
-            Round::Idle(idle, unparsed, place) => match farewell(idle, unparsed, place, &traffic).await {
-                Some(staying) if half_a_head.is_waited_for(&staying, &traffic) => transport = staying,
-                Some(_) | None => return,
-            },
-            Round::Answered(answered) => return answered.close().await,
-            Round::Http2(mut speaking, first) => {
-                speaking.unread(first);
-                speaking.linger();
-                traffic.set_leaving(false);
-                // In a box: HTTP/2 needs ten times the room, and an idle HTTP/1 connection should not pay for it.
-                return Box::pin(http2(speaking, service.clone(), &traffic)).await;
-            }
-            Round::Over => return,
-        }
-    }
+    Connection { service, traffic, half_a_head: HalfAHead::default() }.serve(transport).await;
 }
 
-/// What becomes of an idle connection in a drain: this is the one place that decides it.
-///
-/// It goes to the heir, if there is one, with what was read of the next request. If there is none, it is closed; unless
-/// the client has begun to speak at the last moment, then it is served on. And so is one that the heir declines.
-async fn farewell(mut idle: Transport, unparsed: Bytes, place: Option<Place>, traffic: &Traffic) -> Option<Transport> {
-    if traffic.is_body_unread() {
-        // What comes next is the rest of a body, and must not be taken for a request.
-        return None;
+/// A connection without its socket.
+struct Connection<S> {
+    service: Counted<S>,
+    traffic: Arc<Traffic>,
+    half_a_head: HalfAHead,
+}
+
+impl<S: HttpService> Connection<S> {
+    async fn serve(mut self, mut transport: Transport) {
+        loop {
+            let traffic = &self.traffic;
+            let round = match silence(&mut transport, traffic).await {
+                Ok(()) => http1(transport, self.service.clone(), traffic).await,
+                Err(why) => left(why, transport, Bytes::new(), 0, traffic),
+            };
+            match round {
+                Round::Idle(idle, unparsed, place) => {
+                    let Some(staying) = self.farewell(idle, unparsed, place) else { return };
+                    (self, transport) = staying;
+                }
+                Round::Answered(answered) => return answered.close().await,
+                Round::Http2(mut speaking, first) => {
+                    speaking.unread(first);
+                    speaking.linger();
+                    traffic.set_leaving(false);
+                    // In a box: HTTP/2 needs ten times the room, and an idle HTTP/1 connection should not pay for it.
+                    return Box::pin(http2(speaking, self.service.clone(), traffic)).await;
+                }
+                Round::Over => return,
+            }
+        }
     }
-    idle.unread(unparsed);
-    let (Some(Place { heir, drain, turn: _turn }), Some(listener)) = (place, &traffic.listener) else {
-        return idle.has_unread_bytes().then_some(idle);
-    };
-    let back = async {
-        let (idle, entry) = idle.into_idle(Arc::clone(listener))?;
-        let Err(declined) = heir.take(idle).await else { return Ok(None) };
-        traffic.note_declined(drain);
-        Transport::adopt(declined, entry).map(Some)
-    };
-    tokio::select! {
-        back = back => back.inspect_err(|error: &io::Error| tracing::error!(%error, "a connection was lost")).ok()?,
-        // Whoever has it then: we do not serve it.
-        () = traffic.draining.cut() => None,
+
+    /// What becomes of an idle connection in a drain: this is the one place that decides it.
+    ///
+    /// It goes to the heir, if there is one, with what was read of the next request. If there is none, it is closed; unless
+    /// the client has begun to speak at the last moment, then it is served on.
+    fn farewell(self, mut idle: Transport, unparsed: Bytes, place: Option<Place>) -> Option<(Self, Transport)> {
+        if self.traffic.is_body_unread() {
+            // What comes next is the rest of a body, and must not be taken for a request.
+            return None;
+        }
+        idle.unread(unparsed);
+        match (place, self.traffic.listener.clone()) {
+            (Some(place), Some(listener)) => {
+                self.offer(idle, listener, place);
+                None
+            }
+            _ if idle.has_unread_bytes() => self.stays(idle),
+            _ => None,
+        }
+    }
+
+    /// A connection that is served on, unless it has been waited for long enough.
+    fn stays(mut self, idle: Transport) -> Option<(Self, Transport)> {
+        self.half_a_head.look(&idle, &self.traffic);
+        if self.half_a_head.is_overdue() {
+            self.traffic.ledger.cut.fetch_add(1, Relaxed);
+            return None;
+        }
+        Some((self, idle))
     }
 }
 // ANCHOR_END: serve
+
+// ANCHOR: offer
+impl<S: HttpService> Connection<S> {
+    /// Offers the connection to the heir. Its task ends: there is nothing to do until the heir has decided, and if it takes the
+    /// connection, never again. If it declines, another task serves on.
+    fn offer(self, idle: Transport, listener: Arc<str>, Place { heir, drain, turn }: Place) {
+        let runtime = Handle::current();
+        match idle.into_idle(listener) {
+            Ok((idle, entry)) => heir.take(Offer::new(idle, move |declined| {
+                self.traffic.note_declined(drain);
+                runtime.spawn(self.serve_on(declined, entry));
+                // The next one's turn comes in either case.
+                drop(turn);
+            })),
+            Err(error) => tracing::error!(%error, "a connection was lost"),
+        }
+    }
+
+    /// Serves a connection that the heir has declined.
+    async fn serve_on(self, declined: Idle, entry: Entry) {
+        match Transport::adopt(declined, entry) {
+            Ok(idle) => {
+                if let Some((staying, transport)) = self.stays(idle) {
+                    staying.serve(transport).await;
+                }
+            }
+            Err(error) => tracing::error!(%error, "a connection was lost"),
+        }
+    }
+}
+// ANCHOR_END: offer
 
 // ANCHOR: http1
 /// How a round of HTTP/1 on a connection ended.
@@ -129,14 +177,15 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 struct HalfAHead(Option<(usize, Instant)>);
 
 impl HalfAHead {
-    /// Whether the connection stays for it: not beyond [`HEAD_TIMEOUT`].
-    fn is_waited_for(&mut self, connection: &Transport, traffic: &Traffic) -> bool {
+    /// A new round of hyper begins.
+    fn look(&mut self, connection: &Transport, traffic: &Traffic) {
         let before = traffic.requests();
         let known = self.0.filter(|(request, _)| *request == before && !connection.unread_bytes().is_empty());
-        let (_, since) = *self.0.insert(known.unwrap_or_else(|| (before, Instant::now())));
-        let waited_for = since.elapsed() < HEAD_TIMEOUT;
-        traffic.ledger.cut.fetch_add(usize::from(!waited_for), Relaxed);
-        waited_for
+        self.0 = known.or_else(|| Some((before, Instant::now())));
+    }
+
+    fn is_overdue(&self) -> bool {
+        self.0.is_some_and(|(_, since)| since.elapsed() >= HEAD_TIMEOUT)
     }
 }
 

@@ -3,9 +3,8 @@
 //! The invariant: a connection has one owner. Whoever has its [`Idle`] has all of it: what was read, and the one
 //! descriptor. An heir that declines gives back what it got.
 
-use std::fmt::Debug;
+use std::fmt::{self, Debug, Formatter};
 use std::os::fd::OwnedFd;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,14 +12,11 @@ use tokio::sync::OwnedSemaphorePermit;
 
 // ANCHOR: heir
 /// Somebody who can serve the connections of a server that drains: see [`Server::hand_over`](crate::Server::hand_over).
+///
+/// The server lets go of it at the deadline. Nothing should be left with it then.
 pub trait Heir: Debug + Send + Sync + 'static {
-    /// Takes a connection over.
-    ///
-    /// May be dropped at a deadline: then nobody cares any more.
-    ///
-    /// # Errors
-    /// The connection as it was, if this heir does not want it.
-    fn take(&self, idle: Idle) -> Pin<Box<dyn Future<Output = Result<(), Idle>> + Send + '_>>;
+    /// Takes a connection over, or declines it, now or later. Must not block.
+    fn take(&self, offer: Offer);
 
     /// How many connections it is offered at a time. These wait, and all others are served as always.
     fn at_a_time(&self) -> usize;
@@ -36,7 +32,39 @@ pub struct Idle {
     /// What the client has sent and nobody has understood yet: half a head, or requests that wait for their turn.
     pub unparsed: Bytes,
 }
+
+/// A connection that is offered to an heir. Nobody serves it until the heir has decided, and to the server it is open.
+///
+/// To drop it is to take it: the connection is somebody else's now, and the descriptor here is closed.
+pub struct Offer {
+    idle: Idle,
+    decline: Box<dyn FnOnce(Idle) + Send>,
+}
+
+impl Offer {
+    /// An offer of `idle`, which goes to `decline` if it is declined.
+    pub fn new(idle: Idle, decline: impl FnOnce(Idle) + Send + 'static) -> Offer {
+        Offer { idle, decline: Box::new(decline) }
+    }
+
+    /// What is offered.
+    #[must_use]
+    pub fn idle(&self) -> &Idle {
+        &self.idle
+    }
+
+    /// Gives the connection back, as it was.
+    pub fn decline(self) {
+        (self.decline)(self.idle);
+    }
+}
 // ANCHOR_END: heir
+
+impl Debug for Offer {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Offer").field(&self.idle).finish()
+    }
+}
 
 /// A connection's place among those that go to the heir.
 #[derive(Debug)]

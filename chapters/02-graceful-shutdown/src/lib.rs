@@ -27,7 +27,7 @@ mod transport;
 pub use address::{Address, BindError, Listener, ParseAddressError, SocketFile};
 pub use body::RequestBody;
 pub use connection::HttpService;
-pub use heir::{Heir, Idle};
+pub use heir::{Heir, Idle, Offer};
 pub use options::{Options, log_to_stderr, parse_duration};
 pub use outcome::Outcome;
 pub use phase::Draining;

@@ -77,6 +77,10 @@ impl PhaseSetter {
             // Before anybody is told: whoever waits for a turn that will not come looks again, and waits for the next.
             std::mem::replace(&mut *self.0.pace(), no_turns()).close();
         }
+        if phase == Phase::Cut {
+            // What it has not taken by now comes back, and is cut.
+            drop(self.0.heir().take());
+        }
         let shared = Arc::clone(&self.0);
         // Ten thousand connections take milliseconds to wake, and the caller may have a successor that waits for its turn.
         match Handle::try_current() {
@@ -97,7 +101,7 @@ impl PhaseSetter {
     /// Enters [`Phase::HandingOver`], in favour of `heir`.
     pub(crate) fn hand_over(&self, heir: Arc<dyn Heir>) {
         let at_a_time = heir.at_a_time().min(Semaphore::MAX_PERMITS);
-        *self.0.heir.lock().unwrap_or_else(PoisonError::into_inner) = Some(heir);
+        *self.0.heir() = Some(heir);
         self.enter(Phase::HandingOver);
         self.0.pace().add_permits(at_a_time);
     }
@@ -110,6 +114,10 @@ impl PhaseSetter {
 impl Shared {
     fn pace(&self) -> MutexGuard<'_, Arc<Semaphore>> {
         self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn heir(&self) -> MutexGuard<'_, Option<Arc<dyn Heir>>> {
+        self.heir.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn tell(&self, phase: Phase) {
@@ -173,7 +181,7 @@ impl Draining {
             let Ok(turn) = pace.acquire_owned().await else { continue };
             let word = self.0.word.load(Acquire);
             if phase_of(word) == Phase::HandingOver {
-                let heir = self.0.heir.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+                let heir = self.0.heir().clone()?;
                 return Some(Place { heir, drain: word >> BITS, turn: Some(turn) });
             }
         }

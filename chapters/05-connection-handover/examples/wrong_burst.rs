@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use connection_handover::handover;
-use graceful_shutdown::{Heir, Idle, Options, demo, log_to_stderr};
+use graceful_shutdown::{Heir, Offer, Options, demo, log_to_stderr};
 use graceful_upgrade::{Adopter, Config, Handover, Service, run_with};
 use signal_channel::exit;
 
@@ -19,8 +19,8 @@ use signal_channel::exit;
 struct AllAtOnce(Arc<dyn Heir>);
 
 impl Heir for AllAtOnce {
-    fn take(&self, idle: Idle) -> Pin<Box<dyn Future<Output = Result<(), Idle>> + Send + '_>> {
-        self.0.take(idle)
+    fn take(&self, offer: Offer) {
+        self.0.take(offer);
     }
 
     fn at_a_time(&self) -> usize {

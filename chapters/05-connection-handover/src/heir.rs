@@ -6,15 +6,13 @@
 use std::io;
 use std::iter::{once, repeat};
 use std::os::fd::OwnedFd;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::mpsc::{self, SendError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use graceful_shutdown::{Heir, Idle};
+use graceful_shutdown::{Heir, Offer};
 use nix::libc;
-use tokio::sync::oneshot;
 
 use crate::channel::{MOST, OldEnd};
 use crate::message::{hear_answers, send};
@@ -37,10 +35,6 @@ const PAUSES: u32 = 2;
 
 const LONGEST_PAUSE: Duration = Duration::from_millis(10);
 // ANCHOR_END: patience
-
-/// A connection, and whoever waits to hear whether it was taken, or to have it back.
-type Offer = (Idle, Waiting);
-type Waiting = oneshot::Sender<Result<(), Idle>>;
 
 /// The successor, as whoever takes our connections.
 #[derive(Debug)]
@@ -69,19 +63,14 @@ impl Successor {
 
 // ANCHOR: offer
 impl Heir for Successor {
-    fn take(&self, idle: Idle) -> Pin<Box<dyn Future<Output = Result<(), Idle>> + Send + '_>> {
-        let (settle, settled) = oneshot::channel();
-        let offered = match &self.offers {
-            Some(offers) => offers.send((idle, settle)),
-            None => Err(SendError((idle, settle))),
+    fn take(&self, offer: Offer) {
+        let sent = match &self.offers {
+            Some(offers) => offers.send(offer),
+            None => Err(SendError(offer)),
         };
-        Box::pin(async move {
-            match offered {
-                // The thread has ended if nobody settles it, and everything with it.
-                Ok(()) => settled.await.unwrap_or(Ok(())),
-                Err(SendError((idle, _))) => Err(idle),
-            }
-        })
+        if let Err(SendError(offer)) = sent {
+            offer.decline();
+        }
     }
 
     fn at_a_time(&self) -> usize {
@@ -109,44 +98,36 @@ fn hand_over(channel: &OldEnd, offered: &mpsc::Receiver<Offer>) {
     while let Ok(first) = offered.recv() {
         let began = Instant::now();
         // Those that were offered in the pause go together: a message wakes each process once.
-        let (connections, waiting): (Vec<_>, Vec<_>) = once(first).chain(offered.try_iter().take(MOST - 1)).unzip();
+        let offers: Vec<_> = once(first).chain(offered.try_iter().take(MOST - 1)).collect();
         let mut answers = Vec::new();
         let deadline = began + STUCK_AFTER;
-        let broken = exchange(channel, &connections, &mut answers, deadline).err();
+        let broken = exchange(channel, &offers, &mut answers, deadline).err();
         if broken.is_some() {
             channel.break_off();
             // What it said before is heard out, without a wait. All others are ours.
             while hear(channel, &mut answers, Instant::now() + STUCK_AFTER).is_ok() {}
         }
         let took = began.elapsed();
-        let answers = answers.into_iter().chain(repeat(false));
-        let whose = connections.into_iter().zip(answers).map(|(idle, taken)| if taken { Ok(()) } else { Err(idle) });
-        for (waiting, whose) in waiting.into_iter().zip(whose) {
-            // The next one's turn comes. Nobody is there any more where a deadline has passed.
-            let _ = waiting.send(whose);
+        // The next ones' turn comes.
+        for (offer, taken) in offers.into_iter().zip(answers.into_iter().chain(repeat(false))) {
+            if taken { drop(offer) } else { offer.decline() }
         }
         if let Some(error) = broken {
             let stuck = error.kind() == io::ErrorKind::WouldBlock;
             let why = if stuck { "the successor is stuck" } else { "the successor is gone" };
             tracing::warn!(why, "the other connections stay, and are closed politely");
-            return give_back(offered);
+            // Nobody takes what is still offered.
+            return offered.iter().for_each(Offer::decline);
         }
         thread::sleep(LONGEST_PAUSE.min(took * PAUSES));
     }
 }
 
-/// Nobody takes what is still offered.
-fn give_back(offered: &mpsc::Receiver<Offer>) {
-    for (idle, waiting) in offered {
-        let _ = waiting.send(Err(idle));
-    }
-}
-
 /// Sends connections, message by message, and hears whose they are.
-fn exchange(channel: &OldEnd, connections: &[Idle], answers: &mut Vec<bool>, deadline: Instant) -> io::Result<()> {
+fn exchange(channel: &OldEnd, offers: &[Offer], answers: &mut Vec<bool>, deadline: Instant) -> io::Result<()> {
     let mut sent = 0;
-    while sent < connections.len() {
-        sent += send(channel, &connections[sent..], deadline)?;
+    while sent < offers.len() {
+        sent += send(channel, &offers[sent..], deadline)?;
         while answers.len() < sent {
             hear(channel, answers, deadline)?;
         }
@@ -180,8 +161,9 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
 
     use bytes::Bytes;
-    use graceful_shutdown::Heir as _;
+    use graceful_shutdown::{Heir as _, Idle};
     use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+    use tokio::sync::oneshot;
     use tokio::task::{JoinHandle, yield_now};
     use tokio::time::sleep;
 
@@ -203,7 +185,12 @@ mod tests {
         let socket = TcpStream::connect(listener.local_addr().expect("it is bound")).expect("it listens");
         let (successor, unparsed) = (Arc::clone(successor), Bytes::from_static(b"GET /"));
         let idle = Idle { listener: "zero".into(), socket: socket.into(), unparsed };
-        tokio::spawn(async move { successor.take(idle).await.is_ok() })
+        let (decline, declined) = oneshot::channel();
+        let offer = Offer::new(idle, |idle| decline.send(idle).expect("somebody waits"));
+        tokio::spawn(async move {
+            successor.take(offer);
+            declined.await.is_err()
+        })
     }
 
     async fn whose(offered: Vec<JoinHandle<bool>>) -> Vec<bool> {

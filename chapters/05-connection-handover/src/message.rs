@@ -13,7 +13,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
-use graceful_shutdown::Idle;
+use graceful_shutdown::Offer;
 
 use crate::channel::{MOST, NewEnd, OldEnd};
 
@@ -42,9 +42,9 @@ pub(crate) struct Arrival {
 ///
 /// # Errors
 /// If the other end is gone, or does not receive until `deadline`.
-pub(crate) fn send(channel: &OldEnd, connections: &[Idle], deadline: Instant) -> io::Result<usize> {
+pub(crate) fn send(channel: &OldEnd, offers: &[Offer], deadline: Instant) -> io::Result<usize> {
     let (mut message, mut sockets, mut room) = (vec![b'.'], Vec::new(), PART);
-    for connection in connections.iter().take(MOST) {
+    for connection in offers.iter().map(Offer::idle).take(MOST) {
         let mut rest = &connection.unparsed[..];
         while sockets.is_empty() && rest.len() > PART {
             let (part, more) = rest.split_at(PART);
@@ -146,6 +146,7 @@ pub(crate) fn hear_answers(channel: &OldEnd, deadline: Instant) -> io::Result<Ve
 mod tests {
     use std::time::Duration;
 
+    use graceful_shutdown::Idle;
     use tokio::task::spawn_blocking;
 
     use super::*;
@@ -156,10 +157,10 @@ mod tests {
         Instant::now() + Duration::from_secs(5)
     }
 
-    fn departure(length: usize) -> Idle {
+    fn departure(length: usize) -> Offer {
         let unparsed = (0..length).map(|number| u8::try_from(number % 251).expect("below 251")).collect();
         let socket = std::io::stdin().as_fd().try_clone_to_owned().expect("there are descriptors left");
-        Idle { listener: "zero".into(), socket, unparsed }
+        Offer::new(Idle { listener: "zero".into(), socket, unparsed }, drop)
     }
 
     /// Sends connections on which so many bytes were read ahead, and returns how many came in each message.
@@ -180,9 +181,9 @@ mod tests {
             arrived.extend(arrivals);
         }
         for (departure, arrival) in sent.await.expect("no panic").into_iter().zip(arrived) {
-            let length = departure.unparsed.len();
+            let unparsed = &departure.idle().unparsed;
             assert_eq!(arrival.listener, "zero");
-            assert_eq!((arrival.unparsed == departure.unparsed, arrival.socket.is_some()), (true, true), "{length}");
+            assert_eq!((arrival.unparsed == unparsed, arrival.socket.is_some()), (true, true), "{}", unparsed.len());
         }
         messages
     }

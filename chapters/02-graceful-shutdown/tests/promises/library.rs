@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 /// Only a failing test waits so long.
-const A_LONG_TIME: Duration = Duration::from_secs(20);
+pub(crate) const A_LONG_TIME: Duration = Duration::from_secs(20);
 
 pub(crate) fn bind() -> (Listener, String) {
     let address: Address = "127.0.0.1:0".parse().expect("an address");

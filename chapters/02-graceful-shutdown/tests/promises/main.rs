@@ -7,6 +7,7 @@
 mod bad_input;
 mod bad_requests;
 mod deadline;
+mod heir;
 mod http2;
 mod idle;
 mod library;
