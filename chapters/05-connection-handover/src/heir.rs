@@ -107,7 +107,8 @@ fn hand_over(channel: &OldEnd, offered: &mpsc::Receiver<Offer>) {
             // What it said before is heard out, without a wait. All others are ours.
             while hear(channel, &mut answers, Instant::now() + STUCK_AFTER).is_ok() {}
         }
-        let took = began.elapsed();
+        let heard = Instant::now();
+        let pause = LONGEST_PAUSE.min((heard - began) * PAUSES);
         // The next ones' turn comes.
         for (offer, taken) in offers.into_iter().zip(answers.into_iter().chain(repeat(false))) {
             if taken { drop(offer) } else { offer.decline() }
@@ -119,7 +120,7 @@ fn hand_over(channel: &OldEnd, offered: &mpsc::Receiver<Offer>) {
             // Nobody takes what is still offered.
             return offered.iter().for_each(Offer::decline);
         }
-        thread::sleep(LONGEST_PAUSE.min(took * PAUSES));
+        thread::sleep(pause.saturating_sub(heard.elapsed()));
     }
 }
 
