@@ -78,8 +78,9 @@ impl PhaseSetter {
             std::mem::replace(&mut *self.0.pace(), no_turns()).close();
         }
         if phase == Phase::Cut {
-            // What it has not taken by now comes back, and is cut.
-            drop(self.0.heir().take());
+            // What it has not taken by now comes back, and is cut. It may be waited for: not with the lock held.
+            let heir = self.0.heir().take();
+            drop(heir);
         }
         let shared = Arc::clone(&self.0);
         // Ten thousand connections take milliseconds to wake, and the caller may have a successor that waits for its turn.
@@ -101,7 +102,8 @@ impl PhaseSetter {
     /// Enters [`Phase::HandingOver`], in favour of `heir`.
     pub(crate) fn hand_over(&self, heir: Arc<dyn Heir>) {
         let at_a_time = heir.at_a_time().min(Semaphore::MAX_PERMITS);
-        *self.0.heir() = Some(heir);
+        let before = self.0.heir().replace(heir);
+        drop(before);
         self.enter(Phase::HandingOver);
         self.0.pace().add_permits(at_a_time);
     }
