@@ -68,6 +68,8 @@ impl<S: HttpService> Connection<S> {
     async fn serve(mut self, mut transport: Transport) {
         loop {
             let traffic = &self.traffic;
+            // It may have been about to leave, and hyper is polled before anybody asks whether it still is.
+            traffic.set_leaving(false);
             let round = match silence(&mut transport, traffic).await {
                 Ok(()) => http1(transport, self.service.clone(), traffic).await,
                 Err(why) => left(why, transport, Bytes::new(), 0, traffic),
@@ -101,10 +103,7 @@ impl<S: HttpService> Connection<S> {
         }
         idle.unread(unparsed);
         match (place, self.traffic.listener.clone()) {
-            (Some(place), Some(listener)) => {
-                self.offer(idle, listener, place);
-                None
-            }
+            (Some(place), Some(listener)) => self.offer(idle, listener, place),
             _ if idle.has_unread_bytes() => self.stays(idle),
             _ => None,
         }
@@ -126,7 +125,10 @@ impl<S: HttpService> Connection<S> {
 impl<S: HttpService> Connection<S> {
     /// Offers the connection to the heir. Its task ends: there is nothing to do until the heir has decided, and if it takes the
     /// connection, never again. If it declines, another task serves on.
-    fn offer(self, idle: Transport, listener: Arc<str>, Place { heir, drain, turn }: Place) {
+    fn offer(self, idle: Transport, listener: Arc<str>, place: Place) -> Option<(Self, Transport)> {
+        let Place { heir, drain, turn } = place;
+        // The server may have let go of it: the deadline has passed.
+        let Some(heir) = heir.upgrade() else { return self.stays(idle) };
         let runtime = Handle::current();
         match idle.into_idle(listener) {
             Ok((idle, entry)) => heir.take(Offer::new(idle, move |declined| {
@@ -137,6 +139,7 @@ impl<S: HttpService> Connection<S> {
             })),
             Err(error) => tracing::error!(%error, "a connection was lost"),
         }
+        None
     }
 
     /// Serves a connection that the heir has declined.

@@ -5,7 +5,7 @@
 
 use std::fmt::{self, Debug, Formatter};
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
@@ -13,7 +13,7 @@ use tokio::sync::OwnedSemaphorePermit;
 // ANCHOR: heir
 /// Somebody who can serve the connections of a server that drains: see [`Server::hand_over`](crate::Server::hand_over).
 ///
-/// The server lets go of it at the deadline. Nothing should be left with it then.
+/// The server drops it at the deadline: an heir declines then what it has not decided. So nobody else should keep a clone.
 pub trait Heir: Debug + Send + Sync + 'static {
     /// Takes a connection over, or declines it, now or later. Must not block.
     fn take(&self, offer: Offer);
@@ -69,7 +69,8 @@ impl Debug for Offer {
 /// A connection's place among those that go to the heir.
 #[derive(Debug)]
 pub(crate) struct Place {
-    pub(crate) heir: Arc<dyn Heir>,
+    /// The server's alone, which lets go of it at the deadline.
+    pub(crate) heir: Weak<dyn Heir>,
     /// The number of the drain. It may be over when the heir declines, and then that means nothing any more.
     pub(crate) drain: usize,
     /// The next one's turn comes when this is dropped.

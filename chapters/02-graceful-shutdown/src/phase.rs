@@ -113,6 +113,14 @@ impl PhaseSetter {
     }
 }
 
+impl Drop for PhaseSetter {
+    fn drop(&mut self) {
+        // Or the two would keep each other: what an heir was offered knows the phase.
+        let heir = self.0.heir().take();
+        drop(heir);
+    }
+}
+
 impl Shared {
     fn pace(&self) -> MutexGuard<'_, Arc<Semaphore>> {
         self.pace.lock().unwrap_or_else(PoisonError::into_inner)
@@ -183,7 +191,7 @@ impl Draining {
             let Ok(turn) = pace.acquire_owned().await else { continue };
             let word = self.0.word.load(Acquire);
             if phase_of(word) == Phase::HandingOver {
-                let heir = self.0.heir().clone()?;
+                let heir = Arc::downgrade(self.0.heir().as_ref()?);
                 return Some(Place { heir, drain: word >> BITS, turn: Some(turn) });
             }
         }

@@ -66,7 +66,8 @@ pub(crate) fn measure(binaries: &Binaries, connections: u32) -> Measured {
     let quiet: Vec<_> = handing_over.iter().map(|it| &it.undisturbed).filter(|it| it.say_something()).collect();
     let hurried: Vec<_> = in_a_hurry.iter().map(|it| &it.undisturbed.during).filter(|it| !it.is_empty()).collect();
     if quiet.is_empty() || hurried.is_empty() {
-        let why = "what other clients notice of a handover: other programs on this machine were at work all the time";
+        let why =
+            "what other clients notice of a handover: others were at work on this machine or its host all the time";
         return Measured::all([]).without([why.to_owned()]);
     }
     let ratio = |it: &Latencies| p999(&it.during).div_duration_f64(p999(&it.calm));
