@@ -52,9 +52,13 @@ where
 
 // ANCHOR: serve
 /// Serves one connection until it ends.
-pub(crate) async fn serve<S: HttpService>(transport: Transport, service: S, traffic: Arc<Traffic>) {
+pub(crate) fn serve<S: HttpService>(
+    transport: Transport,
+    service: S,
+    traffic: Arc<Traffic>,
+) -> impl Future<Output = ()> + Send {
     let service = Counted { service, traffic: Arc::clone(&traffic) };
-    Connection { service, traffic, half_a_head: HalfAHead::default() }.serve(transport).await;
+    Connection { service, traffic, half_a_head: HalfAHead::default() }.serve(transport)
 }
 
 /// A connection without its socket.
