@@ -72,8 +72,6 @@ impl<S: HttpService> Connection<S> {
     async fn serve(mut self, mut transport: Transport) {
         loop {
             let traffic = &self.traffic;
-            // It may have been about to leave, and hyper is polled before anybody asks whether it still is.
-            traffic.set_leaving(false);
             let round = match silence(&mut transport, traffic).await {
                 Ok(()) => http1(transport, self.service.clone(), traffic).await,
                 Err(why) => left(why, transport, Bytes::new(), 0, traffic),
@@ -87,7 +85,6 @@ impl<S: HttpService> Connection<S> {
                 Round::Http2(mut speaking, first) => {
                     speaking.unread(first);
                     speaking.linger();
-                    traffic.set_leaving(false);
                     // In a box: HTTP/2 needs ten times the room, and an idle HTTP/1 connection should not pay for it.
                     return Box::pin(http2(speaking, self.service.clone(), traffic)).await;
                 }

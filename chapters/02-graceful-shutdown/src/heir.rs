@@ -15,7 +15,7 @@ use tokio::sync::OwnedSemaphorePermit;
 ///
 /// The server drops it at the deadline: an heir declines then what it has not decided. So nobody else should keep a clone.
 pub trait Heir: Debug + Send + Sync + 'static {
-    /// Takes a connection over, or declines it, now or later. Must not block.
+    /// Takes a connection over, or declines it, now or later. It must not block: the thread that it is called in serves.
     fn take(&self, offer: Offer);
 
     /// How many connections it is offered at a time. These wait, and all others are served as always.

@@ -38,7 +38,6 @@ pub(crate) enum Leave {
 pub(crate) async fn leave(traffic: &Traffic) -> Leave {
     let draining = &traffic.draining;
     loop {
-        traffic.set_leaving(false);
         let turn = concerned(traffic).await;
         let way = async {
             let Some(place) = turn else {
@@ -103,7 +102,7 @@ async fn concerned(traffic: &Traffic) -> Option<Place> {
 /// other would keep it here for ever. If it owes an answer, the next one's turn comes meanwhile: a long answer would hold up
 /// all others.
 async fn ready_to_go(traffic: &Traffic, mut place: Place) -> Place {
-    traffic.set_leaving(true);
+    let _reads_nothing = traffic.hold_back();
     poll_fn(|cx| {
         if traffic.is_between_requests(cx.waker()) {
             return Poll::Ready(());

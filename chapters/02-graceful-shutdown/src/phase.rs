@@ -78,9 +78,8 @@ impl PhaseSetter {
             std::mem::replace(&mut *self.0.pace(), no_turns()).close();
         }
         if phase == Phase::Cut {
-            // What it has not taken by now comes back, and is cut. It may be waited for: not with the lock held.
-            let heir = self.0.heir().take();
-            drop(heir);
+            // What it has not taken by now comes back, and is cut.
+            self.0.set_heir(None);
         }
         let shared = Arc::clone(&self.0);
         // Ten thousand connections take milliseconds to wake, and the caller may have a successor that waits for its turn.
@@ -102,8 +101,7 @@ impl PhaseSetter {
     /// Enters [`Phase::HandingOver`], in favour of `heir`.
     pub(crate) fn hand_over(&self, heir: Arc<dyn Heir>) {
         let at_a_time = heir.at_a_time().min(Semaphore::MAX_PERMITS);
-        let before = self.0.heir().replace(heir);
-        drop(before);
+        self.0.set_heir(Some(heir));
         self.enter(Phase::HandingOver);
         self.0.pace().add_permits(at_a_time);
     }
@@ -116,14 +114,19 @@ impl PhaseSetter {
 impl Drop for PhaseSetter {
     fn drop(&mut self) {
         // Or the two would keep each other: what an heir was offered knows the phase.
-        let heir = self.0.heir().take();
-        drop(heir);
+        self.0.set_heir(None);
     }
 }
 
 impl Shared {
     fn pace(&self) -> MutexGuard<'_, Arc<Semaphore>> {
         self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_heir(&self, heir: Option<Arc<dyn Heir>>) {
+        let before = std::mem::replace(&mut *self.heir(), heir);
+        // Not with the lock held: an heir may wait for its thread.
+        drop(before);
     }
 
     fn heir(&self) -> MutexGuard<'_, Option<Arc<dyn Heir>>> {

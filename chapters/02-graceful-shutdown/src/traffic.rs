@@ -217,9 +217,10 @@ impl Traffic {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From now on nothing is read on; or it is again.
-    pub(crate) fn set_leaving(&self, leaving: bool) {
-        self.leaving.store(leaving, Relaxed);
+    /// Nothing is read on as long as what this returns lives.
+    pub(crate) fn hold_back(&self) -> HoldsBack<'_> {
+        self.leaving.store(true, Relaxed);
+        HoldsBack(&self.leaving)
     }
 
     // ANCHOR: holds_back
@@ -254,6 +255,15 @@ impl Traffic {
         self.draining.phase() == Phase::HandingOver && self.listener.is_some() && !self.was_declined()
     }
     // ANCHOR_END: is_to_go_over
+}
+
+/// Of a connection that waits to leave: see [`Traffic::hold_back`].
+pub(crate) struct HoldsBack<'traffic>(&'traffic AtomicBool);
+
+impl Drop for HoldsBack<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Relaxed);
+    }
 }
 
 #[cfg(test)]

@@ -64,11 +64,8 @@ impl Successor {
 // ANCHOR: offer
 impl Heir for Successor {
     fn take(&self, offer: Offer) {
-        let sent = match &self.offers {
-            Some(offers) => offers.send(offer),
-            None => Err(SendError(offer)),
-        };
-        if let Err(SendError(offer)) = sent {
+        let Some(offers) = &self.offers else { return offer.decline() };
+        if let Err(SendError(offer)) = offers.send(offer) {
             offer.decline();
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! The invariant: the calm and the handover are measured in turn, on the same server, and by the same rules: a stretch of
 //! time in which strangers used the processors says nothing about us, and is left out of both. What they add is a row of its
-//! own. And so is the start of the successor, which every upgrade has.
+//! own, and so is what the start of the successor adds.
 
 use std::time::{Duration, Instant};
 
