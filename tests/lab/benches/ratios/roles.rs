@@ -1,0 +1,99 @@
+//! What this program is when it starts itself again: the servers that ours is compared with, and the receivers of signals.
+//!
+//! The invariant: in a role it measures nothing. A server says `listening` as all our servers do, and lives until it is
+//! killed or, where it can be upgraded, until its successor has taken over; a receiver lives until it has had its signals.
+
+use std::ffi::OsStr;
+use std::os::fd::OwnedFd;
+use std::process::{Command, ExitCode};
+
+use graceful_shutdown::Address;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpListener;
+
+use crate::dispatch::receive;
+use crate::dispatch::way::Way;
+use crate::sized;
+
+/// Any free port, as all servers here are told.
+pub(crate) const ANYWHERE: &str = "127.0.0.1:0";
+
+/// The first argument of a program that is to play a role.
+const PLAY: &str = "--play";
+
+/// What to be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Role {
+    /// hyper's own example, with our handler.
+    Plain,
+    /// Our server in a process of so many bytes.
+    Sized(usize),
+    /// The plain one in a process of so many bytes; on SIGUSR2 it starts a program with fork(2).
+    Forking(usize),
+    /// No server: it receives so many signals in one of the ways.
+    Receiver(Way, usize),
+}
+
+impl Role {
+    pub(crate) fn from_arguments(words: &[String]) -> Option<Role> {
+        let [play, role, number] = words else { return None };
+        if play != PLAY {
+            return None;
+        }
+        let number = number.parse().expect("our own arguments are well-formed");
+        Some(match role.as_str() {
+            "plain" => Role::Plain,
+            "sized" => Role::Sized(number),
+            "forking" => Role::Forking(number),
+            key => Role::Receiver(Way::from_key(key).expect("our own arguments are well-formed"), number),
+        })
+    }
+
+    /// The command that plays it.
+    pub(crate) fn command(self, itself: &OsStr) -> Command {
+        let (role, number) = match self {
+            Role::Plain => ("plain", 0),
+            Role::Sized(bytes) => ("sized", bytes),
+            Role::Forking(bytes) => ("forking", bytes),
+            Role::Receiver(way, count) => (way.key(), count),
+        };
+        let mut command = Command::new(itself);
+        command.args([PLAY, role, &number.to_string()]);
+        command
+    }
+
+    pub(crate) fn play(self) -> ExitCode {
+        match self {
+            Role::Plain => serve_plainly(),
+            Role::Sized(bytes) => sized::upgradable(bytes),
+            Role::Forking(bytes) => {
+                sized::fork_when_told(bytes);
+                serve_plainly()
+            }
+            Role::Receiver(way, count) => receive::play(way, count),
+        }
+    }
+}
+
+/// hyper 1's example `hello.rs`, with the one thing that its documentation asks for (a timer, without which the header
+/// timeout does not work), our handler, and the backlog that our listeners have.
+#[tokio::main]
+pub(crate) async fn serve_plainly() -> ExitCode {
+    let address: Address = ANYWHERE.parse().expect("it is an address");
+    let listener = address.bind().expect("any port will do");
+    let listener = TcpListener::from_std(OwnedFd::from(listener).into()).expect("the runtime takes a listener");
+    let address = listener.local_addr().expect("it is bound");
+    let service = demo::service("plain", 1, || true);
+    println!("listening address={address} pid={}", std::process::id());
+    loop {
+        let Ok((stream, _)) = listener.accept().await else { continue };
+        let service = service.clone();
+        tokio::spawn(async move {
+            let io = TokioIo::new(stream);
+            if let Err(error) = http1::Builder::new().timer(TokioTimer::new()).serve_connection(io, service).await {
+                println!("{error}");
+            }
+        });
+    }
+}

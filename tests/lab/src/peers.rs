@@ -1,0 +1,24 @@
+//! The systems that people use instead, each the smallest honest server that its own documentation shows.
+//!
+//! The invariant: what a machine lacks is named, and nothing is installed; and every process of a peer is a member of one
+//! [`Program`](testkit::Program)'s group, ours to end.
+//!
+//! Their sources and configurations are in `tests/lab/peers`. A [`Peer`] is a [`Strategy`](crate::restart::Strategy) like our
+//! own servers, and meets the same clients.
+
+mod build;
+mod fault;
+mod idle;
+mod peer;
+mod port;
+mod report;
+mod server;
+mod turns;
+
+pub use build::{Found, find, names, versions};
+pub use fault::{Aftermath, Fault};
+pub use idle::{Idle, idle_across_an_upgrade};
+pub use peer::Peer;
+pub use port::Port;
+pub use report::{Beside, Report};
+pub use turns::{Measured, in_turns};

@@ -1,0 +1,64 @@
+//! Servers of this workspace, built.
+//!
+//! The invariant: they are the ones in this workspace, as they are now, in release.
+
+use std::path::PathBuf;
+
+use escargot::CargoBuild;
+use escargot::error::CargoError;
+
+/// The server could not be built.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot build the server: {error}; see `cargo build --release -p {package}`")]
+pub struct BuildError {
+    package: &'static str,
+    error: CargoError,
+}
+
+/// A program of this workspace, or an example.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Built {
+    package: &'static str,
+    target: Target,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Target {
+    Program(&'static str),
+    Example(&'static str),
+}
+
+impl Built {
+    /// The whole server: chapter 6's program.
+    pub const WHOLE: Built = Built { package: "graceful", target: Target::Program("graceful-demo") };
+
+    /// The server of Part I, which closes its connections politely: chapter 4's program.
+    pub const POLITE: Built = Built::program("graceful-upgrade");
+
+    /// The program of a chapter that has the name of its package.
+    #[must_use]
+    pub const fn program(package: &'static str) -> Built {
+        Built { package, target: Target::Program(package) }
+    }
+
+    /// An example of a package.
+    #[must_use]
+    pub const fn example(package: &'static str, example: &'static str) -> Built {
+        Built { package, target: Target::Example(example) }
+    }
+
+    /// Builds it, in the same `target` as everything else, and returns where it is.
+    ///
+    /// # Errors
+    /// What Cargo says.
+    pub fn build(self) -> Result<PathBuf, BuildError> {
+        let Built { package, target } = self;
+        let workspace = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml");
+        let build = CargoBuild::new().manifest_path(workspace).package(package).release();
+        let build = match target {
+            Target::Program(name) => build.bin(name),
+            Target::Example(name) => build.example(name),
+        };
+        build.run().map(|run| run.path().to_owned()).map_err(|error| BuildError { package, error })
+    }
+}
