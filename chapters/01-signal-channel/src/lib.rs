@@ -3,16 +3,17 @@
 //! The invariant: from the moment [`notify`] returns, a notified signal does nothing but put one message on a channel.
 //! It never runs its default action, never runs code of ours in the middle of something, and never waits for a reader.
 //!
-//! [`exit`] is the other end of a signal's way: how a program says what ended it. [`scratch`] builds by hand, in three
+//! [`die_by`] is the other end of a signal's way: how a program says what ended it. [`scratch`] builds by hand, in three
 //! steps, what [`notify`] leaves to `signal-hook`.
 
-pub mod exit;
+mod die;
 pub mod scratch;
 
 use std::ffi::c_int;
 use std::io;
 use std::thread::{self, JoinHandle};
 
+pub use die::die_by;
 pub use nix::sys::signal::Signal;
 use nix::sys::signal::{SigSet, SigmaskHow};
 use signal_hook::consts::FORBIDDEN;
@@ -35,7 +36,7 @@ const CAPACITY: usize = 32;
 /// old disposition back: `signal-hook` keeps its handler installed, and would not install it again for the next who
 /// asks. A signal that nobody is notified of any more is caught and does nothing (after Go's `signal.Stop`, Go's default
 /// applies again; [`scratch::s3_registry::stop`] restores the disposition). So keep the receiver for as long as the
-/// program runs, and let [`exit::die_by`] restore the default action at the end.
+/// program runs, and let [`die_by`] restore the default action at the end.
 #[derive(Debug)]
 pub struct Receiver {
     channel: mpsc::Receiver<Signal>,

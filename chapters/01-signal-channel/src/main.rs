@@ -4,7 +4,7 @@ use std::io;
 use std::process::{self, ExitCode};
 
 use clap::Parser;
-use signal_channel::{Signal, exit, notify};
+use signal_channel::{Signal, die_by, notify};
 
 /// Waits for SIGINT (Ctrl-C) or SIGTERM (kill), says so, and ends.
 #[derive(Parser)]
@@ -16,9 +16,9 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    exit::run(|args: Args| {
+    demo::run(|args: Args| {
         let signal = wait_for_quit()?;
-        io::Result::Ok(if args.exit_zero { ExitCode::SUCCESS } else { exit::die_by(signal) })
+        io::Result::Ok(if args.exit_zero { ExitCode::SUCCESS } else { die_by(signal) })
     })
 }
 

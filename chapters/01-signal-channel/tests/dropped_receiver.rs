@@ -4,9 +4,9 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use lab::Census;
 use nix::unistd::getpid;
 use signal_channel::{Signal, notify};
+use testkit::Census;
 
 #[test]
 fn a_dropped_receiver_leaves_no_thread_and_no_descriptor() {

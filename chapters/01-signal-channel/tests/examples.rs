@@ -2,11 +2,11 @@
 
 use std::process::Command;
 
-use lab::{End, Program};
 use nix::sys::signal::Signal;
+use testkit::{End, Program};
 
 fn example(name: &str) -> Command {
-    Command::new(lab::example(env!("CARGO_BIN_EXE_signal-channel"), name))
+    Command::new(testkit::example(env!("CARGO_BIN_EXE_signal-channel"), name))
 }
 
 /// Runs an example that needs nobody, to its end.

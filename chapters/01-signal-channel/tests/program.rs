@@ -4,9 +4,9 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Output};
 
-use lab::{Census, End, Program, require, require_program};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, sigaction};
 use nix::unistd::{Pid, getpid};
+use testkit::{Census, End, Program, require, require_program};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_signal-channel");
 
@@ -41,7 +41,7 @@ fn run(argument: &str) -> Output {
 #[test]
 fn ctrl_c_is_said_and_then_ends_the_program_as_130() {
     let end = end_by(Signal::SIGINT, start(&mut Command::new(PROGRAM)));
-    assert_eq!(end, End::Killed(Signal::SIGINT), "the parent must see death by the signal: look at exit::die_by");
+    assert_eq!(end, End::Killed(Signal::SIGINT), "the parent must see death by the signal: look at die_by");
     assert_eq!(end.code(), 130);
 }
 // ANCHOR_END: ctrl_c
@@ -49,7 +49,7 @@ fn ctrl_c_is_said_and_then_ends_the_program_as_130() {
 #[test]
 fn sigterm_is_said_and_then_ends_the_program_as_143() {
     let end = end_by(Signal::SIGTERM, start(&mut Command::new(PROGRAM)));
-    assert_eq!(end, End::Killed(Signal::SIGTERM), "the parent must see death by the signal: look at exit::die_by");
+    assert_eq!(end, End::Killed(Signal::SIGTERM), "the parent must see death by the signal: look at die_by");
     assert_eq!(end.code(), 143);
 }
 
@@ -121,7 +121,7 @@ fn as_the_first_process_of_a_namespace_it_still_says_143() {
 fn a_bad_option_is_refused_in_one_line_with_status_1() {
     let output = run("--exit-sero");
     let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "clap's own status is 2; exit::run should give 1");
+    assert_eq!(output.status.code(), Some(1), "clap's own status is 2; demo::run should give 1");
     assert_eq!(said, "error: unexpected argument '--exit-sero' found; see --help\n");
     assert!(output.stdout.is_empty(), "an error belongs on stderr only");
 }

@@ -5,11 +5,11 @@
 use std::collections::BTreeSet;
 use std::thread;
 
-use lab::Census;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, raise, sigaction};
 use nix::unistd::getpid;
 use signal_channel::Signal;
 use signal_channel::scratch::s3_registry::{ignore, notify, reset, stop};
+use testkit::Census;
 use tokio::sync::mpsc::{Receiver, channel};
 
 fn send(signal: Signal) {

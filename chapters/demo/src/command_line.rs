@@ -1,38 +1,12 @@
-//! How a program says how it ended.
+//! What a `main` does around its program: read the command line, and report what goes wrong.
 //!
-//! The invariant: whoever started the program can tell success, an error and death by a signal apart by the exit status
-//! alone, and every error is one line on stderr.
+//! The invariant: the exit status alone tells success from failure, and every error is one line on stderr.
 
 use std::error::Error;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, sigaction};
-
-// ANCHOR: die_by
-/// Dies by `signal`, so that the parent sees what ended us. A shell shows 128 + n; and a script ends on Ctrl-C only if
-/// the command that it runs dies by SIGINT (<https://www.cons.org/cracauer/sigint.html>).
-///
-/// The way to do it is in the glibc manual, "Termination in Handler": restore the default action and raise the signal.
-/// It must also be unblocked, or it stays pending (signal(7)). The process ends here: no destructor runs, and what was
-/// printed without a newline is lost. So call it last in `main`.
-///
-/// The return value is for those whom this does not kill: the default action of some signals is harmless, and the
-/// kernel protects the first process of a PID namespace, as a program in a container often is, from any default action
-/// (`pid_namespaces(7)`). `main` should then return it: exit status 128 + n.
-#[must_use]
-pub fn die_by(signal: Signal) -> ExitCode {
-    let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
-    // SAFETY: sigaction(2) may only install a handler that is async-signal-safe; SIG_DFL is no handler at all.
-    let restored = unsafe { sigaction(signal, &default) };
-    let unblocked = SigSet::from(signal).thread_unblock();
-    if restored.is_ok() && unblocked.is_ok() {
-        let _ = raise(signal);
-    }
-    u8::try_from(128 + signal as i32).map_or(ExitCode::FAILURE, ExitCode::from)
-}
-// ANCHOR_END: die_by
 
 // ANCHOR: run
 /// What a `main` returns: understands the command line, runs `program` with it, and reports what goes wrong.
@@ -102,12 +76,6 @@ mod tests {
         fn source(&self) -> Option<&(dyn Error + 'static)> {
             self.1.as_ref().map(|source| source as _)
         }
-    }
-
-    #[test]
-    fn where_the_signal_does_not_kill_the_status_says_it() {
-        // SIGURG is ignored by default.
-        assert_eq!(format!("{:?}", die_by(Signal::SIGURG)), format!("{:?}", ExitCode::from(128 + 23)));
     }
 
     #[test]

@@ -1,0 +1,22 @@
+//! The log of every program.
+//!
+//! The invariant: one event is one line on stderr.
+
+use std::io::{self, IsTerminal as _};
+
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::prelude::*;
+
+/// Logs to stderr, one event a line: at level `info`, or as `RUST_LOG` says (`debug`, or `hyper=trace,info`).
+///
+/// # Errors
+/// A sentence if `RUST_LOG` is not understood, or if this process logs already.
+pub fn log_to_stderr() -> Result<(), String> {
+    let directives = std::env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned());
+    let filter: Targets = directives.parse().map_err(|error| {
+        format!("RUST_LOG={directives} is not understood ({error}): write a level, say debug, or TARGET=LEVEL")
+    })?;
+    // `fmt::layer` and not `fmt()`: that one panics when stderr cannot be written (tokio-rs/tracing#3271).
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
+    tracing_subscriber::registry().with(lines).with(filter).try_init().map_err(|error| error.to_string())
+}
