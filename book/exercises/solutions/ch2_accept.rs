@@ -22,7 +22,7 @@ pub fn next(error: &io::Error) -> Next {
         // Descriptors of the process, of the system, and memory (accept(2)). The client waits in the queue meanwhile, and
         // the listener stays readable: a loop that asks again at once takes a whole processor.
         Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM) => Next::AfterAPause,
-        // Not a descriptor, not a socket, or not one that listens: a bug of ours that no waiting mends.
+        // Not a descriptor, not a socket, or not one that listens: a bug of ours, and waiting does not fix it.
         Some(Errno::EBADF | Errno::EINVAL | Errno::ENOTSOCK) | None => Next::GiveUp,
         // The client was gone before we came, or its network had an error: accept(2) says to try again, as after EAGAIN.
         // EOPNOTSUPP is among those, although it can also mean a socket that cannot listen.

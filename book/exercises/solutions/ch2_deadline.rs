@@ -14,10 +14,10 @@ pub struct Outcome {
     pub cut: usize,
 }
 
-/// Waits for all `connections`; those that are still there after `patience` are ended, and counted.
-pub async fn drain(mut connections: JoinSet<()>, patience: Duration) -> Outcome {
-    // One moment for all: a patience that began anew with each would never end.
-    let deadline = Instant::now() + patience;
+/// Waits for all `connections`, for so long as `timeout` at most. Those that are left are ended, and counted.
+pub async fn drain(mut connections: JoinSet<()>, timeout: Duration) -> Outcome {
+    // One moment for all: a timeout that began anew with each connection might never end.
+    let deadline = Instant::now() + timeout;
     let mut finished = 0;
     while let Ok(Some(_)) = timeout_at(deadline, connections.join_next()).await {
         finished += 1;

@@ -13,9 +13,9 @@ pub struct Outcome {
     pub cut: usize,
 }
 
-/// Waits for all `connections`; those that are still there after `patience` are ended, and counted.
-pub async fn drain(mut connections: JoinSet<()>, patience: Duration) -> Outcome {
-    let _ = patience;
+/// Waits for all `connections`, for so long as `timeout` at most. Those that are left are ended, and counted.
+pub async fn drain(mut connections: JoinSet<()>, timeout: Duration) -> Outcome {
+    let _ = timeout;
     let mut finished = 0;
     while connections.join_next().await.is_some() {
         finished += 1;

@@ -1,142 +1,65 @@
-//! One request and its answer, counted from head to last byte; and the word that ends a connection politely.
+//! One request and its answer, counted from head to last byte; and `Connection: close`, which ends a connection gracefully.
 //!
-//! The invariant: `Connection: close` is said only on an answer behind which, as far as anybody can see, no further
-//! request waits. So nobody is told "no more" about a request they had already sent.
+//! The invariant: an exchange is open from the moment hyper has read a request's head until it has taken the last byte of
+//! the answer. So a connection with none open has no request that this server knows of.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
-use std::task::{Context, Poll, ready};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::header::{CONNECTION, HeaderValue};
-use hyper::service::Service;
-use hyper::{Method, Request, Response, StatusCode, Version};
-use pin_project_lite::pin_project;
+use hyper::{Response, StatusCode};
 
-use crate::body::RequestBody;
-use crate::phase::Phase;
-use crate::traffic::Traffic;
-
-// ANCHOR: counted
-/// A service whose exchanges are counted on their connection.
-#[derive(Debug, Clone)]
-pub(crate) struct Counted<S> {
-    pub(crate) service: S,
-    pub(crate) traffic: Arc<Traffic>,
+/// How many exchanges have begun and how many have ended, on one connection or on all of a server. Both only grow: two equal
+/// looks mean that nothing has come in between.
+#[derive(Debug, Default)]
+pub struct Count {
+    begun: AtomicUsize,
+    ended: AtomicUsize,
 }
 
-/// One exchange. Ends when dropped: with the last byte of the answer, or when it is given up.
+impl Count {
+    /// How many have begun.
+    #[must_use]
+    pub fn begun(&self) -> usize {
+        self.begun.load(Relaxed)
+    }
+
+    /// How many have ended.
+    #[must_use]
+    pub fn ended(&self) -> usize {
+        self.ended.load(Relaxed)
+    }
+}
+
+/// An open exchange. Dropping it ends it: with the last byte of the answer, or because the client gave up.
 #[derive(Debug)]
-struct Exchange {
-    traffic: Arc<Traffic>,
+pub struct Exchange {
+    connection: Arc<Count>,
+    server: Arc<Count>,
+}
+
+impl Exchange {
+    /// Begins one, on this connection of this server.
+    #[must_use]
+    pub fn begin(connection: &Arc<Count>, server: &Arc<Count>) -> Exchange {
+        connection.begun.fetch_add(1, Relaxed);
+        server.begun.fetch_add(1, Relaxed);
+        Exchange { connection: Arc::clone(connection), server: Arc::clone(server) }
+    }
 }
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        self.traffic.exchange_ends();
-        // In phase `Cut` it did not come to its own end, and its connection has counted it as cut.
-        let draining = !matches!(self.traffic.draining.phase(), Phase::Serving | Phase::Cut);
-        if draining && !self.traffic.is_upgraded() {
-            self.traffic.ledger.finished.fetch_add(1, Relaxed);
-        }
+        self.connection.ended.fetch_add(1, Relaxed);
+        self.server.ended.fetch_add(1, Relaxed);
     }
 }
 
-impl<S, B> Service<Request<Incoming>> for Counted<S>
-where
-    S: Service<Request<RequestBody>, Response = Response<B>>,
-{
-    type Response = Response<CountedBody<B>>;
-    type Error = S::Error;
-    type Future = Answer<S::Future>;
-
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
-        self.traffic.exchange_begins();
-        let exchange = Exchange { traffic: Arc::clone(&self.traffic) };
-        let (version, connects) = (request.version(), request.method() == Method::CONNECT);
-        let request = request.map(|body| RequestBody::new(body, &self.traffic));
-        Answer { future: self.service.call(request), exchange: Some(exchange), version, connects }
+/// Announces that the connection ends with this answer: hyper closes it then, and the client knows not to reuse it.
+pub(crate) fn say_close<B>(mut answer: Response<B>) -> Response<B> {
+    // There, `Connection` says `upgrade`.
+    if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
+    answer
 }
-// ANCHOR_END: counted
-
-pin_project! {
-    /// The answer to one request, on its way.
-    #[derive(Debug)]
-    pub(crate) struct Answer<F> {
-        #[pin]
-        future: F,
-        exchange: Option<Exchange>,
-        version: Version,
-        connects: bool,
-    }
-}
-
-impl<F, B, E> Future for Answer<F>
-where
-    F: Future<Output = Result<Response<B>, E>>,
-{
-    type Output = Result<Response<CountedBody<B>>, E>;
-
-    // ANCHOR: answer
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let mut response = ready!(this.future.poll(cx))?;
-        let Some(exchange) = this.exchange.take() else { unreachable!("a future is not polled after it is ready") };
-        exchange.traffic.answer_begins();
-        if *this.version != Version::HTTP_2 {
-            let upgrades = response.status() == StatusCode::SWITCHING_PROTOCOLS
-                || *this.connects && response.status().is_success();
-            if upgrades {
-                exchange.traffic.upgrades();
-            } else if exchange.traffic.is_to_close() && exchange.traffic.has_nothing_to_read() {
-                say_close(&mut response, *this.version);
-            }
-        }
-        Poll::Ready(Ok(response.map(|body| CountedBody { body, exchange })))
-    }
-    // ANCHOR_END: answer
-}
-
-// ANCHOR: say_close
-/// hyper closes the connection after this answer, and the client knows that it will.
-fn say_close<B>(response: &mut Response<B>, asked_in: Version) {
-    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    if asked_in == Version::HTTP_10 {
-        // To an HTTP/1.0 client that asked for keep-alive, hyper would add `keep-alive` behind our `close`, unless the
-        // answer itself is HTTP/1.0.
-        *response.version_mut() = Version::HTTP_10;
-    }
-}
-// ANCHOR_END: say_close
-
-// ANCHOR: body
-pin_project! {
-    /// A body that keeps its exchange open until its last byte.
-    #[derive(Debug)]
-    pub(crate) struct CountedBody<B> {
-        #[pin]
-        body: B,
-        exchange: Exchange,
-    }
-}
-
-impl<B: Body> Body for CountedBody<B> {
-    type Data = B::Data;
-    type Error = B::Error;
-
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        self.project().body.poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    // Without it, every answer would be chunked.
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-// ANCHOR_END: body

@@ -1,35 +1,25 @@
-//! Chapter 2: a server that can stop.
+//! Chapter 2: a small HTTP/1.1 server that can stop.
 //!
-//! The invariant: no request that a client sent before it could know better is lost, unless the deadline passes; and
-//! then the loss is counted and said.
+//! The invariant: an answered request is a kept promise. From the signal on, no request is lost that a client sent before it
+//! could know that the server stops, unless the deadline passes; and then the loss is counted and logged.
 //!
-//! Follow a connection: [`Address::bind`] gives a [`Listener`]; [`Server::serve`] accepts from it; `transport` is the
-//! accepted socket, `connection` its life, `exchange` one request on it; `leave` says when it should go, once `phase`
-//! says that a drain is under way; and [`Outcome`] says how it all ended.
+//! Follow a connection: [`Address::bind`] gives a [`Listener`], [`Server::serve`] accepts from it (`accept`), `connection` is
+//! its life, `exchange` one request on it with its answer; `phase` tells all of them when to go, and [`Outcome`] says how it
+//! ended. `tests/promises/blind.rs` proves what a server of this size cannot see; chapter 5 sees it.
 
 mod accept;
 mod address;
-mod body;
 mod connection;
-pub mod demo;
 mod exchange;
-mod heir;
-mod leave;
-mod options;
 mod outcome;
 mod phase;
 mod run;
-mod runtime;
 mod server;
-mod traffic;
-mod transport;
 
+pub use accept::{Acceptor, Stream};
 pub use address::{Address, BindError, Listener, ParseAddressError, SocketFile};
-pub use body::RequestBody;
-pub use connection::HttpService;
-pub use heir::{Heir, Idle, Offer};
-pub use options::{Options, log_to_stderr, parse_duration};
+pub use connection::{HEAD_TIMEOUT, HttpService, IDLE_TIMEOUT};
+pub use exchange::{Count, Exchange};
 pub use outcome::Outcome;
-pub use phase::Draining;
-pub use runtime::block_on;
+pub use run::{ONE_WISH, block_on};
 pub use server::Server;

@@ -4,8 +4,9 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use clap::Parser;
-use graceful_shutdown::{Address, Options, Server, block_on, demo, log_to_stderr};
-use signal_channel::{Signal, exit, notify};
+use demo::{Options, log_to_stderr};
+use graceful_shutdown::{Address, Server, block_on};
+use signal_channel::{Signal, notify};
 
 /// A server that stops without dropping a request.
 #[derive(Parser)]
@@ -16,19 +17,20 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    exit::run(|args: Args| serve(&args.options))
+    demo::run(|args: Args| serve(&args.options))
 }
 
 fn serve(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
     log_to_stderr()?;
     // While there is one thread: see `notify`.
     let signals = notify(&[Signal::SIGINT, Signal::SIGTERM])?;
-    let listeners = options.listen.iter().map(Address::bind).collect::<Result<Vec<_>, _>>()?;
+    let addresses = options.listen.iter().map(|address| address.parse::<Address>()).collect::<Result<Vec<_>, _>>()?;
+    let listeners = addresses.iter().map(Address::bind).collect::<Result<Vec<_>, _>>()?;
     block_on(async {
         let server = Server::new();
         for (listener, name) in listeners.into_iter().zip(demo::names()) {
             let address = listener.address()?;
-            server.serve(listener, demo::service(&name, 1, server.draining()))?;
+            server.serve(listener, demo::service(&name, 1, server.readiness()))?;
             tracing::info!(%address, pid = std::process::id(), "listening");
         }
         Ok(server.run(signals, options.drain_timeout).await)

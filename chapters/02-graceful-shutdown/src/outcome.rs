@@ -1,14 +1,13 @@
 //! How a drain ended, for a person and for a shell.
 //!
-//! The invariant: exit status 0 means that the server cut nobody off.
+//! The invariant: exit status 0 means that the server cut no request that it knew of.
 
 /// What a drain came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outcome {
-    /// Requests (and upgraded connections) that came to their own end after the drain had begun: answered, or given up by
-    /// their client.
+    /// Requests that came to their own end after the drain had begun: answered, or given up by their client.
     pub finished: usize,
-    /// Requests (and upgraded connections) that the deadline cut. A request of which only half the head had come counts.
+    /// Requests that were under way when the drain ended. An idle connection is no request.
     pub cut: usize,
 }
 

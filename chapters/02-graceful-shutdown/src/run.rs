@@ -2,15 +2,23 @@
 //!
 //! The invariant: the exit status is the contract of our programs, whichever way the server ends.
 
+use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use signal_channel::{Receiver, exit};
+use signal_channel::{Receiver, Signal, die_by};
+use tokio::runtime::Runtime;
+use tokio::time::Instant;
 
 use crate::server::Server;
 
+/// Signals that come so close together are one wish. A wrapper passes on the SIGTERM that its whole process group got, and
+/// the server gets it twice within a few milliseconds; a person who insists takes longer than this to press Ctrl-C again.
+pub const ONE_WISH: Duration = Duration::from_millis(100);
+
 impl Server {
-    /// Serves until a signal comes, then drains until `drain_timeout` has passed, or a second signal comes.
+    // ANCHOR: run
+    /// Serves until a signal comes, then drains until all is answered, `drain_timeout` has passed, or a second signal comes.
     ///
     /// Returns 0 if nothing was cut and 3 if the deadline cut something. Dies by the second signal: to a shell, that is
     /// status 128 + n.
@@ -21,15 +29,43 @@ impl Server {
         if let Some(signal) = signal {
             tracing::info!(%signal, timeout = ?drain_timeout, "draining");
         }
+        let since = Instant::now();
         tokio::select! {
             outcome = self.shutdown(drain_timeout) => {
                 outcome.report();
                 outcome.code().into()
             }
-            Some(second) = signals.recv() => {
+            second = later(&mut signals, since) => {
                 self.cut().await.report();
-                exit::die_by(second)
+                die_by(second)
             }
         }
     }
+    // ANCHOR_END: run
+}
+
+/// The next signal that is a wish of its own.
+async fn later(signals: &mut Receiver, first: Instant) -> Signal {
+    loop {
+        match signals.recv().await {
+            Some(signal) if first.elapsed() >= ONE_WISH => return signal,
+            Some(_) => {}
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// Runs `main` on a multi-threaded runtime, as `#[tokio::main]` does, but waits for nothing that is left at its end.
+///
+/// A runtime that is dropped waits until each of its threads comes back from the task that it is polling. A handler that
+/// blocks its thread does not come back, and the process would outlive every deadline. Its request is counted as cut, and
+/// its thread ends with the process.
+///
+/// # Errors
+/// What `main` returns; or what epoll_create(2) and the start of a thread say.
+pub fn block_on<T, E: From<io::Error>>(main: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    let runtime = Runtime::new()?;
+    let ended = runtime.block_on(main);
+    runtime.shutdown_background();
+    ended
 }

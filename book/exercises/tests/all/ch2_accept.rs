@@ -4,7 +4,7 @@ use exercises::ch2_accept::{Next, next};
 use nix::errno::Errno;
 
 #[test]
-fn a_client_that_went_away_stops_nobody() {
+fn a_client_that_went_away_does_not_stop_the_loop() {
     for errno in [Errno::ECONNABORTED, Errno::EPROTO, Errno::ENETDOWN, Errno::EHOSTUNREACH, Errno::EOPNOTSUPP] {
         assert_eq!(
             next(&io::Error::from(errno)),
@@ -26,7 +26,7 @@ fn what_has_run_out_is_waited_for() {
 }
 
 #[test]
-fn a_listener_that_is_none_is_given_up() {
+fn a_descriptor_that_is_no_listener_is_given_up() {
     for errno in [Errno::EBADF, Errno::EINVAL, Errno::ENOTSOCK] {
         assert_eq!(next(&io::Error::from(errno)), Next::GiveUp, "{errno}: asking again cannot help");
     }

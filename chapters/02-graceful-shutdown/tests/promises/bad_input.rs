@@ -4,13 +4,13 @@ use std::fs;
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 
-use lab::{End, Program};
+use testkit::{End, Program};
 
 use crate::server::{Server, command};
 
-/// The program refuses these options, in one line with these words.
+/// The program refuses these options, in one line with these words. Returns the line.
 #[track_caller]
-fn assert_refused(options: &[&str], words: &[&str]) {
+fn assert_refused(options: &[&str], words: &[&str]) -> String {
     let mut program = Program::start(&mut command(options));
     let end = program.wait();
     let said = program.wait_all();
@@ -19,19 +19,20 @@ fn assert_refused(options: &[&str], words: &[&str]) {
     for word in words {
         assert!(said.contains(word), "{options:?}: the sentence should contain {word:?}: {said:?}");
     }
+    said
 }
 
 #[test]
 fn an_address_that_is_none_is_refused() {
     for address in ["foo", "127.0.0.1", "127.0.0.1:", "127.0.0.1:http", "127.0.0.1:65536", ""] {
-        assert_refused(&["--listen", address], &["--listen", "HOST:PORT"]);
+        assert_refused(&["--listen", address], &[&format!("cannot listen on {address:?}"), "HOST:PORT"]);
     }
     assert_refused(&["--listen", "no.such.host.invalid:80"], &["no.such.host.invalid"]);
 }
 
 #[test]
 fn an_address_of_another_machine_is_refused() {
-    // RFC 5737: this network is for documentation and nobody has it.
+    // RFC 5737: this network is for documentation, and no machine has it.
     assert_refused(&["--listen", "192.0.2.1:0"], &["192.0.2.1:0", "check the address"]);
 }
 
@@ -65,7 +66,7 @@ fn an_occupied_port_is_refused() {
 
 #[test]
 fn the_same_port_twice_is_refused() {
-    // Free a moment ago, so nobody but ourselves can be in the way.
+    // Free a moment ago, so only the first of the two can be in the way.
     let address = {
         let free = TcpListener::bind("127.0.0.1:0").expect("any port will do");
         free.local_addr().expect("it is bound").to_string()
@@ -91,17 +92,17 @@ fn a_unix_socket_that_is_served_is_refused_and_left_alone() {
 }
 
 #[test]
-fn a_unix_socket_that_was_left_behind_is_refused_with_the_way_to_mend_it() {
+fn a_unix_socket_that_was_left_behind_is_refused_with_the_fix() {
     let directory = tempfile::tempdir().expect("there is room in /tmp");
     let path = directory.path().join("it's a socket");
     drop(UnixListener::bind(&path).expect("the place is free"));
     let options = ["--listen", &format!("unix:{}", path.display())];
-    let mend = format!("rm '{}'", path.display().to_string().replace('\'', r"'\''"));
-    assert_refused(&options, &["a process that is gone", &mend]);
+    let said = assert_refused(&options, &["a process that is gone", "remove it: rm "]);
     assert!(path.exists(), "it is not ours to remove");
 
-    let rm = std::process::Command::new("sh").args(["-c", &mend]).status().expect("there is a shell");
-    assert!(rm.success() && !path.exists(), "the advice does not work: {mend}");
+    let fix = said.split_once("remove it: ").expect("it says how").1;
+    let rm = std::process::Command::new("sh").args(["-c", fix]).status().expect("there is a shell");
+    assert!(rm.success() && !path.exists(), "the advice does not work: {fix}");
     let mut server = Server::listening(&options);
     server.drain();
     server.assert_ends_well();

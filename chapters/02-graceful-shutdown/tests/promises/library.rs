@@ -3,14 +3,13 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use graceful_shutdown::{Address, HttpService, Listener, Outcome, RequestBody, Server, block_on};
+use graceful_shutdown::{Address, HttpService, Listener, Outcome, Server, block_on};
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
-use lab::{Ending, Wire};
-use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use testkit::{Ending, Wire};
 
 /// Only a failing test waits so long.
 pub(crate) const A_LONG_TIME: Duration = Duration::from_secs(20);
@@ -23,121 +22,36 @@ pub(crate) fn bind() -> (Listener, String) {
 }
 
 pub(crate) fn hello() -> impl HttpService {
-    service_fn(async |_: Request<RequestBody>| Ok::<_, Infallible>(Response::new("hello".to_owned())))
+    service_fn(async |_: Request<Incoming>| Ok::<_, Infallible>(Response::new("hello".to_owned())))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn hooks_run_before_connections_are_waited_for() {
-    // The handler answers only after the hook has run: were it the other way round, both would wait for ever.
-    let hook_ran = Arc::new(Semaphore::new(0));
-    let (called, calls) = mpsc::channel();
-    let (listener, address) = bind();
-    let server = Server::new();
-    let gate = Arc::clone(&hook_ran);
-    let patient = service_fn(move |_: Request<RequestBody>| {
-        called.send(()).expect("the test listens");
-        let gate = Arc::clone(&gate);
-        async move {
-            let _open = gate.acquire().await.expect("the gate is never closed");
-            Ok::<_, Infallible>(Response::new("after the hook".to_owned()))
-        }
-    });
-    server.serve(listener, patient).expect("the runtime waits on it");
-    server.on_shutdown(move || hook_ran.add_permits(1));
-
-    let mut client = Wire::connect(&address);
-    client.send("GET / HTTP/1.0\r\n\r\n");
-    calls.recv().expect("the request is taken up");
-    let drain = tokio::spawn(async move { server.shutdown(A_LONG_TIME).await });
-    assert_eq!(client.reply().text(), "after the hook");
-    drop(client);
-    assert_eq!(drain.await.expect("no panic"), Outcome { finished: 1, cut: 0 });
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn each_hook_runs_once() {
-    let (called, calls) = mpsc::channel();
-    let server = Server::new();
-    for number in [1, 2] {
-        let called = called.clone();
-        server.on_shutdown(move || called.send(number).expect("the test listens"));
-    }
-    server.stop();
-    let _ = server.shutdown(A_LONG_TIME).await;
-    assert_eq!(calls.try_iter().collect::<Vec<_>>(), [1, 2]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_is_slow_to_read_is_not_a_silent_one() {
+async fn a_client_that_is_slow_to_read_gets_all_of_its_answer() {
     // Handed to hyper in one piece: for the service the answer is done at once, for the client it is not.
     const LARGE: usize = 16 << 20;
-    let large = service_fn(async |_: Request<RequestBody>| Ok::<_, Infallible>(Response::new("x".repeat(LARGE))));
+    let large = service_fn(async |_: Request<Incoming>| Ok::<_, Infallible>(Response::new("x".repeat(LARGE))));
     let (listener, address) = bind();
     let server = Server::new();
     server.serve(listener, large).expect("the runtime waits on it");
     let mut client = Wire::connect(&address);
     client.get("/");
     client.wait_for("\r\n\r\n");
-    let mut silent = Wire::connect(&address);
+    let mut idle = Wire::connect(&address);
     let drain = tokio::spawn(async move { server.shutdown(A_LONG_TIME).await });
-    assert_eq!(silent.ending(), Ending::Eof, "the patience with silence is over now");
+    assert_eq!(idle.ending(), Ending::Eof, "idle connections are closed now");
     assert_eq!(client.reply().body.len(), LARGE);
     drop(client);
     assert_eq!(drain.await.expect("no panic").cut, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_drain_can_be_called_off() {
-    let (listener, address) = bind();
-    let server = Server::new();
-    server.serve(listener.try_clone().expect("a descriptor"), hello()).expect("the runtime waits on it");
-    let mut kept_alive = Wire::connect(&address);
-    let mut asks_meanwhile = Wire::connect(&address);
-    assert_eq!(kept_alive.ask("/").status, 200);
-    assert_eq!(asks_meanwhile.ask("/").status, 200);
-
-    server.retire();
-    assert!(server.draining().is_draining());
-    assert!(asks_meanwhile.ask("/").says_close(), "in a drain, an answer says that it is the last");
-    // Its place is in the queue of the socket, which `listener` keeps open.
-    let mut waits = Wire::connect(&address);
-    waits.get("/");
-
-    server.resume();
-    server.serve(listener, hello()).expect("the runtime waits on it");
-    assert_eq!(waits.reply().status, 200, "the server accepts again");
-    for _ in 0..2 {
-        assert!(!kept_alive.ask("/").says_close(), "the drain was called off, so the connection lives on");
-    }
-    assert_eq!(asks_meanwhile.ending(), Ending::Eof);
-    drop((kept_alive, waits, asks_meanwhile));
-    assert_eq!(server.shutdown(A_LONG_TIME).await, Outcome { finished: 0, cut: 0 }, "the count starts anew");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_retired_server_leaves_the_queue_to_its_successor() {
-    let (listener, address) = bind();
-    let server = Server::new();
-    server.serve(listener.try_clone().expect("a descriptor"), hello()).expect("the runtime waits on it");
-    server.retire();
-    timeout(A_LONG_TIME, server.drained()).await.expect("nobody is connected");
-    let mut waits = Wire::connect(&address);
-    waits.get("/");
-    assert_eq!(server.shutdown(A_LONG_TIME).await, Outcome { finished: 0, cut: 0 });
-
-    let successor = Server::new();
-    successor.serve(listener, hello()).expect("the runtime waits on it");
-    assert_eq!(waits.reply().text(), "hello");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_queue_can_be_emptied_without_accepting_more() {
+async fn a_queue_can_be_answered_without_accepting_more() {
     let (listener, address) = bind();
     let mut waits = Wire::connect(&address);
     waits.get("/");
     let server = Server::new();
     server.stop();
-    server.serve_queue(listener, hello()).expect("the runtime waits on it");
+    server.answer_queue(listener, hello()).expect("the runtime waits on it");
     assert!(waits.reply().says_close());
     drop(waits);
     assert_eq!(server.shutdown(A_LONG_TIME).await, Outcome { finished: 1, cut: 0 });
@@ -145,16 +59,31 @@ async fn a_queue_can_be_emptied_without_accepting_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_is_cut_on_its_way_out_is_counted() {
-    // As above: hyper has all of it, the client has not.
-    let large = service_fn(async |_: Request<RequestBody>| Ok::<_, Infallible>(Response::new("x".repeat(16 << 20))));
+async fn a_server_that_is_dropped_cuts() {
     let (listener, address) = bind();
     let server = Server::new();
-    server.serve(listener, large).expect("the runtime waits on it");
+    server.serve(listener, hello()).expect("the runtime waits on it");
+    let mut client = Wire::connect(&address);
+    assert_eq!(client.ask("/").status, 200);
+    drop(server);
+    assert_eq!(client.ending(), Ending::Eof, "its connections should not live on without it");
+    let begin = Instant::now();
+    while Wire::try_connect(&address).is_ok() {
+        assert!(begin.elapsed() < A_LONG_TIME, "its listener should be closed");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_closes_its_sending_side_behind_a_request_is_answered() {
+    let (listener, address) = bind();
+    let server = Server::new();
+    server.serve(listener, hello()).expect("the runtime waits on it");
     let mut client = Wire::connect(&address);
     client.get("/");
-    client.wait_for("xxx");
-    assert_eq!(server.shutdown(Duration::from_millis(100)).await.cut, 1);
+    client.close_our_side();
+    assert_eq!(client.reply().text(), "hello");
+    assert_eq!(client.ending(), Ending::Eof);
+    assert_eq!(server.shutdown(A_LONG_TIME).await, Outcome { finished: 0, cut: 0 });
 }
 
 #[test]
@@ -164,12 +93,12 @@ fn a_handler_that_blocks_its_thread_does_not_keep_the_process() {
     let (release, blocked) = mpsc::channel::<()>();
     let (listener, address) = bind();
     let blocked = Arc::new(std::sync::Mutex::new(blocked));
-    let stubborn = service_fn(move |_: Request<RequestBody>| {
+    let stubborn = service_fn(move |_: Request<Incoming>| {
         let (called, blocked) = (called.clone(), Arc::clone(&blocked));
         async move {
             called.send(()).expect("the test listens");
             // Comes back when the test lets go of the other end.
-            let _ = blocked.lock().expect("nobody panics").recv();
+            let _ = blocked.lock().expect("no thread panics").recv();
             Ok::<_, Infallible>(Response::new("too late".to_owned()))
         }
     });

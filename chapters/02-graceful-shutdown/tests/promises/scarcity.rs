@@ -3,9 +3,9 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use lab::{Census, Wire};
 use nix::unistd::Pid;
 use rustix::process::{Resource, Rlimit, prlimit};
+use testkit::{Census, Wire};
 
 use crate::server::Server;
 

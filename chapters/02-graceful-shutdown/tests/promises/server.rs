@@ -2,9 +2,9 @@
 
 use std::process::Command;
 
-use lab::{End, Program, Wire};
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use testkit::{End, Program, Wire};
 
 /// The chapter's program, and where it listens.
 pub(crate) struct Server {
@@ -49,7 +49,7 @@ impl Server {
         assert!(matches!(stopped, Ok(WaitStatus::Stopped(..))), "the server should have stopped, not {stopped:?}");
     }
 
-    /// Waits for the end, and asserts that everybody got their answer.
+    /// Waits for the end, and asserts that every request was answered.
     #[track_caller]
     pub(crate) fn assert_ends_well(mut self) {
         let end = self.program.wait();

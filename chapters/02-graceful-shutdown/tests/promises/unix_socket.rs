@@ -1,12 +1,12 @@
-//! Unix sockets: served as TCP is, and the file goes when the server goes; but never somebody else's file.
+//! Unix sockets: served as TCP is, and the file goes when the server goes; but never a file of another process.
 
 use std::fs;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 
-use lab::{End, Wire};
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
+use testkit::{End, Wire};
 
 use crate::server::Server;
 
@@ -79,6 +79,7 @@ fn the_file_is_gone_after_a_second_signal() {
     let mut server = start(&path, &["--drain-timeout", "1h"]);
     let client = endless(&server);
     server.drain();
+    std::thread::sleep(2 * graceful_shutdown::ONE_WISH);
     server.program.signal(Signal::SIGTERM);
     assert_eq!(server.program.wait(), End::Killed(Signal::SIGTERM));
     assert!(!path.exists(), "the socket file outlived the server");
@@ -86,7 +87,7 @@ fn the_file_is_gone_after_a_second_signal() {
 }
 
 #[test]
-fn what_somebody_else_has_put_in_its_place_stays() {
+fn a_file_that_was_put_in_its_place_stays() {
     let (_directory, path) = place();
     let mut server = start(&path, &[]);
     let mut client = server.connect();

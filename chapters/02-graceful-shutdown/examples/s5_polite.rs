@@ -1,0 +1,120 @@
+//! Step 5: say `Connection: close` with every answer, and close a connection when it has been idle for a while.
+//!
+//! It loses no request that a client sent before it could know better.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::pin::pin;
+use std::process::{self, ExitCode};
+use std::sync::Arc;
+use std::time::Duration;
+use std::{env, io};
+
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use hyper::header::{CONNECTION, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use signal_channel::{Receiver, Signal, notify};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+/// From the signal until what is left is cut. Whatever waits for this process has to wait longer.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// How long a connection may be idle in a drain. Below [`DEADLINE`], or one idle client would use all of it.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(2);
+
+fn main() -> Result<ExitCode, Box<dyn Error>> {
+    // Before the runtime, which starts threads.
+    let signals = notify(&[Signal::SIGINT, Signal::SIGTERM])?;
+    Ok(Runtime::new()?.block_on(serve(signals))?)
+}
+
+async fn serve(mut signals: Receiver) -> io::Result<ExitCode> {
+    let address = env::args().nth(1).unwrap_or("127.0.0.1:48567".to_owned());
+    let listener = TcpListener::bind(address).await?;
+    let connections = TaskTracker::new();
+    let exchanges = TaskTracker::new();
+    let stopping = watch::Sender::new(false);
+    eprintln!("listening address={} pid={}", listener.local_addr()?, process::id());
+    loop {
+        let (socket, _) = tokio::select! {
+            _ = signals.recv() => break,
+            accepted = listener.accept() => accepted?,
+        };
+        connections.spawn(connection(socket, exchanges.clone(), stopping.subscribe()));
+    }
+    stopping.send_replace(true);
+    // The kernel has connected the clients in the queue already, and their requests may be there.
+    let listener = listener.into_std()?;
+    while let Ok((socket, _)) = listener.accept() {
+        socket.set_nonblocking(true)?;
+        connections.spawn(connection(TcpStream::from_std(socket)?, exchanges.clone(), stopping.subscribe()));
+    }
+    drop(listener);
+    eprintln!("draining");
+    connections.close();
+    let _ = timeout(DEADLINE, connections.wait()).await;
+    let cut = exchanges.len();
+    eprintln!("stopped cut={cut}");
+    Ok(if cut == 0 { ExitCode::SUCCESS } else { ExitCode::from(3) })
+}
+
+/// A request that is being answered.
+struct Exchange {
+    /// How many there are on this connection.
+    open: Arc<watch::Sender<usize>>,
+    _counted: TaskTrackerToken,
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.open.send_modify(|open| *open -= 1);
+    }
+}
+
+/// Serves one client.
+async fn connection(socket: TcpStream, exchanges: TaskTracker, stopping: watch::Receiver<bool>) {
+    let open = Arc::new(watch::Sender::new(0));
+    let counted = service_fn(async |request| {
+        open.send_modify(|open| *open += 1);
+        let exchange = Exchange { open: Arc::clone(&open), _counted: exchanges.token() };
+        let mut response = answer(request).await?;
+        if *stopping.borrow() {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        // Now held by the body, which hyper drops when it has the last byte, or gives up.
+        let keep_open = move |error| {
+            let _open = &exchange;
+            error
+        };
+        Ok::<_, Infallible>(response.map(|body| body.map_err(keep_open)))
+    });
+    let mut http = pin!(http1::Builder::new().serve_connection(TokioIo::new(socket), counted));
+    tokio::select! {
+        biased;
+        _ = http.as_mut() => return,
+        () = idle_in_a_drain(stopping.clone(), open.subscribe()) => http.as_mut().graceful_shutdown(),
+    }
+    let _ = http.await;
+}
+
+/// Waits for the drain, and then until no exchange has been open, begun or ended for [`IDLE_TIMEOUT`].
+async fn idle_in_a_drain(mut stopping: watch::Receiver<bool>, mut open: watch::Receiver<usize>) {
+    let _ = stopping.wait_for(|stopping| *stopping).await;
+    while timeout(IDLE_TIMEOUT, open.changed()).await.is_ok() || *open.borrow() > 0 {}
+}
+
+/// Answers `GET /` at once, and `GET /sleep/300` after 300 milliseconds.
+async fn answer(request: Request<Incoming>) -> Result<Response<String>, Infallible> {
+    let milliseconds = request.uri().path().strip_prefix("/sleep/").and_then(|number| number.parse().ok());
+    sleep(Duration::from_millis(milliseconds.unwrap_or(0))).await;
+    Ok(Response::new("hello\n".to_owned()))
+}
