@@ -1,4 +1,4 @@
-//! The two variables in which a parent says what it hands over: sd_listen_fds(3).
+//! The two variables in which a parent says what it passes: sd_listen_fds(3).
 
 use std::os::fd::RawFd;
 

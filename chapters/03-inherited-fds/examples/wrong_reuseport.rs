@@ -1,4 +1,4 @@
-//! Wrong turn: let both servers bind the same port with `SO_REUSEPORT`, start the new one, then stop the old one.
+//! Wrong turn: both servers bind the same port with `SO_REUSEPORT`; then the old one stops.
 //!
 //! Each socket has a queue of its own, and the kernel deals connections out among them by a hash of their addresses
 //! (SO_REUSEPORT in socket(7), `inet_ehashfn` in Linux). A connection that waits in the old one's queue when it closes is
@@ -25,7 +25,7 @@ fn main() -> io::Result<()> {
         client.write_all(b"hello?")?;
         clients.push(client);
     }
-    // The old one stops; it had no time to accept. The new one answers everybody in its queue.
+    // The old one stops; it had no time to accept. The new one answers every client in its queue.
     drop(old);
     new.set_nonblocking(true)?;
     while let Ok((mut connection, _)) = new.accept() {

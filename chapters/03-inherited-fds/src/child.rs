@@ -1,31 +1,30 @@
-//! A process that we started and have not reaped.
+//! A process that we started.
 //!
-//! The invariant: a pid is used only as long as it is certain whose it is. Until we reap the child, the kernel gives
-//! its pid to nobody else (wait(2)); afterwards no signal goes there.
+//! The invariant: a signal reaches our child or no process. The kernel gives a child's pid to another process once the
+//! child was waited for (wait(2)); so this alone waits for it, and afterwards sends no signal there.
 
 use std::io;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::ExitStatus;
 
 use nix::errno::Errno;
-use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::libc;
+use nix::sys::signal::kill;
 use nix::unistd::Pid;
+use signal_channel::Signal;
 
-// ANCHOR: child
-/// A child process. Dropping it neither ends nor reaps it, as with [`std::process::Child`].
+/// A child process. Dropping it neither ends it nor waits for it, as with [`std::process::Child`].
+///
+/// No other code may wait for it, as `waitpid(-1)` does.
 #[derive(Debug)]
 pub struct Child {
-    pid: Pid,
-    /// Set once it is reaped: from then on, the pid may be somebody else's.
-    end: Option<WaitStatus>,
+    pub(crate) pid: Pid,
+    /// Set once it was waited for: from then on, the pid may be another process's.
+    pub(crate) end: Option<ExitStatus>,
 }
-// ANCHOR_END: child
 
 impl Child {
-    pub(crate) fn new(pid: Pid) -> Child {
-        Child { pid, end: None }
-    }
-
-    /// Its pid. Do not signal it by this: [`Child::signal`] knows whether it is still the child's.
+    /// Its pid. Do not send signals to it: [`Child::signal`] knows whether it is still the child's.
     #[must_use]
     pub fn pid(&self) -> Pid {
         self.pid
@@ -45,29 +44,30 @@ impl Child {
     /// How it ended, by its own exit or by a signal; `None` if it runs. Never waits.
     ///
     /// # Errors
-    /// What waitpid(2) says: somebody else has reaped it.
-    pub fn try_wait(&mut self) -> io::Result<Option<WaitStatus>> {
-        self.reap(Some(WaitPidFlag::WNOHANG))
+    /// What waitpid(2) says: other code has waited for it, or SIGCHLD is ignored, and how it ended is not known.
+    pub fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
+        self.wait_with(libc::WNOHANG)
     }
 
     /// Waits until it has ended, and says how.
     ///
     /// # Errors
     /// As [`Child::try_wait`].
-    pub fn wait(&mut self) -> io::Result<WaitStatus> {
+    pub fn wait(&mut self) -> io::Result<ExitStatus> {
         loop {
-            if let Some(end) = self.reap(None)? {
+            if let Some(end) = self.wait_with(0)? {
                 return Ok(end);
             }
         }
     }
 
-    fn reap(&mut self, flags: Option<WaitPidFlag>) -> io::Result<Option<WaitStatus>> {
+    fn wait_with(&mut self, flags: libc::c_int) -> io::Result<Option<ExitStatus>> {
         if self.end.is_none() {
-            match waitpid(self.pid, flags) {
-                Ok(end @ (WaitStatus::Exited(..) | WaitStatus::Signaled(..))) => self.end = Some(end),
-                Ok(_) | Err(Errno::EINTR) => {}
-                Err(errno) => return Err(errno.into()),
+            let mut status = 0;
+            // SAFETY: waitpid(2) writes the status to where the pointer points, and it points to an integer.
+            match Errno::result(unsafe { libc::waitpid(self.pid.as_raw(), &raw mut status, flags) }) {
+                Ok(0) | Err(Errno::EINTR) => {}
+                ended => self.end = ended.map(|_| Some(ExitStatus::from_raw(status)))?,
             }
         }
         Ok(self.end)

@@ -1,126 +1,75 @@
-//! Why inherited descriptors were refused.
+//! Why descriptors were refused.
 //!
-//! The invariant: a refusal names the variable or the descriptor, and says how to mend it.
+//! The invariant: a refusal names the variable or the descriptor, and gives the fix.
 
 use std::io;
 use std::os::fd::RawFd;
 
-use graceful_shutdown::Address;
+use graceful_shutdown::{Address, BindError};
 use nix::unistd::Pid;
+use socket2::Type;
 
-/// Why inherited descriptors were refused.
+/// Why a process cannot have what it was passed.
 #[derive(Debug, thiserror::Error)]
 pub enum InheritError {
-    /// Another thread might read the environment while the variables are removed from it.
-    #[error("{threads} threads run already: take inherited descriptors first thing in main, before any is started")]
-    Threads {
-        /// How many there are.
-        threads: usize,
-    },
-    /// Only `/proc` tells how many threads and descriptors there are.
-    #[error("cannot look into /proc/self: {0}; mount it: mount -t proc proc /proc")]
-    Proc(io::Error),
-    /// `LISTEN_FDS` is not a number.
-    #[error("LISTEN_FDS={0:?} is not a number of descriptors; write one, or unset it")]
+    /// So many threads run, and another one might read the environment while the variables are removed from it.
+    #[error("{0} threads run already: take inherited descriptors first thing in main, before any is started")]
+    Threads(usize),
+    /// `/proc`, which alone tells how many threads and descriptors there are, cannot be read; or fcntl(2) or listen(2) failed.
+    #[error("cannot take inherited descriptors: {0}; if /proc is missing, mount it: mount -t proc proc /proc")]
+    Io(#[from] io::Error),
+    /// `LISTEN_FDS` is this, and not a number of descriptors that may be open.
+    #[error("LISTEN_FDS={0:?} is not a number of open descriptors; correct it, or unset it: env -u LISTEN_FDS …")]
     Count(String),
-    /// `LISTEN_FDS` is more than this process has open.
-    #[error("LISTEN_FDS promises {promised} descriptors, but only {open} are open; pass all of them, or unset it")]
-    Promise {
-        /// What `LISTEN_FDS` says.
-        promised: usize,
-        /// How many descriptors are open, the standard streams included.
-        open: usize,
-    },
-    /// `LISTEN_PID` is missing, and nothing vouches instead.
+    /// `LISTEN_PID` is this, and our pid is that.
+    #[error("LISTEN_PID={0} is not this process, which is {1}; exec this program, or unset it: env -u LISTEN_FDS …")]
+    OtherPid(String, Pid),
+    /// There is no `LISTEN_PID`, and nothing takes its place.
+    #[error("LISTEN_FDS is set, LISTEN_PID is not, and {0}; set it: sh -c 'LISTEN_PID=$$ exec …'")]
+    NotAuthenticated(&'static str),
+    /// `LISTEN_FDNAMES` is this, and does not give so many names that the protocol allows.
     #[error(
-        "LISTEN_FDS is set and LISTEN_PID is not; set it to the pid of the process that is to have the descriptors"
+        "LISTEN_FDNAMES={0:?} does not name {1} descriptors; write that many names of printable ASCII, or unset it"
     )]
-    NoPid,
-    /// `LISTEN_PID` names another process, or none.
-    #[error(
-        "LISTEN_PID={theirs} is not this process, which is {ours}; unset LISTEN_FDS, or exec this program directly"
-    )]
-    OtherPid {
-        /// What `LISTEN_PID` says.
-        theirs: String,
-        /// The pid of this process.
-        ours: Pid,
-    },
-    /// There is no `LISTEN_PID`, and the channel that should stand in for it does not.
-    #[error("LISTEN_PID is not set, and {channel:?} does not vouch: {because}; hand over one end of a socketpair(2)")]
-    Vouch {
-        /// The name of the channel.
-        channel: String,
-        /// What is wrong with it.
-        because: &'static str,
-    },
-    /// `LISTEN_FDNAMES` has too many or too few names.
-    #[error(
-        "LISTEN_FDNAMES has {names} names and LISTEN_FDS promises {promised}; give each descriptor one, or unset it"
-    )]
-    Names {
-        /// How many names there are.
-        names: usize,
-        /// What `LISTEN_FDS` says.
-        promised: usize,
-    },
-    /// `LISTEN_FDNAMES` holds a name that the protocol does not allow.
-    #[error("LISTEN_FDNAMES={0:?} is not allowed; use printable ASCII, at most 255 characters a name")]
-    Name(String),
-    /// A promised descriptor is not there.
-    #[error("descriptor {number} ({name}) is not open; start the program with it, or correct LISTEN_FDS")]
-    Closed {
-        /// Its number.
-        number: RawFd,
-        /// Its name.
-        name: String,
-    },
+    Names(String, usize),
+    /// The descriptor with this number and name has a problem.
+    #[error("descriptor {0} ({1}) {2}")]
+    Descriptor(RawFd, String, Problem),
+    /// What was not inherited cannot be bound ([`Inherited::listen`](crate::Inherited::listen)).
+    #[error(transparent)]
+    Bind(#[from] BindError),
+}
+
+/// What is wrong with one descriptor.
+#[derive(Debug, thiserror::Error)]
+pub enum Problem {
+    /// It is promised and not there.
+    #[error("is not open, and LISTEN_FDS promises it; start the program with it, or correct LISTEN_FDS")]
+    NotOpen,
     /// A descriptor with CLOEXEC cannot have come through `exec`.
-    #[error("descriptor {number} ({name}) was opened here, not inherited; inherit first, or correct LISTEN_FDS")]
-    OpenedHere {
-        /// Its number.
-        number: RawFd,
-        /// Its name.
-        name: String,
-    },
+    #[error("was opened here, not inherited; take inherited descriptors first, or correct LISTEN_FDS")]
+    OpenedHere,
     /// It is a file, a pipe, a terminal …
-    #[error("the inherited descriptor {name:?} is not a socket; hand over a bound socket by that name")]
-    NotASocket {
-        /// Its name.
-        name: String,
-    },
-    /// A datagram socket where a listener is needed, or the other way round.
-    #[error("the inherited socket {name:?} has type {actual:?} and should have {expected:?}; hand over one that has")]
-    Type {
-        /// Its name.
-        name: String,
-        /// Its type.
-        actual: socket2::Type,
-        /// The type that is needed.
-        expected: socket2::Type,
-    },
-    /// A socket that is connected, or was never told to listen.
-    #[error("the inherited socket {name:?} does not listen; hand over the listener, not a connection")]
-    NotListening {
-        /// Its name.
-        name: String,
-    },
-    /// It is bound to another address.
-    #[error("the inherited socket {name:?} is bound to {actual}, not to {asked}; make the two agree")]
-    OtherAddress {
-        /// Its name.
-        name: String,
-        /// Where it is bound.
-        actual: String,
-        /// Where it should be.
-        asked: Address,
-    },
-    /// A flag could not be set: fcntl(2).
-    #[error("cannot prepare the inherited descriptor {name:?}: {error}")]
-    Prepare {
-        /// Its name.
-        name: String,
-        /// The reason.
-        error: io::Error,
-    },
+    #[error("is not a socket; pass one that listens")]
+    NotASocket,
+    /// It has one type, and another one is needed.
+    #[error("is a socket of type {0:?}, not {1:?}; pass one that is")]
+    Type(Type, Type),
+    /// It is connected, or was never told to listen.
+    #[error("is a socket that does not listen; pass the listener, not a connection")]
+    NotListening,
+    /// It is bound here, and should be bound there.
+    #[error("is bound to {0}, not to {1}; make the two agree")]
+    OtherAddress(String, Address),
+}
+
+/// Why a descriptor cannot be passed.
+#[derive(Debug, thiserror::Error)]
+pub enum AddError {
+    /// The protocol does not allow the name, or another descriptor has it.
+    #[error("{0:?} cannot name a descriptor: use 1 to 255 printable ASCII characters and no colon, and each name once")]
+    Name(String),
+    /// It cannot be copied: the descriptor limit is reached.
+    #[error("cannot copy a descriptor that is to be passed: {0}; raise the limit: ulimit -n")]
+    Copy(#[from] io::Error),
 }

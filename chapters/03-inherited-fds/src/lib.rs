@@ -1,32 +1,25 @@
-//! Chapter 3: what survives `exec`, and listeners handed to the next program by name.
+//! Chapter 3: what survives `exec`, and listeners passed to a child process by name.
 //!
-//! The invariant: a descriptor crosses an `exec` only on purpose, under a name; and whoever receives it knows what it
-//! is before using it.
+//! The invariant: a descriptor is passed on purpose and by name, and the process that receives it knows what it is
+//! before using it.
 //!
-//! Follow a listener's descriptor. In the old program: [`Bequest::add`] borrows and names it, [`Bequest::placements`]
-//! copies it out of the way, and [`Bequest::fork_exec`] or [`Bequest::exec`] puts it at its number and starts the new
-//! program. There: [`Inherited::from_env`] becomes its owner, and [`Inherited::listener`] checks it and gives it out.
+//! Follow a listener's descriptor. In the parent, [`PassedFds::add`] copies it under a name, and [`PassedFds::spawn`]
+//! puts the copy at its number in a new process. In the child, [`Inherited::from_parent`] becomes its owner, and
+//! [`Inherited::listener`] checks it and gives it out.
 //!
-//! Both sides speak the socket-activation protocol, so either of them may be somebody else: systemd, `listenfd`, the
-//! article's grace.
+//! Both sides speak the protocol of `sd_listen_fds(3)`, so systemd can be the parent as well ([`Inherited::from_env`]).
 
-mod bequest;
 mod child;
+mod descriptor;
 mod error;
-mod exec_in_place;
-mod fork_exec;
-mod image;
+mod fd_map;
 mod inherited;
-mod listen;
-mod process;
-mod promise;
-mod protocol;
-mod socket;
+mod listen_env;
+mod passed_fds;
 mod supervise;
 
-pub use bequest::{Bequest, NameError, Placements};
 pub use child::Child;
-pub use error::InheritError;
+pub use error::{AddError, InheritError, Problem};
 pub use inherited::Inherited;
-pub use listen::ListenError;
-pub use supervise::Supervisor;
+pub use passed_fds::PassedFds;
+pub use supervise::{supervise, terminate_with_parent};

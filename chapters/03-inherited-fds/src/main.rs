@@ -1,17 +1,24 @@
-//! Chapter 3's program: bind, hand the listeners to another process by name, and let that one serve.
+//! Chapter 3's program: bind, pass the listeners to a child process by name, and let that one serve.
 
 use std::env;
 use std::error::Error;
-use std::os::fd::AsFd as _;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::{self, ExitCode};
 
 use clap::Parser;
-use graceful_shutdown::{Address, Listener, Options, Server, SocketFile, block_on, demo, log_to_stderr};
-use inherited_fds::{Bequest, Inherited, Supervisor};
-use nix::sys::wait::WaitStatus;
-use signal_channel::{Signal, exit, notify};
+use demo::{Options, log_to_stderr};
+use graceful_shutdown::{Address, ParseAddressError, Server, block_on};
+use inherited_fds::{Inherited, PassedFds, supervise, terminate_with_parent};
+use signal_channel::{Signal, die_by, notify};
 
-/// A server that binds in one process and serves in the next
+/// Name of the channel between parent and child.
+const PARENT: &str = "parent";
+
+/// What stops the server.
+const STOP: [Signal; 4] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT];
+
+/// A server that binds in one process and serves in another
 ///
 /// It binds, starts itself again with the listeners, and passes signals on to the child, which serves. Started with
 /// LISTEN_FDS, by itself or by systemd, it serves what it was given.
@@ -20,77 +27,65 @@ use signal_channel::{Signal, exit, notify};
 struct Args {
     #[command(flatten)]
     options: Options,
-
-    /// Replace this process instead of starting a child: the pid stays
-    #[arg(long)]
-    exec: bool,
-
-    /// Set by --exec: this program takes the place of the one that bound, and its socket files are now ours to remove
-    #[arg(long, hide = true)]
-    replaced: bool,
 }
 
 fn main() -> ExitCode {
-    exit::run(|args: Args| run(&args))
+    demo::run(|args: Args| run(&args.options))
 }
 
-fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
+fn run(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
     log_to_stderr()?;
     // First, while there is one thread and nothing else is open.
-    let inherited = Inherited::from_env()?;
-    if inherited.is_empty() { hand_over(args, inherited) } else { serve(args, inherited) }
+    let (inherited, parent) = Inherited::from_parent(PARENT)?;
+    if inherited.is_empty() { start_child(options, inherited) } else { serve(options, inherited, parent) }
 }
 
-fn hand_over(args: &Args, nothing: Inherited) -> Result<ExitCode, Box<dyn Error>> {
-    let listeners = nothing.listen(demo::names().zip(&args.options.listen))?;
-    let mut bequest = Bequest::new();
+// ANCHOR: parent
+fn start_child(options: &Options, nothing: Inherited) -> Result<ExitCode, Box<dyn Error>> {
+    let mut listeners = nothing.listen(addresses(options)?)?;
+    let mut passed = PassedFds::new();
+    // Our end is open until we end: its end of file ends the child.
+    let _channel = passed.add_channel(PARENT)?;
     for (name, listener) in &listeners {
-        bequest.add(name, listener.as_fd())?;
+        passed.add(name, listener)?;
     }
+    // Before there is a child whose end could be missed.
+    let mut signals = notify(&[&STOP[..], &[Signal::SIGCHLD]].concat())?;
     let program = env::current_exe()?;
-    let mut arguments: Vec<_> = env::args_os().skip(1).collect();
-    let cannot_start = |error| format!("cannot start {}: {error}", program.display());
-
-    if args.exec {
-        arguments.push("--replaced".into());
-        match bequest.exec(&program, &arguments).map_err(cannot_start)? {}
-    }
-    let supervisor = Supervisor::new()?;
-    let mut child = bequest.fork_exec(&program, &arguments).map_err(cannot_start)?;
-    tracing::info!(pid = process::id(), child = %child.pid(), "handed over");
+    let arguments: Vec<_> = env::args_os().skip(1).collect();
+    let child = passed.spawn(&program, &arguments);
+    let mut child = child.map_err(|error| format!("cannot start {}: {error}", program.display()))?;
+    tracing::info!(pid = process::id(), child = %child.pid(), "listeners passed on");
 
     // From here on, only the child holds the listeners: when it ends, clients are refused instead of left waiting.
-    let files: Vec<_> = listeners.into_iter().filter_map(|(_, listener)| file_of(listener)).collect();
-    let end = supervisor.wait(&mut child)?;
-    drop(files);
-    Ok(match end {
-        WaitStatus::Signaled(_, signal, _) => exit::die_by(signal),
-        WaitStatus::Exited(_, status) => u8::try_from(status).map_or(ExitCode::FAILURE, ExitCode::from),
-        _ => ExitCode::FAILURE,
+    let _files: Vec<_> = listeners.iter_mut().filter_map(|(_, listener)| listener.take_file()).collect();
+    drop(listeners);
+    let end = supervise(&mut child, &mut signals)?;
+    Ok(match end.signal().and_then(|signal| Signal::try_from(signal).ok()) {
+        Some(signal) => die_by(signal),
+        None => end.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from),
     })
 }
+// ANCHOR_END: parent
 
-fn serve(args: &Args, inherited: Inherited) -> Result<ExitCode, Box<dyn Error>> {
-    let signals = notify(&[Signal::SIGINT, Signal::SIGTERM])?;
-    let listeners = inherited.listen(demo::names().zip(&args.options.listen))?;
+fn serve(options: &Options, inherited: Inherited, parent: Option<OwnedFd>) -> Result<ExitCode, Box<dyn Error>> {
+    let signals = notify(&STOP)?;
+    let listeners = inherited.listen(addresses(options)?)?;
+    if let Some(parent) = parent {
+        terminate_with_parent(parent)?;
+    }
     block_on(async {
         let server = Server::new();
-        for ((name, mut listener), asked) in listeners.into_iter().zip(&args.options.listen) {
-            if let (true, Listener::Unix(_, file), Address::Unix(path)) = (args.replaced, &mut listener, asked) {
-                *file = Some(SocketFile::at(path)?);
-            }
+        for (name, listener) in listeners {
             let address = listener.address()?;
-            server.serve(listener, demo::service(&name, 1, server.draining()))?;
+            server.serve(listener, demo::service(&name, 1, server.readiness()))?;
             tracing::info!(%address, pid = process::id(), "listening");
         }
-        Ok(server.run(signals, args.options.drain_timeout).await)
+        Ok(server.run(signals, options.drain_timeout).await)
     })
 }
 
-/// Closes a listener, but for the right to remove its file.
-fn file_of(listener: Listener) -> Option<SocketFile> {
-    match listener {
-        Listener::Unix(_, file) => file,
-        Listener::Tcp(_) => None,
-    }
+/// Where to listen, each with the name that its listener is passed by.
+fn addresses(options: &Options) -> Result<Vec<(String, Address)>, ParseAddressError> {
+    demo::names().zip(&options.listen).map(|(name, address)| Ok((name, address.parse()?))).collect()
 }

@@ -7,15 +7,16 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::Path;
+use std::process::Command;
 
-use common::{server, show};
-use inherited_fds::{Bequest, Child};
-use lab::{Census, Program, field};
+use common::{SERVER, show};
+use inherited_fds::{Child, PassedFds};
 use nix::fcntl::OFlag;
 use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
 use nix::unistd::{Pid, pipe2};
+use testkit::{Census, Program, field};
 
 fn pipe() -> (OwnedFd, OwnedFd) {
     pipe2(OFlag::O_CLOEXEC).expect("there are descriptors left")
@@ -24,11 +25,12 @@ fn pipe() -> (OwnedFd, OwnedFd) {
 /// Takes the census of a `show` that got a listener, the report and the hold, once it has said what it got.
 fn census_of_child(listener: &TcpListener) -> (Child, Census) {
     let ((read, report), (hold, release)) = (pipe(), pipe());
-    let mut bequest = Bequest::new();
-    bequest.add("web", listener.as_fd()).expect("the name is free");
-    bequest.add("report", report.as_fd()).expect("the name is free");
-    bequest.add("hold", hold.as_fd()).expect("the name is free");
-    let mut child = bequest.fork_exec(&show(), &[]).expect("it starts");
+    let mut passed = PassedFds::new();
+    let _channel = passed.add_channel("channel").expect("the name is free");
+    passed.add("web", listener).expect("the name is free");
+    passed.add("report", &report).expect("the name is free");
+    passed.add("hold", &hold).expect("the name is free");
+    let mut child = passed.spawn(&show(), &[]).expect("it starts");
     drop(report);
     let mut lines = BufReader::new(File::from(read)).lines().map_while(Result::ok);
     assert!(lines.any(|line| line == "that is all"), "the child ended without a report");
@@ -44,22 +46,20 @@ fn nothing_crosses_but_the_standard_streams_and_what_was_named() {
     let (_pipe, _file) = (pipe(), File::open("/dev/null").expect("a file"));
     let _other = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    // Whoever started the tests may have left descriptors without CLOEXEC open. They are not ours to judge.
+    // The tests may have been started with descriptors without CLOEXEC. They are not ours to judge.
     let before = Census::of(Pid::this());
-    let leaked = |number: &i32, target: &str| {
-        before.descriptors.get(number).is_some_and(|descriptor| !descriptor.cloexec && descriptor.target == target)
-    };
+    let leaked = |target: &str| before.descriptors.values().any(|it| !it.cloexec && it.target == target);
 
     let (_, child) = census_of_child(&listener);
-    let ours = child.descriptors.iter().filter(|(number, descriptor)| !leaked(number, &descriptor.target));
+    let ours = child.descriptors.iter().filter(|(_, descriptor)| !leaked(&descriptor.target));
     let numbers: BTreeSet<i32> = ours.map(|(number, _)| *number).collect();
-    assert_eq!(numbers, BTreeSet::from([3, 4, 5]), "the child holds {:?}", child.descriptors);
+    assert_eq!(numbers, BTreeSet::from([3, 4, 5, 6]), "the child holds {:?}", child.descriptors);
     assert_eq!(
-        child.descriptors[&3].target,
+        child.descriptors[&4].target,
         before.descriptors[&listener.as_raw_fd()].target,
-        "3 should be the listener"
+        "4 should be the listener"
     );
-    assert!((3..=5).all(|number| child.descriptors[&number].cloexec), "what was received is CLOEXEC again");
+    assert!((3..=6).all(|number| child.descriptors[&number].cloexec), "what was received is CLOEXEC again");
 }
 
 #[test]
@@ -82,9 +82,9 @@ fn directory_and_limits_are_inherited_and_the_environment_says_what_is_where() {
     let (process, child) = census_of_child(&listener);
     assert_eq!((&child.cwd, &child.limits), (&ours.cwd, &ours.limits));
     let listen = |name: &str| child.environment.get(name).map(String::as_str);
-    assert_eq!(listen("LISTEN_FDS"), Some("3"));
-    assert_eq!(listen("LISTEN_FDNAMES"), Some("web:report:hold"));
-    assert_eq!(listen("LISTEN_PID"), Some(process.pid().to_string().as_str()));
+    assert_eq!(listen("LISTEN_FDS"), Some("4"));
+    assert_eq!(listen("LISTEN_FDNAMES"), Some("channel:web:report:hold"));
+    assert_eq!(listen("LISTEN_PID"), None, "no process knew the pid of {} before exec", process.pid());
     let mut rest = child.environment.clone();
     rest.retain(|name, _| !name.starts_with("LISTEN_"));
     assert_eq!(rest, ours.environment, "all other variables cross as they are");
@@ -93,10 +93,11 @@ fn directory_and_limits_are_inherited_and_the_environment_says_what_is_where() {
 /// What `program` writes into a pipe that it gets as descriptor 3.
 fn report_of(program: &Path, args: &[&str]) -> String {
     let (read, report) = pipe();
-    let mut bequest = Bequest::new();
-    bequest.add("report", report.as_fd()).expect("the name is free");
+    let mut passed = PassedFds::new();
+    passed.add("report", &report).expect("the name is free");
+    let _channel = passed.add_channel("channel").expect("the name is free");
     let args: Vec<_> = args.iter().map(Into::into).collect();
-    let mut child = bequest.fork_exec(program, &args).expect("it starts");
+    let mut child = passed.spawn(program, &args).expect("it starts");
     drop(report);
     let mut text = String::new();
     File::from(read).read_to_string(&mut text).expect("it is text");
@@ -119,25 +120,29 @@ fn a_grandchild_gets_neither_the_variables_nor_the_descriptors() {
     assert!(!environment.contains("LISTEN_"), "the child should have removed them:\n{environment}");
 
     let found = report_of(&show(), &["sh", "-c", "test -e /proc/$$/fd/3 && echo leaked"]);
-    assert_eq!(found, "that is all\n", "descriptor 3 should be CLOEXEC again");
-}
-
-/// What a server has open, by kind: pipes and sockets have a number of their own, so it is cut off.
-fn kinds(pid: Pid) -> Vec<String> {
-    let census = Census::of(pid);
-    let kind = |target: &str| target.split(":[").next().unwrap_or_default().to_owned();
-    let mut kinds: Vec<_> = census.descriptors.values().map(|descriptor| kind(&descriptor.target)).collect();
-    kinds.sort();
-    kinds
+    assert_eq!(found, "authenticated by a channel\nthat is all\n", "descriptor 3 should be CLOEXEC again");
 }
 
 #[test]
-fn a_server_after_fork_and_one_after_exec_hold_the_same() {
-    let mut forked = Program::start(&mut server(&["127.0.0.1:0"]));
-    let line = forked.line("handed over");
-    let child = field(&line, "child").expect("the line names the child").parse().expect("a pid is a number");
-    let mut replaced = Program::start(server(&["127.0.0.1:0"]).arg("--exec"));
-    forked.listening();
-    replaced.listening();
-    assert_eq!(kinds(Pid::from_raw(child)), kinds(replaced.pid()), "one of them got more than it should");
+fn what_was_open_without_cloexec_crosses_whatever_its_number() {
+    // A shell gives its lock any number (flock(1)): one that the protocol needs, one beside it, one far away.
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let setup = "for fd in 3 4 5 9 200; do eval \"exec $fd>\\\"$DIR/$fd\\\"\"; done; exec \"$0\" \"$@\"";
+    let mut shell = Command::new("bash");
+    shell.args(["-c", setup]).arg(SERVER).args(["--listen", "127.0.0.1:0"]).env("DIR", dir.path());
+    let mut program = Program::start(&mut shell);
+    let child = field(&program.line("listeners passed on"), "child").expect("the line names the child").to_owned();
+    program.listening();
+    let census = Census::of(Pid::from_raw(child.parse().expect("a pid is a number")));
+    for name in ["3", "4", "5", "9", "200"] {
+        let path = dir.path().join(name).display().to_string();
+        assert!(
+            census.targets(&path).any(|(_, descriptor)| descriptor.target == path),
+            "{path} should be open in the child, as its lock is lost otherwise: {:?}",
+            census.descriptors
+        );
+    }
+    let kept =
+        |number: i32| census.descriptors[&number].target == dir.path().join(number.to_string()).display().to_string();
+    assert!([5, 9, 200].into_iter().all(kept), "what was in no one's way keeps its number: {:?}", census.descriptors);
 }

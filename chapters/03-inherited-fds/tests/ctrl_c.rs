@@ -1,16 +1,15 @@
-//! Ctrl-C at a terminal reaches parent and child alike, and counts once.
+//! Ctrl-C at a terminal reaches parent and child alike, and is one wish.
 
 mod common;
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::TcpStream;
+use std::io::Write as _;
 use std::process::Command;
 
-use common::SERVER;
-use lab::{End, Program, require_program};
+use common::{SERVER, ask_for_stream};
 use nix::pty::openpty;
 use nix::unistd::ttyname;
+use testkit::{End, Program, require_program};
 
 #[test]
 fn a_request_in_flight_survives_one_ctrl_c() {
@@ -22,19 +21,15 @@ fn a_request_in_flight_survives_one_ctrl_c() {
     let mut shell = Command::new("sh");
     shell.args(["-c", start]).arg(setsid).args([SERVER, "--listen", "127.0.0.1:0"]).env("TERMINAL", path);
     let mut program = Program::start(&mut shell);
-
-    let mut client = TcpStream::connect(program.listening()).expect("the server accepts");
-    write!(client, "GET /stream?chunks=2&interval=300ms HTTP/1.1\r\nhost: test\r\n\r\n").expect("the request is taken");
-    let mut lines = BufReader::new(client).lines().map_while(Result::ok);
-    assert!(lines.any(|line| line == "line 1 of 2"), "the answer has begun");
+    let mut answer = ask_for_stream(&program.listening());
 
     // Ctrl-C is the character 3 (termios(3), VINTR).
     File::from(terminal.master.try_clone().expect("there are descriptors left"))
         .write_all(b"\x03")
         .expect("it is typed");
     program.line("draining");
-    assert!(lines.any(|line| line == "line 2 of 2"), "the request was cut: did the server get two signals?");
+    assert!(answer.any(|line| line == "line 2 of 2"), "the request was cut: did two signals count as two wishes?");
     // The server lingers for a client that may write again; this one does not.
-    drop(lines);
+    drop(answer);
     assert_eq!(program.wait(), End::Exited(0), "{}", program.output());
 }

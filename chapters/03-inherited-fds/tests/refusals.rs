@@ -3,12 +3,13 @@
 mod common;
 
 use std::fs::File;
-use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 
 use common::{server, with};
-use lab::{End, Program};
+use socket2::{Domain, Socket, Type};
+use testkit::{End, Program};
 
 /// Starts the server after `setup`, with `descriptors`; it must refuse with a sentence that contains all `words`.
 fn refused(setup: &str, descriptors: Vec<OwnedFd>, words: &[&str]) {
@@ -39,7 +40,11 @@ fn file() -> OwnedFd {
 fn a_count_that_is_no_number_is_refused() {
     for count in ["abc", "-1", "''", "1.5", "99999999999999999999999"] {
         let quoted = format!("LISTEN_FDS={:?}", count.trim_matches('\''));
-        refused(&format!("export LISTEN_PID=$$ LISTEN_FDS={count}"), vec![listener()], &[&quoted, "not a number"]);
+        refused(
+            &format!("export LISTEN_PID=$$ LISTEN_FDS={count}"),
+            vec![listener()],
+            &[&quoted, "not a number of open descriptors"],
+        );
     }
 }
 
@@ -47,7 +52,7 @@ fn a_count_that_is_no_number_is_refused() {
 fn a_count_beyond_what_is_open_is_refused() {
     for count in ["4000000000", "2147483647"] {
         let setup = format!("export LISTEN_PID=$$ LISTEN_FDS={count}");
-        refused(&setup, vec![listener()], &["LISTEN_FDS promises", count, "are open"]);
+        refused(&setup, vec![listener()], &[&format!("LISTEN_FDS={count:?}"), "not a number of open descriptors"]);
     }
 }
 
@@ -58,7 +63,7 @@ fn descriptors_for_another_process_are_refused() {
 }
 
 #[test]
-fn descriptors_for_nobody_in_particular_are_refused() {
+fn descriptors_that_are_for_no_process_in_particular_are_refused() {
     refused("export LISTEN_FDS=1", vec![listener()], &["LISTEN_PID is not"]);
 }
 
@@ -71,36 +76,53 @@ fn a_descriptor_that_is_not_open_is_refused() {
 #[test]
 fn too_few_and_too_many_names_are_refused() {
     let pid = "export LISTEN_PID=$$";
-    refused(
-        &format!("{pid} LISTEN_FDS=2 LISTEN_FDNAMES=zero"),
-        vec![listener(), listener()],
-        &["1 names", "promises 2"],
-    );
-    refused(&format!("{pid} LISTEN_FDS=1 LISTEN_FDNAMES=zero:first"), vec![listener()], &["2 names", "promises 1"]);
+    let one = format!("{pid} LISTEN_FDS=2 LISTEN_FDNAMES=zero");
+    refused(&one, vec![listener(), listener()], &["LISTEN_FDNAMES=\"zero\"", "does not name 2 descriptors"]);
+    let two = format!("{pid} LISTEN_FDS=1 LISTEN_FDNAMES=zero:first");
+    refused(&two, vec![listener()], &["LISTEN_FDNAMES=\"zero:first\"", "does not name 1 descriptors"]);
 }
 
 #[test]
 fn a_name_that_is_not_printable_is_refused() {
     let setup = "export LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=\"$(printf 'ze\\033ro')\"";
-    refused(setup, vec![listener()], &["is not allowed", r"ze\u{1b}ro"]);
+    refused(setup, vec![listener()], &["does not name", r"ze\u{1b}ro"]);
+}
+
+/// A socket that is bound, and was never told to listen.
+fn bound() -> OwnedFd {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("a free port");
+    socket.into()
+}
+
+fn connection() -> OwnedFd {
+    let peer = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    TcpStream::connect(peer.local_addr().expect("it is bound")).expect("the peer listens").into()
+}
+
+fn datagrams() -> OwnedFd {
+    UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port").into()
 }
 
 #[test]
-fn what_is_not_a_listener_for_this_address_is_refused_by_name() {
-    let setup = "export LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=zero";
-    refused(setup, vec![file()], &["\"zero\"", "is not a socket"]);
+fn what_is_no_listener_is_refused_by_number_and_name_whether_it_was_asked_for_or_not() {
+    let pid = "export LISTEN_PID=$$ LISTEN_FDS=1";
+    for (names, name) in [("", "unknown"), ("LISTEN_FDNAMES=zero", "zero"), ("LISTEN_FDNAMES=other", "other")] {
+        let setup = &format!("{pid} {names}");
+        let descriptor = &format!("descriptor 3 ({name}) ");
+        refused(setup, vec![file()], &[descriptor, "is not a socket"]);
+        refused(setup, vec![datagrams()], &[descriptor, "is a socket of type SOCK_DGRAM, not SOCK_STREAM"]);
+        refused(setup, vec![bound()], &[descriptor, "does not listen"]);
+        refused(setup, vec![connection()], &[descriptor, "does not listen"]);
+    }
+}
 
-    let datagrams = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    refused(setup, vec![datagrams.into()], &["\"zero\" has type SOCK_DGRAM and should have SOCK_STREAM"]);
-
-    let peer = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    let connected = TcpStream::connect(peer.local_addr().expect("it is bound")).expect("the peer listens");
-    refused(setup, vec![connected.into()], &["\"zero\"", "does not listen"]);
-
+#[test]
+fn a_listener_for_another_address_is_refused_by_number_and_name() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let elsewhere = dir.path().join("elsewhere");
     let unix = UnixListener::bind(&elsewhere).expect("a new path");
-    let bound_to = format!("is bound to unix:{}, not to 127.0.0.1:0", elsewhere.display());
-    refused(setup, vec![unix.into()], &["\"zero\"", &bound_to]);
-    assert!(elsewhere.exists(), "the file belongs to whoever bound the socket");
+    let bound_to = format!("descriptor 3 (zero) is bound to unix:{}, not to 127.0.0.1:0", elsewhere.display());
+    refused("export LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=zero", vec![unix.into()], &[&bound_to]);
+    assert!(elsewhere.exists(), "the file belongs to the process that bound the socket");
 }

@@ -1,18 +1,17 @@
-//! A listener from systemd's own hand is served: `systemd-socket-activate` binds, and becomes the server at the first
-//! connection.
+//! A listener from systemd is served: `systemd-socket-activate` binds, and becomes the server at the first connection.
 
 mod common;
 
 use std::io::{ErrorKind, Read as _};
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use common::{SERVER, get};
-use lab::{End, Program, require_program};
 use nix::sys::signal::Signal;
+use testkit::{End, Program, require_program};
 
 /// Starts the server by way of `systemd-socket-activate`, which listens on `sockets` and says so.
 fn activated(options: &[&str], sockets: &[&str], server: &[&str]) -> Option<Program> {
@@ -75,7 +74,10 @@ fn a_unix_listener_is_found_and_its_file_is_left_to_systemd() {
         assert_eq!(program.listening(), address);
         program.signal(Signal::SIGTERM);
         assert_eq!(program.wait(), End::Exited(0));
-        assert!(std::fs::exists(path).expect("the directory is there"), "who bound the socket removes its file");
+        assert!(
+            std::fs::exists(path).expect("the directory is there"),
+            "the process that bound the socket removes its file"
+        );
     }
 }
 
@@ -91,14 +93,40 @@ fn sockets_that_share_a_name_are_told_apart_by_address() {
 }
 
 #[test]
-fn a_listener_that_nobody_asks_for_is_closed_aloud() {
+fn a_listener_for_both_families_serves_what_comes_for_one() {
+    // `systemd-socket-activate --listen PORT` binds [::], which takes IPv4 as well.
+    let address = free_address();
+    let (_, port) = address.rsplit_once(':').expect("it has a port");
+    let Some(mut program) = activated(&[], &[port], &["--listen", &format!("0.0.0.0:{port}")]) else { return };
+    get(&address, "/");
+    assert_eq!(program.listening(), format!("[::]:{port}"));
+}
+
+#[test]
+fn a_listener_that_is_in_the_way_is_refused_by_number_and_name() {
+    let address = free_address();
+    let (_, port) = address.rsplit_once(':').expect("it has a port");
+    let (any, server) = (format!("0.0.0.0:{port}"), ["--listen", address.as_str()]);
+    let Some(mut program) = activated(&[], &[&any], &server) else { return };
+    let _client = TcpStream::connect(&address).expect("systemd-socket-activate listens");
+    let refusal = program.line("error: ");
+    let words = format!("descriptor 3 (unknown) is bound to {any}, not to {address}");
+    assert!(refusal.contains(&words), "the sentence should say {words:?}, but is: {refusal}");
+    assert_eq!(program.wait(), End::Exited(1));
+}
+
+#[test]
+fn a_listener_that_no_option_asks_for_is_closed_aloud() {
     let (_dir, path) = free_path();
     let path = path.to_str().expect("it is ASCII");
     let Some(mut program) = activated(&["--fdname=admin"], &[path], &["--listen", "127.0.0.1:0"]) else { return };
     let mut client = UnixStream::connect(path).expect("systemd-socket-activate listens");
     client.set_read_timeout(Some(Duration::from_secs(20))).expect("not zero");
-    assert!(program.line("no --listen asks for").contains("admin"));
+    let warning = program.line("no --listen asks for");
+    for word in ["descriptor=3", "admin", path] {
+        assert!(warning.contains(word), "the warning should say {word}, but is: {warning}");
+    }
     get(&program.listening(), "/");
     let answer = client.read(&mut [0]).map_err(|error| error.kind());
-    assert_ne!(answer, Err(ErrorKind::WouldBlock), "whoever waited there should be let go, not left hanging");
+    assert_ne!(answer, Err(ErrorKind::WouldBlock), "a client that waited there should be let go, not left hanging");
 }

@@ -3,7 +3,7 @@
 //! The invariant: a process under test gets exactly the descriptors and variables that its test names.
 #![allow(dead_code, unreachable_pub, reason = "each test file is a crate of its own and uses a part of this")]
 
-use std::io::{Read, Write};
+use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -31,7 +31,7 @@ pub fn server(addresses: &[&str]) -> Command {
 
 /// The example that says what it inherited.
 pub fn show() -> PathBuf {
-    lab::example(SERVER, "show")
+    testkit::example(SERVER, "show")
 }
 
 /// Lets a shell say `setup` and then become `command`, with `descriptors` from 3 on.
@@ -45,7 +45,7 @@ pub fn with(setup: &str, descriptors: Vec<OwnedFd>, command: &Command) -> Comman
     }
     let above = |fd: OwnedFd| {
         let copy = fcntl(&fd, FcntlArg::F_DUPFD_CLOEXEC(100)).expect("there is room for a few descriptors");
-        // SAFETY: F_DUPFD_CLOEXEC returned a new descriptor, and nobody else knows its number (fcntl(2)).
+        // SAFETY: F_DUPFD_CLOEXEC returned a new descriptor, and no other code knows its number (fcntl(2)).
         unsafe { OwnedFd::from_raw_fd(copy) }
     };
     let copies: Vec<_> = descriptors.into_iter().map(above).collect();
@@ -66,8 +66,8 @@ pub fn with(setup: &str, descriptors: Vec<OwnedFd>, command: &Command) -> Comman
 /// Asks the server at `address` (as its log names it) for `path`, and returns the whole answer.
 pub fn get(address: &str, path: &str) -> String {
     match address.strip_prefix("unix:") {
-        Some(socket) => ask(UnixStream::connect(socket).expect("somebody listens there"), path),
-        None => ask(TcpStream::connect(address).expect("somebody listens there"), path),
+        Some(socket) => ask(UnixStream::connect(socket).expect("a server listens there"), path),
+        None => ask(TcpStream::connect(address).expect("a server listens there"), path),
     }
 }
 
@@ -77,6 +77,15 @@ fn ask(mut connection: impl Read + Write, path: &str) -> String {
     connection.read_to_string(&mut answer).expect("the answer is whole");
     assert!(answer.starts_with("HTTP/1.1 200"), "GET {path} was answered by:\n{answer}");
     answer
+}
+
+/// Asks the server at `address` for an answer of two lines, and returns its lines once the first is there.
+pub fn ask_for_stream(address: &str) -> impl Iterator<Item = String> + use<> {
+    let mut client = TcpStream::connect(address).expect("the server accepts");
+    write!(client, "GET /stream?chunks=2&interval=300ms HTTP/1.1\r\nhost: test\r\n\r\n").expect("the request is taken");
+    let mut lines = BufReader::new(client).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line == "line 1 of 2"), "the answer has begun");
+    lines
 }
 
 /// The pid that an answer names in its `x-pid` header.

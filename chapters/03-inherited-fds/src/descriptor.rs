@@ -1,0 +1,122 @@
+//! A descriptor that came through `exec`, and what the kernel says about it.
+//!
+//! The invariant: it has one owner, and looking changes nothing about it.
+
+use std::net::Ipv4Addr;
+use std::os::fd::{AsFd as _, AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
+
+use graceful_shutdown::Address;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+use nix::unistd::getppid;
+use socket2::{SockRef, Type};
+
+use crate::{InheritError, Problem};
+
+/// How long, in milliseconds, a parent that has just been killed may take to hang up. One with gigabytes to free lets
+/// go of its children before it lets go of its descriptors.
+const HANGUP_TIMEOUT: u16 = 2_000;
+
+/// A descriptor with the name it came by.
+#[derive(Debug)]
+pub(crate) struct Descriptor {
+    pub(crate) name: String,
+    pub(crate) fd: OwnedFd,
+}
+
+/// Whether the descriptor has CLOEXEC; `None` if no open one has this number.
+pub(crate) fn has_cloexec(number: RawFd) -> Option<bool> {
+    // SAFETY: F_GETFD reads a flag, takes no pointer, and returns EBADF if the number is not open (fcntl(2)).
+    let flags = unsafe { libc::fcntl(number, libc::F_GETFD) };
+    (flags != -1).then_some(flags & libc::FD_CLOEXEC != 0)
+}
+
+/// Becomes the owner of a descriptor that came through `exec`.
+pub(crate) fn own(number: RawFd) -> Result<OwnedFd, Problem> {
+    // What crossed an exec has no CLOEXEC, and what the standard library opens has: it would have two owners.
+    if has_cloexec(number).ok_or(Problem::NotOpen)? {
+        return Err(Problem::OpenedHere);
+    }
+    // SAFETY: the descriptor is open, and nothing else in this process owns it (io-safety, `std::os::fd`): it came
+    // through exec, and the protocol gives it to the code that takes the variables, which are gone now.
+    let fd = unsafe { OwnedFd::from_raw_fd(number) };
+    fcntl(&fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).map_err(|_| Problem::NotOpen)?;
+    Ok(fd)
+}
+
+impl Descriptor {
+    /// Whether it is a socket of this type, which listens if it is a stream socket, and serves `asked`.
+    pub(crate) fn check(&self, expected: Type, asked: Option<&Address>) -> Result<(), InheritError> {
+        let problem = match (self.socket().r#type(), asked) {
+            (Err(_), _) => Problem::NotASocket,
+            (Ok(actual), _) if actual != expected => Problem::Type(actual, expected),
+            (Ok(Type::STREAM), _) if !self.socket().is_listener().unwrap_or(false) => Problem::NotListening,
+            (Ok(_), Some(asked)) if !self.serves(asked) => Problem::OtherAddress(self.address_or_none(), asked.clone()),
+            _ => return Ok(()),
+        };
+        Err(InheritError::Descriptor(self.fd.as_raw_fd(), self.name.clone(), problem))
+    }
+
+    /// Whether it is bound to `asked`, or takes what comes for it, as `[::]` does for `0.0.0.0` if `IPV6_V6ONLY` is not set
+    /// (ipv6(7)).
+    fn serves(&self, asked: &Address) -> bool {
+        match (asked, self.address()) {
+            (Address::Tcp(asked), Some(Address::Tcp(actual))) => {
+                let both_families = actual.ip().is_unspecified() && !self.socket().only_v6().unwrap_or(true);
+                [0, actual.port()].contains(&asked.port())
+                    && (asked.ip() == actual.ip() || both_families && asked.ip() == Ipv4Addr::UNSPECIFIED)
+            }
+            (asked, actual) => Some(asked) == actual.as_ref(),
+        }
+    }
+
+    /// Whether it is a listener in the way of `asked`: it has that port, and one of the two stands for every address.
+    pub(crate) fn is_in_the_way(&self, asked: &Address) -> bool {
+        let (Address::Tcp(asked), Some(Address::Tcp(actual))) = (asked, self.address()) else { return false };
+        let overlap = asked.ip().is_unspecified() || actual.ip().is_unspecified();
+        overlap && asked.port() == actual.port() && self.check(Type::STREAM, None).is_ok()
+    }
+
+    // ANCHOR: authenticate
+    /// Whether this channel shows that the descriptors were passed to this process: it is one end of a
+    /// `SOCK_SEQPACKET` socketpair, and the other end is our parent's, or was until it ended.
+    ///
+    /// The kernel notes the process that calls socketpair(2) and lets none forge it (`SO_PEERCRED`, unix(7)). If it is
+    /// our parent, the channel is for us. If it is not, either we got the channel by accident, from a parent that had it
+    /// from *its* parent; or our parent has ended, and init or a subreaper has adopted us. The other end tells: its maker
+    /// keeps it, CLOEXEC, to itself, so the kernel hangs up when the maker is gone.
+    pub(crate) fn authenticate(&self) -> Result<(), &'static str> {
+        if self.check(Type::SEQPACKET, None).is_err() {
+            return Err("the descriptor that should stand in for it is not a socket of type SOCK_SEQPACKET");
+        }
+        let maker = getsockopt(&self.fd, PeerCredentials).map_or(0, |maker| maker.pid());
+        // Pid 0 stands for every process outside our pid namespace, so it identifies none.
+        if maker != 0 && maker == getppid().as_raw() {
+            return Ok(());
+        }
+        let mut channel = [PollFd::new(self.fd.as_fd(), PollFlags::empty())];
+        let polled = poll(&mut channel, PollTimeout::from(HANGUP_TIMEOUT));
+        let hung_up = channel[0].revents().is_some_and(|events| events.contains(PollFlags::POLLHUP));
+        if polled.is_ok() && hung_up {
+            Ok(())
+        } else {
+            Err("the channel that should stand in for it was not made by our parent")
+        }
+    }
+    // ANCHOR_END: authenticate
+
+    fn address(&self) -> Option<Address> {
+        Address::of(&self.socket().local_addr().ok()?)
+    }
+
+    /// The address that it is bound to, for a person.
+    pub(crate) fn address_or_none(&self) -> String {
+        self.address().map_or_else(|| "no address that we know".to_owned(), |address| address.to_string())
+    }
+
+    fn socket(&self) -> SockRef<'_> {
+        SockRef::from(&self.fd)
+    }
+}
