@@ -35,7 +35,7 @@ pub fn start(mut command: Command, patience: Duration) -> io::Result<Start> {
     }
     match reader.read(&mut [0])? {
         0 => {
-            // It may only have closed its output; either way it is of no use, and nobody else will reap it.
+            // It may only have closed its output; either way it is of no use, and no other process will reap it.
             child.kill()?;
             child.wait()?;
             Ok(Start::Died)

@@ -31,7 +31,7 @@ pub enum Action {
     Start,
     /// Stop accepting. If there is a successor, it accepts from now on.
     Retire,
-    /// Kill the successor, which has served nobody yet.
+    /// Kill the successor, which has served no client yet.
     Kill,
 }
 
@@ -48,7 +48,7 @@ pub fn next(state: State, event: Event) -> (State, Vec<Action>) {
         // Nobody is to serve after a stop, so the successor goes first.
         (State::Upgrading, Event::StopAsked) => (State::Draining, vec![Action::Kill, Action::Retire]),
 
-        // Everything else changes nothing: a second SIGUSR2, news of a successor that nobody waits for.
+        // Everything else changes nothing: a second SIGUSR2, news of a successor that is not awaited.
         (state, _) => (state, vec![]),
     }
 }

@@ -31,7 +31,7 @@ pub enum Action {
     Start,
     /// Stop accepting. If there is a successor, it accepts from now on.
     Retire,
-    /// Kill the successor, which has served nobody yet.
+    /// Kill the successor, which has served no client yet.
     Kill,
 }
 

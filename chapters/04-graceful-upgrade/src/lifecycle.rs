@@ -1,17 +1,18 @@
-// ANCHOR: all
-//! The life of a server that can be replaced, as a table: state × event → state × actions.
+//! The life of a server that can be replaced, as a table: life × event → life × actions.
 //!
 //! The invariant: at no moment do two generations accept; and one does, or is told that it is its turn, until all were
-//! told to stop. Nothing here does anything: the table is read, drawn and explored, and the shell performs it.
+//! told to stop. Nothing here does anything: the table is read, drawn and explored, and [`Upgrader`](crate::Upgrader)
+//! performs it. All of the state that decides is in it.
 //!
 //! | state | accepts | may come back | what it waits for |
 //! | --- | --- | --- | --- |
-//! | [`Standby`](State::Standby) | no | – | the word of its predecessor |
+//! | [`Standby`](State::Standby) | no | – | its predecessor's message |
+//! | [`Called`](State::Called) | no | – | the same, to stop then |
 //! | [`Serving`](State::Serving) | yes | – | signals |
 //! | [`Upgrading`](State::Upgrading) | yes | – | its successor's readiness |
-//! | [`Retiring`](State::Retiring) | no | yes | its connections, and its predecessor's end |
-//! | [`Settled`](State::Settled) | no | no | the same |
-//! | [`Stopping`](State::Stopping) | no | no | its connections |
+//! | [`Retiring`](State::Retiring) | no | yes | its connections, and the end of those before it |
+//! | [`Committed`](State::Committed) | no | no | the same |
+//! | [`Stopping`](State::Stopping) | no | no | the same |
 //! | [`Ended`](State::Ended) | no | no | nothing |
 
 // ANCHOR: words
@@ -20,154 +21,253 @@
 pub enum State {
     /// A successor that has everything it needs and has said so, and may not accept yet.
     Standby,
+    /// The same, asked to stop. Its predecessor is in charge, and was told.
+    Called,
     /// The one that accepts.
     Serving,
     /// Still the one that accepts, with a successor starting.
     Upgrading,
     /// Replaced, and finishing what it owes. Comes back if the successor is lost.
     Retiring,
-    /// The same, but nobody needs it to come back.
-    Settled,
+    /// The same, but no successor needs it to come back.
+    Committed,
     /// Asked to stop, and finishing what it owes.
     Stopping,
     /// Nothing left to do.
     Ended,
 }
 
+/// A process's part in the life of the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Life {
+    /// Where it is.
+    pub state: State,
+    /// Older generations that are alive: they drain, and a process outlives those before it. So its end tells the one after
+    /// it that no older one is left, and a process that may have to come back has one to come back to.
+    pub older: u8,
+    /// Whether it has finished what it owes, in a drain.
+    pub drained: bool,
+    /// Whether its successor has said that it accepts. Until then, a retired process is still the one that is known to be
+    /// in charge: it stays, and a stop that comes to it is meant for both.
+    pub replaced: bool,
+}
+
 /// What can happen to a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Event {
-    /// SIGUSR2, while another generation may be started.
+    /// SIGUSR2.
     UpgradeAsked,
-    /// SIGUSR2, while as many generations as may be are alive.
-    UpgradeAskedOfTooMany,
-    /// SIGINT or SIGTERM.
+    /// SIGINT, SIGTERM, SIGHUP or SIGQUIT; or a successor that got one before it was in charge.
     StopAsked,
-    /// The predecessor has stopped accepting and said so.
-    PredecessorYields,
+    /// The predecessor says that we are to stop: it got one of these after it had retired, and before it knew that we accept;
+    /// or it has no use for us.
+    StopPassedOn,
+    /// The predecessor has stopped accepting and says that it is our turn.
+    Activated,
+    /// So many older generations are alive now.
+    Older(u8),
     /// The predecessor's end of the channel is closed: it is gone.
     PredecessorGone,
+    /// The listeners cannot be accepted from.
+    CannotAccept,
     /// The successor says that it can accept.
     SuccessorReady,
-    /// The successor says that it needs nobody to come back for it: it stops, or has a successor of its own.
-    SuccessorSettled,
-    /// The successor could not be started, did not become ready in time, or is gone.
+    /// The successor says that it accepts.
+    SuccessorAccepts,
+    /// The successor says that it needs no process to come back for it: it stops, or has a successor of its own.
+    SuccessorCommitted,
+    /// The successor could not be started, or is gone.
     SuccessorGone,
-    /// The last connection is closed; if a successor serves, the predecessor is gone too.
+    /// The last connection is closed, in a drain.
     Drained,
-    /// The drain timeout has passed.
+    /// The ready timeout or the drain timeout has passed.
     DeadlinePassed,
 }
 
-/// What the shell has to do, in this order.
+/// What has to be done, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// Start the program on disk, with the listeners.
-    StartSuccessor,
     /// Log this sentence: what was asked cannot be done now.
     Refuse(&'static str),
+    /// Start the program on disk, with the listeners.
+    StartSuccessor,
     /// Accept from all listeners.
     Accept,
     /// Stop accepting, leave the queues to the successor, and drain.
     Retire,
     /// Tell the successor that it is its turn to accept.
-    YieldToSuccessor,
-    /// Tell the predecessor that nobody needs it to come back.
-    SettlePredecessor,
-    /// Kill and reap the successor, log why, and take back what was its own: the pid file.
+    ActivateSuccessor,
+    /// Tell the successor how many older generations are alive.
+    TellOlder,
+    /// Tell the predecessor that we need no process to come back for us.
+    CommitToPredecessor,
+    /// Tell the predecessor, which is in charge, to stop.
+    StopPredecessor,
+    /// Tell the successor, which is in charge and may not know it yet, to stop.
+    StopSuccessor,
+    /// End and reap the successor, and log why.
     DismissSuccessor,
-    /// Kill and reap the successor, which has served nobody yet: or it would hold the listeners open while we stop.
+    /// End and reap the successor, which has served no client yet: it would hold the listeners open while we stop.
     EndSuccessor,
-    /// Stop accepting for good: remove socket files, empty the queues, close the listeners, and drain.
+    /// Stop accepting for good: answer who waits in the queues, close the listeners, remove socket files, and drain.
     Stop,
     /// Close the listeners of a drain that cannot be called off any more.
     GiveUpListeners,
     /// Cut what is not answered yet.
     Cut,
 }
+
+/// Which timeout runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Timeout {
+    /// A successor has to become ready.
+    Ready,
+    /// A drain has to end.
+    Drain,
+}
 // ANCHOR_END: words
 
 /// All states, for those who explore the table.
-pub const STATES: [State; 7] =
-    [State::Standby, State::Serving, State::Upgrading, State::Retiring, State::Settled, State::Stopping, State::Ended];
+pub const STATES: [State; 8] = [
+    State::Standby,
+    State::Called,
+    State::Serving,
+    State::Upgrading,
+    State::Retiring,
+    State::Committed,
+    State::Stopping,
+    State::Ended,
+];
 
-/// All events, for those who explore the table.
-pub const EVENTS: [Event; 10] = [
+/// All events, for those who explore the table; of the numbers of older generations, two.
+pub const EVENTS: [Event; 14] = [
     Event::UpgradeAsked,
-    Event::UpgradeAskedOfTooMany,
     Event::StopAsked,
-    Event::PredecessorYields,
+    Event::StopPassedOn,
+    Event::Activated,
+    Event::Older(1),
+    Event::Older(2),
     Event::PredecessorGone,
+    Event::CannotAccept,
     Event::SuccessorReady,
-    Event::SuccessorSettled,
+    Event::SuccessorAccepts,
+    Event::SuccessorCommitted,
     Event::SuccessorGone,
     Event::Drained,
     Event::DeadlinePassed,
 ];
 
+/// Generations that may be alive at a time: one that serves and four that drain.
+///
+/// Each is a whole process with its memory, and a drain ends by its deadline: a fifth upgrade within one drain timeout is
+/// asked for by a script gone wild.
+pub const MOST_GENERATIONS: u8 = 5;
+
+impl Life {
+    /// Every process begins here, behind so many older generations. The first one has none, and is activated at once.
+    #[must_use]
+    pub fn begins(older: u8) -> Life {
+        Life { state: State::Standby, older, drained: false, replaced: false }
+    }
+
+    /// The timeout that runs in this state, from the moment it began to: a drain that is asked to stop has no more time.
+    #[must_use]
+    pub fn timeout(self) -> Option<Timeout> {
+        match self.state {
+            State::Upgrading => Some(Timeout::Ready),
+            State::Retiring | State::Committed | State::Stopping => Some(Timeout::Drain),
+            State::Standby | State::Called | State::Serving | State::Ended => None,
+        }
+    }
+}
+
 // ANCHOR: next
 /// The table.
 #[must_use]
-#[expect(clippy::match_same_arms, reason = "grouped by state, to be read as a table")]
-pub fn next(state: State, event: Event) -> (State, &'static [Action]) {
+#[allow(clippy::match_same_arms, reason = "a row of its own for each case that has a reason of its own")]
+pub fn next(life: Life, event: Event) -> (Life, &'static [Action]) {
     use Action::{
-        Accept, Cut, DismissSuccessor, EndSuccessor, GiveUpListeners, Refuse, Retire, SettlePredecessor,
-        StartSuccessor, Stop, YieldToSuccessor,
+        Accept, ActivateSuccessor, CommitToPredecessor, Cut, DismissSuccessor, EndSuccessor, GiveUpListeners, Refuse,
+        Retire, StartSuccessor, Stop, StopPredecessor, StopSuccessor, TellOlder,
     };
     use Event::{
-        DeadlinePassed, Drained, PredecessorGone, PredecessorYields, StopAsked, SuccessorGone, SuccessorReady,
-        SuccessorSettled, UpgradeAsked, UpgradeAskedOfTooMany,
+        Activated, CannotAccept, DeadlinePassed, Drained, Older, PredecessorGone, StopAsked, StopPassedOn,
+        SuccessorAccepts, SuccessorCommitted, SuccessorGone, SuccessorReady, UpgradeAsked,
     };
-    use State::{Ended, Retiring, Serving, Settled, Standby, Stopping, Upgrading};
+    use State::{Called, Committed, Ended, Retiring, Serving, Standby, Stopping, Upgrading};
 
+    let Life { state, older, replaced, .. } = life;
+    let to = |state| Life { state, ..life };
+    let alone = |state| Life { state, older: 0, ..life };
     match (state, event) {
-        // It is our turn because the predecessor says so; or because it is gone, and nobody else is there.
-        (Standby, PredecessorYields | PredecessorGone) => (Serving, &[Accept]),
-        (Standby, StopAsked) => (Stopping, &[Stop]),
-        (Standby, UpgradeAsked | UpgradeAskedOfTooMany) => {
-            (Standby, &[Refuse("upgrade refused: this process is not serving yet; ask again when it is")])
+        (Ended, _) => (life, &[]),
+
+        // It is our turn because the predecessor says so; or because it is gone, and no other process is there.
+        (Standby, Activated) => (to(Serving), &[Accept]),
+        (Standby, PredecessorGone) => (alone(Serving), &[Accept]),
+        // The process in charge has to hear it. If that has retired meanwhile, our turn comes all the same.
+        (Standby, StopAsked) => (to(Called), &[StopPredecessor]),
+        (Called, Activated) => (to(Stopping), &[Accept, CommitToPredecessor, Stop]),
+        (Called, PredecessorGone) => (alone(Stopping), &[Accept, Stop]),
+        (Called, StopAsked) => (to(Ended), &[Cut]),
+        // It will not be our turn any more.
+        (Standby | Called, StopPassedOn) => (to(Ended), &[Cut]),
+        (Standby | Called, UpgradeAsked) => {
+            (life, &[Refuse("upgrade refused: this process is not serving yet; ask again when it is")])
         }
 
+        (Serving, UpgradeAsked) if older + 1 >= MOST_GENERATIONS => {
+            (life, &[Refuse("upgrade refused: too many older generations still drain; ask again when one has ended")])
+        }
         // An older generation that came back now would find the successor in its place.
-        (Serving, UpgradeAsked) => (Upgrading, &[SettlePredecessor, StartSuccessor]),
-        (Serving, UpgradeAskedOfTooMany) => (
-            Serving,
-            &[Refuse("upgrade refused: too many older generations still drain; ask again when one has ended")],
-        ),
-        (Serving, StopAsked) => (Stopping, &[SettlePredecessor, Stop]),
+        (Serving, UpgradeAsked) => (to(Upgrading), &[CommitToPredecessor, StartSuccessor]),
+        (Serving, StopAsked | StopPassedOn) => (to(Stopping), &[CommitToPredecessor, Stop]),
+        // Our end brings the predecessor back, or whatever supervises us.
+        (Serving, CannotAccept) => (to(Ended), &[Cut]),
 
         // Retire first: from here to the successor's first accept(2), connections wait in the queue.
-        (Upgrading, SuccessorReady) => (Retiring, &[Retire, YieldToSuccessor]),
-        (Upgrading, SuccessorGone) => (Serving, &[DismissSuccessor]),
-        (Upgrading, UpgradeAsked | UpgradeAskedOfTooMany) => {
-            (Upgrading, &[Refuse("upgrade refused: one is under way; ask again when it is over")])
+        (Upgrading, SuccessorReady) => (to(Retiring), &[Retire, ActivateSuccessor]),
+        (Upgrading, SuccessorGone | DeadlinePassed) => (to(Serving), &[DismissSuccessor]),
+        (Upgrading, StopAsked | StopPassedOn) => (to(Stopping), &[EndSuccessor, Stop]),
+        (Upgrading, UpgradeAsked) => (life, &[Refuse("upgrade refused: one is under way; ask again when it is over")]),
+
+        (Retiring, SuccessorGone) => {
+            (Life { state: Serving, older, drained: false, replaced: false }, &[DismissSuccessor, Accept])
         }
-        (Upgrading, StopAsked) => (Stopping, &[EndSuccessor, Stop]),
-
-        (Retiring, SuccessorGone) => (Serving, &[DismissSuccessor, Accept]),
-        (Retiring, SuccessorSettled) => (Settled, &[GiveUpListeners]),
-        (Retiring, StopAsked) => (Stopping, &[GiveUpListeners]),
-        // Settled by others, and not asked to stop itself: the first SIGTERM must not cut it short. A service manager
-        // sends one to every generation, and the successor that gets it first settles this one.
-        (Settled, StopAsked) => (Stopping, &[]),
-        (Retiring | Settled, UpgradeAsked | UpgradeAskedOfTooMany) => {
-            (state, &[Refuse("upgrade refused: this process has been replaced; ask its successor")])
+        (Retiring, SuccessorAccepts) => or_ended(Life { replaced: true, ..life }, &[]),
+        (Retiring, SuccessorCommitted) => or_ended(Life { replaced: true, ..to(Committed) }, &[GiveUpListeners]),
+        (Retiring, StopAsked) if !replaced => or_ended(to(Stopping), &[StopSuccessor, GiveUpListeners]),
+        (Retiring, StopAsked) => (to(Stopping), &[GiveUpListeners]),
+        // Committed by others, and not asked to stop itself: the first SIGTERM must not cut it short. A service manager
+        // sends one to every generation, and the successor that gets it first commits this one.
+        (Committed, StopAsked) => (to(Stopping), &[]),
+        (Retiring | Committed, UpgradeAsked) => {
+            (life, &[Refuse("upgrade refused: this process has been replaced; ask its successor")])
         }
 
-        (Stopping, UpgradeAsked | UpgradeAskedOfTooMany) => {
-            (Stopping, &[Refuse("upgrade refused: this process is stopping")])
-        }
-        (Stopping, StopAsked) => (Ended, &[Cut]),
+        (Stopping, StopAsked) => (to(Ended), &[Cut]),
+        (Stopping, UpgradeAsked) => (life, &[Refuse("upgrade refused: this process is stopping")]),
 
-        (Retiring | Settled | Stopping, Drained) => (Ended, &[]),
-        (Retiring | Settled | Stopping, DeadlinePassed) => (Ended, &[Cut]),
+        (Retiring | Committed | Stopping, Drained) => or_ended(Life { drained: true, ..life }, &[]),
+        (Retiring | Committed | Stopping, PredecessorGone) => or_ended(alone(state), &[TellOlder]),
+        (Retiring | Committed | Stopping, DeadlinePassed) => (to(Ended), &[Cut]),
 
-        // Everything else changes nothing: a word that came too late, or news that matters to nobody in this state.
-        (state, _) => (state, &[]),
+        (_, Older(older)) => (Life { older, ..life }, &[TellOlder]),
+        (_, PredecessorGone) => (alone(state), &[TellOlder]),
+
+        // Everything else changes nothing: a message that came too late, or news that matters to no one in this state.
+        (_, _) => (life, &[]),
     }
 }
+
+/// A drain is over when nothing is owed and no older generation is left. But until its successor accepts, a retired process
+/// stays: if the successor is lost, there is still a process that can come back.
+fn or_ended(life: Life, actions: &'static [Action]) -> (Life, &'static [Action]) {
+    let may_come_back = life.state == State::Retiring && !life.replaced;
+    let over = life.drained && life.older == 0 && !may_come_back;
+    (Life { state: if over { State::Ended } else { life.state }, ..life }, actions)
+}
 // ANCHOR_END: next
-// ANCHOR_END: all
 
 #[cfg(test)]
 mod tests {
@@ -176,37 +276,45 @@ mod tests {
     use super::*;
 
     // ANCHOR: transitions
-    /// Every way through the table, from both states in which a process begins.
-    fn transitions() -> Vec<(State, Event, State, &'static [Action])> {
-        let mut seen = HashSet::from([State::Standby, State::Serving]);
+    /// Every way through the table, from all lives that begin.
+    fn transitions() -> Vec<(Life, Event, Life, &'static [Action])> {
+        let mut seen: HashSet<_> = (0..MOST_GENERATIONS).map(Life::begins).collect();
         let mut queue: VecDeque<_> = seen.iter().copied().collect();
         let mut transitions = Vec::new();
-        while let Some(state) = queue.pop_front() {
+        while let Some(life) = queue.pop_front() {
             for event in EVENTS {
-                let (to, actions) = next(state, event);
-                transitions.push((state, event, to, actions));
+                let (to, actions) = next(life, event);
+                transitions.push((life, event, to, actions));
                 if seen.insert(to) {
                     queue.push_back(to);
                 }
             }
         }
-        assert_eq!(seen.len(), STATES.len(), "a state that cannot be reached has no reason to exist");
+        for state in STATES {
+            assert!(
+                seen.iter().any(|life| life.state == state),
+                "{state:?} cannot be reached: it has no reason to exist"
+            );
+        }
         transitions
     }
     // ANCHOR_END: transitions
 
-    fn accepts(state: State) -> bool {
-        matches!(state, State::Serving | State::Upgrading)
+    fn accepts(life: Life) -> bool {
+        matches!(life.state, State::Serving | State::Upgrading)
     }
 
     // ANCHOR: begins_and_ceases
     #[test]
-    fn whoever_begins_or_ceases_to_accept_does_it_by_an_action() {
+    fn accepting_begins_and_ends_by_an_action() {
         for (from, event, to, actions) in transitions() {
             let begins = actions.contains(&Action::Accept);
-            let ceases = actions.iter().any(|action| matches!(action, Action::Retire | Action::Stop));
-            assert_eq!(begins, !accepts(from) && accepts(to), "{from:?} × {event:?}");
-            if accepts(from) && !accepts(to) {
+            let ceases = actions.iter().any(|action| matches!(action, Action::Retire | Action::Stop | Action::Cut));
+            // One that was called accepts for as long as it takes to stop.
+            let begins_by_state =
+                !accepts(from) && (accepts(to) || from.state == State::Called && to.state == State::Stopping);
+            assert_eq!(begins, begins_by_state, "{from:?} × {event:?}");
+            if (accepts(from) || begins) && !accepts(to) {
                 assert!(ceases, "{from:?} × {event:?} goes to {to:?} and would go on accepting");
             }
         }
@@ -215,11 +323,19 @@ mod tests {
 
     #[test]
     fn two_stops_end_every_process() {
-        for state in STATES {
-            let (state, _) = next(state, Event::StopAsked);
-            assert!(matches!(state, State::Stopping | State::Ended));
-            let (state, _) = next(state, Event::StopAsked);
-            assert_eq!(state, State::Ended);
+        for (from, ..) in transitions() {
+            let (after_one, _) = next(from, Event::StopAsked);
+            assert!(matches!(after_one.state, State::Called | State::Stopping | State::Ended), "{from:?}");
+            let (after_two, _) = next(after_one, Event::StopAsked);
+            assert_eq!(after_two.state, State::Ended, "{from:?}");
+        }
+    }
+
+    #[test]
+    fn a_stop_is_never_forgotten() {
+        for (from, event, to, _) in transitions() {
+            let stops = |life: Life| matches!(life.state, State::Called | State::Stopping | State::Ended);
+            assert!(!stops(from) || stops(to), "{from:?} × {event:?} goes to {to:?}: the stop is lost");
         }
     }
 
@@ -227,21 +343,22 @@ mod tests {
     fn a_successor_is_started_only_by_the_one_that_serves_and_has_none() {
         for (from, event, to, actions) in transitions() {
             if actions.contains(&Action::StartSuccessor) {
-                assert_eq!((from, event, to), (State::Serving, Event::UpgradeAsked, State::Upgrading));
+                assert_eq!((from.state, event, to.state), (State::Serving, Event::UpgradeAsked, State::Upgrading));
+                assert!(from.older + 1 < MOST_GENERATIONS, "{from:?}: one more than the cap allows");
             }
             // With a successor to its name, a process never comes to a state in which it could start another.
-            if matches!(from, State::Upgrading | State::Retiring) && to == State::Serving {
+            if matches!(from.state, State::Upgrading | State::Retiring) && to.state == State::Serving {
                 assert!(actions.contains(&Action::DismissSuccessor), "{from:?} × {event:?} leaves a successor behind");
             }
         }
     }
 
     #[test]
-    fn a_successor_is_told_to_accept_only_after_we_have_ceased() {
+    fn a_successor_is_activated_only_after_we_have_retired() {
         for (from, event, _, actions) in transitions() {
-            if let Some(yields) = actions.iter().position(|action| *action == Action::YieldToSuccessor) {
+            if let Some(activates) = actions.iter().position(|action| *action == Action::ActivateSuccessor) {
                 let retires = actions.iter().position(|action| *action == Action::Retire);
-                assert!(retires < Some(yields) && retires.is_some(), "{from:?} × {event:?}");
+                assert!(retires < Some(activates) && retires.is_some(), "{from:?} × {event:?}");
             }
         }
     }
@@ -250,29 +367,51 @@ mod tests {
     #[test]
     fn a_lost_successor_never_leaves_the_clients_alone() {
         for (from, event, to, _) in transitions() {
-            if event == Event::SuccessorGone && matches!(from, State::Upgrading | State::Retiring) {
-                assert_eq!(to, State::Serving, "{from:?} × {event:?}");
+            if event == Event::SuccessorGone && matches!(from.state, State::Upgrading | State::Retiring) {
+                assert_eq!(to.state, State::Serving, "{from:?} × {event:?}");
             }
         }
     }
     // ANCHOR_END: lost_successor
 
     #[test]
-    fn who_ends_before_everything_is_answered_cuts_the_rest() {
+    fn until_its_successor_accepts_a_retired_process_stays_and_a_stop_is_meant_for_both() {
         for (from, event, to, actions) in transitions() {
-            if to == State::Ended && from != State::Ended {
-                assert_eq!(actions.contains(&Action::Cut), event != Event::Drained, "{from:?} × {event:?}");
+            if from.state == State::Retiring && !from.replaced {
+                let news = matches!(event, Event::StopAsked | Event::SuccessorAccepts | Event::SuccessorCommitted);
+                assert!(to.state != State::Ended || news || actions.contains(&Action::Cut), "{from:?} × {event:?}");
+                assert_eq!(actions.contains(&Action::StopSuccessor), event == Event::StopAsked, "{from:?} × {event:?}");
+            } else {
+                assert!(!actions.contains(&Action::StopSuccessor), "{from:?} × {event:?} stops a process in charge");
+            }
+        }
+    }
+
+    #[test]
+    fn a_process_that_ends_before_everything_is_answered_cuts_the_rest() {
+        for (from, event, to, actions) in transitions() {
+            if to.state == State::Ended && from.state != State::Ended {
+                let answered = from.drained || event == Event::Drained;
+                assert!(answered || actions.contains(&Action::Cut), "{from:?} × {event:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_process_outlives_those_before_it_unless_it_is_cut() {
+        for (from, event, to, actions) in transitions() {
+            if to.state == State::Ended && from.state != State::Ended && !actions.contains(&Action::Cut) {
+                assert_eq!(to.older, 0, "{from:?} × {event:?}");
             }
         }
     }
 
     #[test]
     fn every_question_is_answered() {
-        for state in STATES {
-            for event in [Event::UpgradeAsked, Event::UpgradeAskedOfTooMany] {
-                let (to, actions) = next(state, event);
-                let answered = to != state || matches!(actions, [Action::Refuse(_)]);
-                assert!(answered || state == State::Ended, "{state:?} × {event:?} is met with silence");
+        for (from, event, to, actions) in transitions() {
+            if event == Event::UpgradeAsked && from.state != State::Ended {
+                let answered = to != from || matches!(actions, [Action::Refuse(_)]);
+                assert!(answered, "{from:?} × {event:?} is met with silence");
             }
         }
     }
@@ -280,7 +419,8 @@ mod tests {
     #[test]
     fn what_has_ended_stays_so() {
         for event in EVENTS {
-            assert_eq!(next(State::Ended, event), (State::Ended, &[][..]));
+            let ended = Life { state: State::Ended, older: 0, drained: true, replaced: true };
+            assert_eq!(next(ended, event), (ended, &[][..]));
         }
     }
 }

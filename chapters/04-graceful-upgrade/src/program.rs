@@ -1,58 +1,41 @@
-// ANCHOR: all
 //! Which program the successor runs: the one that is on disk *now*, where this one was started from.
 //!
 //! The invariant: everything is found out at the start. Later the kernel knows the file only as "(deleted)", a relative
 //! path means something else in another working directory, and `PATH` may have changed.
 
 use std::env;
-use std::ffi::{CString, OsString};
+use std::ffi::OsString;
 use std::io;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 
 /// The program and the arguments to start a successor with.
 #[derive(Debug, Clone)]
-pub(crate) struct Program {
-    path: CString,
-    arguments: Vec<CString>,
+pub struct Program {
+    /// Absolute: where the program is on disk.
+    pub path: PathBuf,
+    /// What this process was started with, without its name.
+    pub arguments: Vec<OsString>,
 }
 
 impl Program {
-    // ANCHOR: of_this_process
     /// Must be called before the working directory or the environment changes. A successor trusts the absolute path that
     /// its predecessor gave it for a name: the file may have been replaced once more while it was starting.
     ///
     /// # Errors
     /// If `/proc` is not mounted.
-    pub(crate) fn of_this_process(is_successor: bool) -> io::Result<Program> {
-        let arguments: Vec<OsString> = env::args_os().collect();
+    pub fn of_this_process(is_successor: bool) -> io::Result<Program> {
+        let mut arguments = env::args_os();
         let running = env::current_exe()?;
-        let started_as = arguments.first().map(PathBuf::from).unwrap_or_default();
+        let started_as = PathBuf::from(arguments.next().unwrap_or_default());
         let given = Some(&started_as).filter(|path| is_successor && path.is_absolute()).cloned();
         let path = given.or_else(|| as_started(&started_as, &running)).unwrap_or(running);
-        let path = CString::new(path.into_os_string().into_vec())?;
         // The successor learns the absolute path as its name, so that it finds the program in its turn.
-        let rest = arguments.into_iter().skip(1).map(|argument| Ok(CString::new(argument.into_vec())?));
-        let arguments = std::iter::once(Ok(path.clone())).chain(rest).collect::<io::Result<_>>()?;
-        Ok(Program { path, arguments })
-    }
-    // ANCHOR_END: of_this_process
-
-    pub(crate) fn path(&self) -> &Path {
-        Path::new(std::ffi::OsStr::from_bytes(self.path.as_bytes()))
-    }
-
-    pub(crate) fn c_path(&self) -> &CString {
-        &self.path
-    }
-
-    pub(crate) fn arguments(&self) -> &[CString] {
-        &self.arguments
+        Ok(Program { path, arguments: arguments.collect() })
     }
 }
 
-// ANCHOR: as_started
 /// The path that was typed, made absolute: with its symbolic links, since a deployment may switch `current` from one
 /// release to the next, and `/proc/self/exe` has resolved them. `None` if the name is a lie: `exec -a` gives any.
 fn as_started(name: &Path, running: &Path) -> Option<PathBuf> {
@@ -82,8 +65,6 @@ fn absolute(path: &Path) -> Option<PathBuf> {
     }
     Some(directory.join(rest.as_path()))
 }
-// ANCHOR_END: as_started
-// ANCHOR_END: all
 
 #[cfg(test)]
 mod tests {

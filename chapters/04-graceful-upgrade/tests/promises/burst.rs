@@ -1,9 +1,9 @@
 //! Many signals at once.
 
-use lab::load::Plan;
-use lab::{Wire, await_exit, field};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
+use testkit::load::Plan;
+use testkit::{Answerer, Unanswered, await_exit, field, probe};
 
 use crate::server::start;
 
@@ -21,13 +21,19 @@ fn a_burst_of_upgrade_signals_leaves_one_server_and_loses_nothing() {
     }
     load.stop().assert_nothing_lost();
 
-    // The last upgrade may still be under way: whoever answers is told to stop, until nobody does.
-    while let Ok(mut wire) = Wire::try_connect(server.address()) {
-        let pid =
-            wire.ask("/").header("x-pid").and_then(|pid| pid.parse().ok()).expect("every answer names its process");
-        drop(wire);
-        kill(Pid::from_raw(pid), Signal::SIGTERM).expect("it has just answered");
-        await_exit(Pid::from_raw(pid));
+    // The last upgrade may still be under way: each process that answers is told to stop, until none does.
+    let address = server.address().parse().expect("it is HOST:PORT");
+    loop {
+        match probe(address) {
+            Ok(Answerer { pid, .. }) => {
+                let pid = Pid::from_raw(pid.cast_signed());
+                kill(pid, Signal::SIGTERM).expect("it has just answered");
+                await_exit(pid);
+            }
+            Err(Unanswered::Refused(_)) => break,
+            // It was told to stop.
+            Err(Unanswered::Cut(_)) => {}
+        }
     }
     let log = server.program.wait_all();
     assert_one_at_a_time(&log);

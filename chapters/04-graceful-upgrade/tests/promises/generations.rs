@@ -1,20 +1,22 @@
 //! What many generations leave behind: nothing.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::process::Command;
 
-use lab::{Census, Program, Wire, await_exit};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
+use testkit::{Census, Generations, Wire, await_exit};
 
-use crate::server::start;
+use crate::server::{BINARY, children, hold, start};
 
 #[test]
 fn over_fifty_generations_nothing_grows() {
-    let mut server = start(&["--listen", "127.0.0.1:0"]);
+    let mut command = Command::new(BINARY);
+    let mut server =
+        Generations::start(command.env("RUST_LOG", "debug").args(["--listen", "127.0.0.1:0"].repeat(2)), 2);
     let mut census_of_next = || {
         await_exit(server.upgrade());
-        server.program.line(&format!("has ended older=0 generation={}", server.generation));
+        // By then it has closed its channel, too.
+        server.program.line("event=PredecessorGone");
         Census::of(server.serving)
     };
     // Not the first: without a predecessor, it was given one descriptor and two variables fewer.
@@ -28,23 +30,22 @@ fn over_fifty_generations_nothing_grows() {
     assert_eq!(old.threads, young.threads);
     let (kib, allowed) = (old.resident_kib, young.resident_kib * 6 / 5);
     assert!(kib <= allowed, "resident memory grew from {} to {kib} KiB", young.resident_kib);
-    assert_eq!(children(server.serving), "", "a serving process has no children, living or dead");
+    assert_eq!(children(server.serving), [], "a serving process has no children, living or dead");
     server.assert_answered_by(52);
 }
 
-/// The table is not copied, but it is as large: or it would have to grow, step by step, while connections come.
 #[test]
-fn a_successor_has_room_for_as_many_descriptors_as_its_predecessor_and_none_of_them() {
+fn a_successor_gets_the_listeners_and_none_of_the_connections() {
     let mut server = start(&[]);
     let clients: Vec<_> = (0..300).map(|_| Wire::connect(server.address())).collect();
     server.assert_answered_by(1);
-    let [many, room] = sockets_and_room(server.serving);
+    let sockets = |pid| Census::of(pid).targets("socket:").count();
+    let many = sockets(server.serving);
     assert!(many > 300, "the server holds {many} sockets");
 
     server.upgrade();
-    let [few, as_much] = sockets_and_room(server.serving);
+    let few = sockets(server.serving);
     assert!(few < 20, "of {many} sockets, {few} came along");
-    assert_eq!(as_much, room, "its table has room for so many");
     drop(clients);
 }
 
@@ -69,28 +70,6 @@ fn an_older_generation_may_still_drain_at_the_next_upgrade() {
     await_exit(first);
     await_exit(second);
     server.assert_answered_by(3);
-}
-
-/// A service manager sends its one SIGTERM to every generation.
-#[test]
-fn a_generation_that_others_have_settled_is_not_cut_by_the_first_sigterm() {
-    let mut server = start(&["--drain-timeout", "1h"]);
-    let mut slow = hold(server.address());
-    let first = server.upgrade();
-    let second = server.upgrade();
-    for generation in [first, second, server.serving] {
-        kill(generation, Signal::SIGTERM).expect("all three are alive: the first one holds the second");
-    }
-    // What it refuses an upgrade with says whether it has heard the SIGTERM yet.
-    let heard = |program: &mut Program| {
-        program.signal(Signal::SIGUSR2);
-        program.line("upgrade refused: this process").ends_with("is stopping")
-    };
-    while !heard(&mut server.program) {}
-
-    slow.send("rest.");
-    assert_eq!(slow.reply().text(), "firstrest.", "generation 1 was asked to stop once, and cut its client off");
-    await_exit(first);
 }
 
 #[test]
@@ -127,14 +106,6 @@ fn a_replaced_process_sends_those_who_ask_it_to_its_successor() {
     assert_eq!(server.program.wait().code(), 0);
 }
 
-/// A connection whose request keeps its generation until `rest.` is sent.
-pub(crate) fn hold(address: &str) -> Wire {
-    let mut wire = Wire::connect(address);
-    wire.send("POST /echo HTTP/1.1\r\nhost: lab\r\ncontent-length: 10\r\n\r\nfirst");
-    wire.wait_for("first");
-    wire
-}
-
 fn kinds(census: &Census) -> BTreeMap<String, usize> {
     let mut kinds = BTreeMap::new();
     for descriptor in census.descriptors.values() {
@@ -142,17 +113,4 @@ fn kinds(census: &Census) -> BTreeMap<String, usize> {
         *kinds.entry(format!("{kind} cloexec={}", descriptor.cloexec)).or_default() += 1;
     }
     kinds
-}
-
-pub(crate) fn children(pid: Pid) -> String {
-    let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("the process is there");
-    let of = |task: std::io::Result<fs::DirEntry>| fs::read_to_string(task.ok()?.path().join("children")).ok();
-    tasks.filter_map(of).collect()
-}
-
-/// How many sockets a process has, and for how many descriptors its table has room.
-fn sockets_and_room(pid: Pid) -> [usize; 2] {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it is there");
-    let room = status.lines().find_map(|line| line.strip_prefix("FDSize:")).expect("the kernel says so");
-    [Census::of(pid).targets("socket:").count(), room.trim().parse().expect("it is a number")]
 }

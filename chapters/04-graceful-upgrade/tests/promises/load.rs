@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lab::load::{Client, Plan, Request};
+use testkit::load::{Client, Plan, Request};
 
 use crate::server::start;
 
@@ -42,13 +42,6 @@ fn strict_clients_that_send_bodies_lose_nothing() {
 #[test]
 fn strict_clients_that_send_small_bodies_lose_nothing() {
     fifty_upgrades_lose_nothing(|address| Plan::new(address).request(Request::echo(10)).connections(4));
-}
-
-#[test]
-fn strict_http2_clients_lose_nothing() {
-    fifty_upgrades_lose_nothing(|address| {
-        Plan::new(address).client(Client::StrictHttp2 { streams: 4 }).connections(4).think(THINK)
-    });
 }
 
 #[test]

@@ -3,15 +3,16 @@
 //! One binary for all of them, so that they are linked once and run side by side.
 
 mod burst;
-mod compared;
 mod environments;
 mod failures;
 mod files;
 mod generations;
+mod listeners;
 mod load;
 mod program_path;
+mod readiness;
 mod refusals;
 mod scarcity;
 mod server;
+mod stops;
 mod third_party;
-mod wrong_turns;

@@ -4,8 +4,8 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::process::Command;
 
-use lab::{Deployment, Generations, await_exit};
 use nix::unistd::Pid;
+use testkit::{Deployment, Generations, await_exit};
 
 use crate::server::{BINARY, deployment};
 
@@ -32,7 +32,7 @@ fn assert_upgrades_to(server: &mut Generations, inode: u64) {
     server.assert_answered_by(3);
 }
 
-/// A copy of the program: another file, so another version as far as anybody can see.
+/// A copy of the program: another file, so another version as far as can be seen.
 fn put_new_version(deployment: &Deployment, name: &str) -> u64 {
     let (new, path) = (deployment.path().join("copy"), deployment.path().join(name));
     // Not written from here: see `Deployment::put_script`.

@@ -1,74 +1,82 @@
-//! At the limit of descriptors: connections may have taken all the others.
+//! At the limit of descriptors, of threads: an upgrade may fail then, and nothing else does.
 
-use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
-use lab::{Census, Generations, Wire};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
+use nix::unistd::{Pid, getuid};
 use rustix::process::{Resource, Rlimit, getrlimit, prlimit};
+use testkit::{Generations, Wire, await_exit};
 
-use crate::generations::hold;
-use crate::server::{BINARY, deployment, get};
+use crate::server::deployment;
 
-/// Forbids a process all descriptors from this number on, and returns the limits it had.
-fn limit(pid: Pid, current: Option<u64>) -> Rlimit {
-    let to = Rlimit { current, maximum: getrlimit(Resource::Nofile).maximum };
+/// Forbids a process all descriptors from this number on.
+fn limit_descriptors(pid: Pid, to: u64) {
+    let to = Rlimit { current: Some(to), maximum: getrlimit(Resource::Nofile).maximum };
     prlimit(rustix::process::Pid::from_raw(pid.as_raw()), Resource::Nofile, to)
-        .expect("our child's limit is ours to set")
-}
-
-/// The lowest number from which a process accepts. It was the lowest that was free, so all below it are taken.
-fn accepts_from(pid: Pid) -> i32 {
-    let census = Census::of(pid);
-    let mut seen = HashSet::new();
-    // Each listener is there twice, and the second one is the server's.
-    let mut copies = census.targets("socket:").filter(|(_, socket)| !seen.insert(&socket.target));
-    copies.next().expect("the server accepts").0
+        .expect("our child's limit is ours to set");
 }
 
 #[test]
-fn a_server_whose_clients_have_all_its_descriptors_is_upgraded_all_the_same() {
+fn a_server_whose_clients_have_all_its_descriptors_says_why_it_cannot_be_upgraded_and_serves_on() {
     let deployment = deployment();
-    let pid_file = deployment.path().join("pid");
-    let mut server = deployment.start(&["--pid-file", pid_file.to_str().unwrap()]);
-    let first = server.serving;
-    limit(first, Some(64));
-    let clients: Vec<_> = (0..80).map(|_| Wire::connect(server.address())).collect();
-    // Not the first time: every time that it tries to accept, it may find one that was given up for the successor.
+    let mut server = deployment.start(&[]);
+    limit_descriptors(server.serving, 64);
+    let mut clients: Vec<_> = (0..80).map(|_| Wire::connect(server.address())).collect();
+    assert_eq!(clients[0].ask("/").status, 200);
+    // Not the first time: by then it has really none left.
     server.program.line("pause=160ms");
+    let line = server.upgrade_in_vain();
+    assert!(line.contains("Too many open files"), "{line}");
+    assert_eq!(clients[0].ask("/").status, 200, "those that are connected notice nothing");
 
-    deployment.put_script(&format!("echo 1 > '{}'; exit 7", pid_file.display()));
-    for _ in 0..2 {
-        let line = server.upgrade_in_vain();
-        assert!(line.contains("it exited with status 7"), "it should have been started: {line}");
-        assert_eq!(fs::read_to_string(&pid_file).unwrap(), format!("{first}\n"));
-    }
-    deployment.put_binary();
-    server.upgrade();
+    // When clients have gone, it works.
     drop(clients);
+    server.assert_answered_by(1);
+    await_exit(server.upgrade());
     server.assert_answered_by(2);
 }
 
-#[test]
-fn without_a_descriptor_to_spare_a_retired_process_still_comes_back() {
-    // So many that the copies the server gets are above the descriptors that are kept back.
-    let listeners = ["--listen", "127.0.0.1:0"].repeat(32);
-    let mut command = Command::new(BINARY);
-    let mut server = Generations::start(command.args(["--drain-timeout", "1h"]).args(listeners), 32);
-    let first = server.serving;
-    let _held = hold(server.address());
-    let freed = accepts_from(first);
-    server.upgrade();
+/// Sets how many processes the user of a process may have, as that user.
+fn limit_processes(pid: Pid, to: &str) {
+    let mut command = as_no_root("prlimit");
+    let status = command.arg(format!("--pid={pid}")).arg(format!("--nproc={to}:")).status();
+    assert!(status.expect("util-linux is there").success());
+}
 
-    let before = limit(first, u64::try_from(freed).ok());
-    kill(server.serving, Signal::SIGKILL).unwrap();
-    server.program.line("upgrade failed");
-    server.generation = 0;
-    server.next_generation(32);
-    limit(first, before.current);
-    for address in &server.addresses {
-        assert!(get(address, "/").ends_with("generation 1\n"), "nobody accepts on {address}");
+/// A limit on processes does not bind root. So what root tests runs as another user.
+fn as_no_root(program: impl AsRef<OsStr>) -> Command {
+    if !getuid().is_root() {
+        return Command::new(program);
     }
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(program);
+    command
+}
+
+#[test]
+fn a_server_that_gets_no_thread_and_no_process_loses_the_upgrade_and_nothing_else() {
+    let deployment = deployment();
+    fs::set_permissions(deployment.path(), fs::Permissions::from_mode(0o755)).expect("our own directory");
+    let mut command = as_no_root(deployment.server());
+    let mut server = Generations::start(command.args(["--listen", "127.0.0.1:0", "--ready-timeout", "300ms"]), 1);
+    // One that is under way fails…
+    deployment.put_script("echo started >&2; exec tail -f /dev/null");
+    server.signal(Signal::SIGUSR2);
+    server.program.line("started");
+    limit_processes(server.serving, "1");
+    assert!(server.program.line("upgrade failed").contains("it was not ready within 300ms, it was killed"));
+    server.assert_answered_by(1);
+    // … and the next one does not begin.
+    let line = server.upgrade_in_vain();
+    assert!(line.contains("Resource temporarily unavailable"), "{line}");
+    server.assert_answered_by(1);
+
+    let before = getrlimit(Resource::Nproc).current.map_or("unlimited".to_owned(), |number| number.to_string());
+    limit_processes(server.serving, &before);
+    deployment.put_binary();
+    await_exit(server.upgrade());
+    server.assert_answered_by(2);
 }

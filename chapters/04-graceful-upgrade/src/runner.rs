@@ -1,0 +1,406 @@
+//! The loop around the [lifecycle](crate::lifecycle): it waits for events, and performs actions or hands them on.
+//!
+//! The invariant: there is one loop, and it decides nothing: every event goes through the table. What it holds besides is
+//! what the actions are performed on.
+
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::future::pending;
+use std::io;
+use std::mem;
+use std::pin::{Pin, pin};
+use std::process::ExitCode;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
+
+use graceful_shutdown::{ONE_WISH, Outcome};
+use signal_channel::{Signal, die_by};
+use tokio::time::{Instant, sleep_until};
+
+use crate::channel::{Channel, Message};
+use crate::lifecycle::{Action, Event, Life, State, Timeout, next};
+use crate::observe::Transition;
+use crate::serve::Named;
+use crate::successor::Successor;
+use crate::upgrader::{CHANNEL, Upgrader};
+
+/// What the server has to do next.
+#[derive(Debug)]
+pub enum Step {
+    /// See [`Serve::accept`](crate::Serve::accept).
+    Accept(Vec<Named>),
+    /// See [`Serve::retire`](crate::Serve::retire).
+    Retire(Vec<Named>),
+    /// See [`Serve::stop`](crate::Serve::stop).
+    Stop,
+    /// Cut what is not answered yet, if anything is left, and end the process.
+    End(Ending),
+}
+
+/// Why a process ends.
+#[derive(Debug)]
+pub enum Ending {
+    /// It is drained, or its deadline has passed: the outcome tells.
+    Drained,
+    /// It was asked to stop twice, the second time by this signal.
+    CutShort(Signal),
+    /// Its listeners cannot be accepted from.
+    CannotAccept(Box<dyn Error + Send + Sync>),
+}
+
+impl Ending {
+    /// The exit status of the process. Dies by the signal that cut it short: call it last.
+    ///
+    /// # Errors
+    /// If the listeners could not be accepted from.
+    pub fn code(self, outcome: Outcome) -> io::Result<ExitCode> {
+        match self {
+            Ending::Drained => Ok(outcome.code().into()),
+            Ending::CutShort(signal) => Ok(die_by(signal)),
+            Ending::CannotAccept(error) => Err(io::Error::other(error)),
+        }
+    }
+}
+
+/// One process's part in the life of the server, from its readiness to its end.
+pub struct Runner {
+    /// What this process began with, its listeners among it.
+    own: Upgrader,
+    /// The channel to the generation before this one, for as long as that is alive.
+    predecessor: Option<Channel>,
+    successor: Option<Successor>,
+    /// Listeners that the successor has no use for.
+    unused: BTreeSet<String>,
+    life: Life,
+    /// The transition whose actions are being performed, and those that are left.
+    performing: Option<Transition>,
+    todo: std::slice::Iter<'static, Action>,
+    /// An event that this process caused itself, and that comes first.
+    caused: Option<Event>,
+    /// When the timeout of `life` passes. `None`: never.
+    deadline: Option<Instant>,
+    /// Why the successor is of no use, where that is known before its end.
+    failure: Option<String>,
+    /// The signal that asked us to stop, and when. Asked again, we die by it.
+    asked_by: Option<(Signal, Instant)>,
+    cannot_accept: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl Runner {
+    pub(crate) fn new(mut own: Upgrader) -> io::Result<Runner> {
+        let predecessor = own.predecessor.take().map(Channel::new).transpose()?;
+        if let Some(predecessor) = &predecessor {
+            predecessor.send(&Message::Ready { unused: mem::take(&mut own.unused) });
+        }
+        Ok(Runner {
+            // The first generation waits for no other.
+            caused: predecessor.is_none().then_some(Event::Activated),
+            predecessor,
+            successor: None,
+            unused: BTreeSet::new(),
+            life: Life::begins(own.older),
+            performing: None,
+            todo: [].iter(),
+            deadline: None,
+            failure: None,
+            asked_by: None,
+            cannot_accept: None,
+            own,
+        })
+    }
+
+    // ANCHOR: next
+    /// Waits until the server has to do something, and says what. `drained` is ready once a drain has nothing left to do.
+    ///
+    /// May be cancelled only where the process ends: an upgrade that was begun would be forgotten.
+    pub async fn next(&mut self, drained: impl Future<Output = ()>) -> Step {
+        let mut drained = pin!(drained);
+        loop {
+            while let Some(action) = self.todo.next() {
+                if let Some(step) = self.perform(*action).await {
+                    return step;
+                }
+            }
+            if let Some(transition) = self.performing.take() {
+                self.performed(&transition);
+                if transition.to.state == State::Ended {
+                    return Step::End(self.ending(&transition));
+                }
+            }
+            let event = if let Some(event) = self.caused.take() {
+                event
+            } else {
+                let event = self.event(drained.as_mut()).await;
+                self.in_order(event).await
+            };
+            self.enter(event);
+        }
+    }
+
+    /// Takes an event through the table.
+    fn enter(&mut self, event: Event) {
+        let from = self.life;
+        let (to, actions) = next(from, event);
+        tracing::debug!(?from, ?event, ?to, ?actions);
+        let transition = Transition { from, event, to, actions };
+        self.life = to;
+        if to.timeout() != from.timeout() {
+            // `None`: a deadline that the clock cannot express is none.
+            self.deadline = to.timeout().and_then(|timeout| Instant::now().checked_add(self.limit(timeout)));
+        }
+        self.own.observers.iter_mut().for_each(|observer| observer.before(&transition));
+        self.performing = Some(transition);
+        self.todo = actions.iter();
+    }
+    // ANCHOR_END: next
+
+    /// All actions of a transition are performed.
+    fn performed(&mut self, transition: &Transition) {
+        self.own.observers.iter_mut().for_each(|observer| observer.after(transition));
+        if self.cannot_accept.is_none() && transition.actions.contains(&Action::Accept) {
+            // Once all who observe us know it: until then, the predecessor answers for us.
+            self.to_predecessor(&Message::Accepting);
+            self.own.listeners.log(self.own.generation);
+        }
+        let begins_to_drain =
+            transition.to.timeout() == Some(Timeout::Drain) && transition.from.timeout() != Some(Timeout::Drain);
+        if begins_to_drain && !transition.actions.contains(&Action::ActivateSuccessor) {
+            self.log_draining();
+        }
+    }
+
+    /// Once the server does it, and before a successor logs that it listens: readers of these lines can rely on them.
+    fn log_draining(&self) {
+        tracing::info!(pid = std::process::id(), timeout = ?self.own.limits.drain_timeout, "draining");
+    }
+
+    fn limit(&self, timeout: Timeout) -> Duration {
+        match timeout {
+            Timeout::Ready => self.own.limits.ready_timeout,
+            Timeout::Drain => self.own.limits.drain_timeout,
+        }
+    }
+
+    // ANCHOR: event
+    async fn event(&mut self, mut drained: Pin<&mut impl Future<Output = ()>>) -> Event {
+        // The successor could not even be started.
+        if self.life.state == State::Upgrading && self.successor.is_none() {
+            return Event::SuccessorGone;
+        }
+        let drains = self.life.timeout() == Some(Timeout::Drain) && !self.life.drained;
+        loop {
+            tokio::select! {
+                // Signals first: a SIGTERM that came while the successor was started ends both, however soon that one
+                // was ready.
+                biased;
+                Some(signal) = self.own.stops.recv() => {
+                    if self.is_a_wish(signal) {
+                        return Event::StopAsked;
+                    }
+                }
+                Some(_) = self.own.upgrades.recv() => return Event::UpgradeAsked,
+                message = from_predecessor(self.predecessor.as_ref()) => {
+                    if let Some(event) = self.predecessor_says(message.as_ref()) {
+                        return event;
+                    }
+                }
+                message = from_successor(self.successor.as_mut()) => {
+                    if let Some(event) = self.successor_says(message) {
+                        return event;
+                    }
+                }
+                () = drained.as_mut(), if drains => return Event::Drained,
+                () = until(self.deadline) => {
+                    self.deadline = None;
+                    if self.life.timeout() == Some(Timeout::Ready) {
+                        self.failure = Some(format!("it was not ready within {:?}", self.own.limits.ready_timeout));
+                    }
+                    return Event::DeadlinePassed;
+                }
+            }
+        }
+    }
+    // ANCHOR_END: event
+
+    /// The event, or what came before it. A signal takes its time from its handler to us, and a message takes its time, too: a
+    /// process that is asked to stop must not hand over its charge meanwhile, and one that has handed it over stops alone.
+    async fn in_order(&mut self, event: Event) -> Event {
+        if self.life.state == State::Retiring {
+            let news = self.successor.as_ref().filter(|_| event == Event::StopAsked).and_then(Successor::receive_now);
+            let Some(before) = news.and_then(|message| self.successor_says(Ok(message))) else { return event };
+            self.caused = Some(event);
+            return before;
+        }
+        if self.asked_by.is_some() || !self.own.stop_caught.load(SeqCst) {
+            return event;
+        }
+        if let Some(signal) = self.own.stops.recv().await {
+            self.is_a_wish(signal);
+        }
+        self.caused = Some(event);
+        Event::StopAsked
+    }
+
+    /// Whether this signal is a wish of its own, and not the last one, delivered twice.
+    fn is_a_wish(&mut self, signal: Signal) -> bool {
+        let again = self.asked_by.is_some_and(|(_, asked)| asked.elapsed() < ONE_WISH);
+        if !again {
+            self.asked_by = Some((signal, Instant::now()));
+        }
+        !again
+    }
+
+    fn predecessor_says(&mut self, message: Option<&Message>) -> Option<Event> {
+        let (older, event) = match message {
+            Some(Message::Activate) => return Some(Event::Activated),
+            Some(Message::Stop) => {
+                // A signal that comes with it is the same wish.
+                self.is_a_wish(Signal::SIGTERM);
+                return Some(Event::StopPassedOn);
+            }
+            Some(Message::Older(older)) => (*older, Event::Older(*older)),
+            Some(_) => return None,
+            // If it was killed, those before it may drain on. No process can tell us when they end, so they do not count.
+            None => (0, Event::PredecessorGone),
+        };
+        tracing::info!(older, generation = self.own.generation, "an older generation has ended");
+        if message.is_none() {
+            self.predecessor = None;
+        }
+        Some(event)
+    }
+
+    fn successor_says(&mut self, message: Result<Message, Option<String>>) -> Option<Event> {
+        match message {
+            Ok(Message::Ready { unused }) => {
+                self.unused = unused;
+                Some(Event::SuccessorReady)
+            }
+            Ok(Message::Accepting) => Some(Event::SuccessorAccepts),
+            Ok(Message::Committed) => Some(Event::SuccessorCommitted),
+            Ok(Message::Stop) => self.is_a_wish(Signal::SIGTERM).then_some(Event::StopAsked),
+            Ok(_) => None,
+            Err(why) => {
+                self.failure = why;
+                Some(Event::SuccessorGone)
+            }
+        }
+    }
+
+    /// Performs an action, or says what the server has to do for it.
+    async fn perform(&mut self, action: Action) -> Option<Step> {
+        match action {
+            Action::Refuse(sentence) => tracing::warn!("{sentence}"),
+            Action::StartSuccessor => match self.start_successor() {
+                Ok(successor) => self.successor = Some(successor),
+                Err(error) => self.failure = Some(format!("cannot start {}: {error}", self.own.program.path.display())),
+            },
+            Action::Accept => match self.own.listeners.copies() {
+                Ok(listeners) => return Some(Step::Accept(listeners)),
+                Err(error) => self.cannot_accept(error),
+            },
+            Action::Retire => return Some(Step::Retire(self.own.listeners.leave_to_successor(&self.unused))),
+            Action::ActivateSuccessor => {
+                self.log_draining();
+                self.to_successor(&Message::Activate);
+            }
+            Action::TellOlder => self.to_successor(&Message::Older(self.life.older + 1)),
+            Action::CommitToPredecessor => self.to_predecessor(&Message::Committed),
+            Action::StopPredecessor => self.to_predecessor(&Message::Stop),
+            Action::StopSuccessor => self.to_successor(&Message::Stop),
+            Action::DismissSuccessor => {
+                let end = self.end_successor().await;
+                let reasons: Vec<_> = self.failure.take().into_iter().chain(end).collect();
+                tracing::error!(reason = reasons.join(", "), "upgrade failed, this process serves on");
+            }
+            Action::EndSuccessor => {
+                let end = self.end_successor().await;
+                tracing::info!(end, "the successor was told to stop with us");
+            }
+            Action::Stop => {
+                // In this order: our own descriptors go, the server's copies are what the queues are emptied from.
+                self.own.listeners.close();
+                return Some(Step::Stop);
+            }
+            Action::GiveUpListeners => self.own.listeners.close(),
+            // The step that ends the process says so.
+            Action::Cut => {}
+        }
+        None
+    }
+
+    /// The server cannot accept from the listeners that it was given.
+    pub fn cannot_accept(&mut self, error: impl Into<Box<dyn Error + Send + Sync>>) {
+        self.cannot_accept = Some(error.into());
+        self.caused = Some(Event::CannotAccept);
+    }
+
+    fn start_successor(&mut self) -> Result<Successor, Box<dyn Error>> {
+        let mut passed = self.own.listeners.pass()?;
+        for pass in &mut self.own.pass {
+            for (name, fd) in pass()? {
+                passed.add(&name, fd)?;
+            }
+        }
+        let channel = passed.add_channel(CHANNEL)?;
+        let files = self.own.listeners.file_ids();
+        let (generation, older) = (self.own.generation + 1, self.life.older + 1);
+        Ok(Successor::start(&self.own.program, passed, channel, &Message::Handshake { generation, older, files })?)
+    }
+
+    async fn end_successor(&mut self) -> Option<String> {
+        self.successor.take()?.dismiss().await
+    }
+
+    fn to_successor(&self, message: &Message) {
+        if let Some(successor) = &self.successor {
+            successor.send(message);
+        }
+    }
+
+    fn to_predecessor(&self, message: &Message) {
+        if let Some(predecessor) = &self.predecessor {
+            predecessor.send(message);
+        }
+    }
+
+    fn ending(&mut self, last: &Transition) -> Ending {
+        match (self.cannot_accept.take(), self.asked_by) {
+            (Some(error), _) => Ending::CannotAccept(error),
+            (None, Some((signal, _))) if last.event == Event::StopAsked && last.actions.contains(&Action::Cut) => {
+                Ending::CutShort(signal)
+            }
+            (None, _) => Ending::Drained,
+        }
+    }
+}
+
+impl Drop for Runner {
+    /// The predecessor takes the end of the channel for the end of this process, and kills it if that takes long: `main` may
+    /// still have to say what went wrong.
+    fn drop(&mut self) {
+        mem::forget(self.predecessor.take());
+    }
+}
+
+/// The next message, or the end, from a predecessor that is there; never, from one that is not.
+async fn from_predecessor(channel: Option<&Channel>) -> Option<Message> {
+    match channel {
+        Some(channel) => channel.receive().await,
+        None => pending().await,
+    }
+}
+
+async fn from_successor(successor: Option<&mut Successor>) -> Result<Message, Option<String>> {
+    match successor {
+        Some(successor) => successor.receive().await,
+        None => pending().await,
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => pending().await,
+    }
+}

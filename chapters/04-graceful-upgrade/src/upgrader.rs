@@ -1,0 +1,243 @@
+//! How a process that can be replaced begins: what it inherits, what it listens on, and which program would succeed it.
+//!
+//! The invariant: everything that can fail fails before this process says that it is ready. Then nothing is left behind, and
+//! a predecessor serves on.
+
+use std::collections::BTreeSet;
+use std::ffi::c_int;
+use std::fs;
+use std::io;
+use std::mem;
+use std::os::fd::OwnedFd;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use graceful_shutdown::Address;
+use inherited_fds::{Inherited, PassedFds};
+use signal_channel::{Receiver, Signal, notify};
+use signal_hook::flag;
+
+use crate::channel::{FileIds, Message, receive_now, send_now};
+use crate::error::StartError;
+use crate::listeners::Listeners;
+use crate::observe::Observe;
+use crate::program::Program;
+use crate::runner::{Runner, Step};
+use crate::serve::Serve;
+use crate::successor::keep_children_until_reaped;
+
+/// The name under which a successor finds its end of the channel to its predecessor.
+pub(crate) const CHANNEL: &str = "predecessor";
+
+/// They mean a graceful stop.
+const STOPS: [Signal; 4] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT];
+
+/// How long things may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// How long a drain may take, at the end of the server or of an old generation, before the rest is cut. One that is too
+    /// long for the clock, such as [`Duration::MAX`], means no deadline.
+    pub drain_timeout: Duration,
+    /// How long a successor may take until it is ready; then it is killed, and the old process serves on.
+    pub ready_timeout: Duration,
+}
+
+/// What else a successor gets, by name.
+pub(crate) type Pass = Box<dyn FnMut() -> io::Result<Vec<(String, OwnedFd)>> + Send>;
+
+/// A process that can replace its own program.
+///
+/// The order matters. [`from_env`](Self::from_env) comes first in `main`, while there is one thread; then
+/// [`listen`](Self::listen); then a runtime, and whatever the server needs; and once it could accept, [`run`](Self::run). A
+/// wrong order is an error.
+///
+/// ```no_run
+/// # use std::{convert::Infallible, process::ExitCode, time::Duration};
+/// # use graceful_upgrade::{Limits, Services, Upgrader};
+/// # use hyper::{Request, Response, body::Incoming, service::service_fn};
+/// fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
+///     let limits = Limits { drain_timeout: Duration::from_secs(5), ready_timeout: Duration::from_secs(10) };
+///     let mut upgrader = Upgrader::from_env(limits)?;
+///     upgrader.listen([("web".to_owned(), "127.0.0.1:48567".parse()?)])?;
+///     let runtime = tokio::runtime::Runtime::new()?;
+///     let ended = runtime.block_on(async {
+///         let mut services = Services::new();
+///         services.add("web", service_fn(async |_: Request<Incoming>| {
+///             Ok::<_, Infallible>(Response::new("hello\n".to_owned()))
+///         }));
+///         upgrader.run(services).await
+///     });
+///     // Waits for nothing: a handler that blocks its thread would outlive every deadline.
+///     runtime.shutdown_background();
+///     Ok(ended?)
+/// }
+/// ```
+pub struct Upgrader {
+    pub(crate) limits: Limits,
+    pub(crate) generation: u64,
+    pub(crate) older: u8,
+    pub(crate) program: Program,
+    /// A receiver of its own: a stop is never lost behind a flood of others.
+    pub(crate) stops: Receiver,
+    /// Whether one of them was ever caught: true from the moment at which its handler ran.
+    pub(crate) stop_caught: Arc<AtomicBool>,
+    pub(crate) upgrades: Receiver,
+    inherited: Inherited,
+    pub(crate) predecessor: Option<OwnedFd>,
+    /// Files of unix sockets that the predecessor leaves to the last generation.
+    files: FileIds,
+    pub(crate) listeners: Listeners,
+    /// What the predecessor passed on and this program has no use for.
+    pub(crate) unused: BTreeSet<String>,
+    pub(crate) pass: Vec<Pass>,
+    pub(crate) observers: Vec<Box<dyn Observe>>,
+}
+
+impl Upgrader {
+    /// Takes what this process was started with: by its predecessor, by a service manager with sockets, or by a shell. From
+    /// now on, SIGINT, SIGTERM, SIGHUP and SIGQUIT wait for [`run`](Self::run) and mean a graceful stop, and SIGUSR2 an
+    /// upgrade.
+    ///
+    /// # Errors
+    /// If other threads run: a signal that one of them got would be lost, and they might read the environment, from which
+    /// the variables of the protocol are removed. `#[tokio::main]` starts threads first; use it with
+    /// `flavor = "current_thread"`, or build the runtime afterwards. Also if what was inherited is not what was promised.
+    pub fn from_env(limits: Limits) -> Result<Upgrader, StartError> {
+        let threads = fs::read_dir("/proc/self/task").map_err(StartError::Program)?.count();
+        if threads != 1 {
+            return Err(StartError::Threads(threads));
+        }
+        keep_children_until_reaped()?;
+        let (inherited, mut predecessor) = Inherited::from_parent(CHANNEL)?;
+        let program = Program::of_this_process(predecessor.is_some()).map_err(StartError::Program)?;
+        let handshake = predecessor.as_ref().map(receive_now).transpose().map_err(StartError::Handshake)?;
+        let (generation, older, files) = match handshake {
+            Some(Message::Handshake { generation, older, files }) => (generation, older, files),
+            Some(_) => return Err(StartError::Handshake(io::ErrorKind::InvalidData.into())),
+            None => (1, 0, FileIds::new()),
+        };
+        if older == 0 {
+            // A supervisor started us, and is no generation.
+            predecessor = None;
+        }
+        // Long before we say that we are ready: a process that serves must hear its signals.
+        let stop_caught = Arc::new(AtomicBool::new(false));
+        for signal in STOPS {
+            flag::register(signal as c_int, Arc::clone(&stop_caught))?;
+        }
+        let stops = notify(&STOPS)?;
+        let upgrades = notify(&[Signal::SIGUSR2])?;
+        let (listeners, unused) = (Listeners::default(), BTreeSet::new());
+        let (pass, observers) = (Vec::new(), Vec::new());
+        #[rustfmt::skip]
+        let begun = Upgrader {
+            limits, generation, older, program, stops, stop_caught, upgrades, inherited, predecessor, files, listeners, unused, pass,
+            observers,
+        };
+        Ok(begun)
+    }
+
+    /// For a supervisor that starts the first generation, and passes it sockets: adds what shows the new process that they
+    /// are for it. What this returns has to stay open until the process has begun.
+    ///
+    /// # Errors
+    /// If the descriptor limit is reached.
+    pub fn vouch(passed: &mut PassedFds) -> Result<OwnedFd, StartError> {
+        let channel = passed.add_channel(CHANNEL)?;
+        send_now(&channel, &Message::Handshake { generation: 1, older: 0, files: FileIds::new() })?;
+        Ok(channel)
+    }
+
+    /// 1 for the first process, and one more with each upgrade.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Takes what was inherited by this name and is no listener: see [`pass`](Self::pass). Before [`listen`](Self::listen),
+    /// which closes what was not taken.
+    pub fn take(&mut self, name: &str) -> Option<OwnedFd> {
+        self.inherited.take(name)
+    }
+
+    /// Listens on these addresses: with the sockets that were inherited for them, or with new ones. The names are those by
+    /// which the sockets go to the successor: 1 to 255 printable ASCII characters without a colon (`FileDescriptorName=` in
+    /// systemd.socket(5)). Call it once, with all of them: what was inherited and is not among them is closed.
+    ///
+    /// # Errors
+    /// If one cannot be had, or cannot be passed on. Nothing is left behind.
+    pub fn listen(&mut self, asked: impl IntoIterator<Item = (String, Address)>) -> Result<(), StartError> {
+        let mut inherited = std::mem::take(&mut self.inherited);
+        self.listeners = Listeners::claim_or_bind(asked, &mut inherited, &self.files)?;
+        // An inherited listener that is held and never accepted from would keep its clients waiting for ever. Our
+        // predecessor answers those who wait; where there is none, a person should know.
+        self.unused = inherited.names().map(str::to_owned).collect();
+        if self.predecessor.is_none() {
+            inherited.finish()?;
+        }
+        // What cannot be passed on is refused now, not at the first upgrade.
+        drop(self.listeners.pass()?);
+        Ok(())
+    }
+
+    /// Gives each successor more than the listeners: `pass` makes it anew for each, by name. The successor
+    /// [takes](Self::take) it; what it does not take is closed. If `pass` fails, so does the upgrade.
+    pub fn pass(&mut self, pass: impl FnMut() -> io::Result<Vec<(String, OwnedFd)>> + Send + 'static) {
+        self.pass.push(Box::new(pass));
+    }
+
+    /// Tells `observer` of every [`Transition`](crate::Transition) in the life of this process.
+    pub fn observe(&mut self, observer: impl Observe + 'static) {
+        self.observers.push(Box::new(observer));
+    }
+
+    // ANCHOR: run
+    /// Says that this process is ready, and serves until it is replaced or stopped: SIGINT, SIGTERM, SIGHUP or SIGQUIT stop it
+    /// gracefully, SIGUSR2 starts the program on disk in its place. Returns the exit status that the outcome deserves (see
+    /// [`Outcome::code`](graceful_shutdown::Outcome::code)), or dies by the second signal that asked it to stop.
+    ///
+    /// # Errors
+    /// If the runtime cannot wait on a descriptor, or the listeners cannot be accepted from.
+    pub async fn run(self, mut server: impl Serve) -> io::Result<ExitCode> {
+        let mut runner = self.ready()?;
+        let ending = loop {
+            match runner.next(server.drained()).await {
+                Step::Accept(listeners) => {
+                    if let Err(error) = server.accept(listeners) {
+                        runner.cannot_accept(error);
+                    }
+                }
+                Step::Retire(abandoned) => server.retire(abandoned),
+                Step::Stop => server.stop(),
+                Step::End(ending) => break ending,
+            }
+        };
+        let outcome = server.cut().await;
+        outcome.report();
+        // Observers first: a process that dies by a signal drops nothing.
+        drop(runner);
+        ending.code(outcome)
+    }
+
+    /// Says that this process is ready to accept, and returns what tells it when to. For those who drive a server
+    /// themselves; [`run`](Self::run) is a loop around it.
+    ///
+    /// # Errors
+    /// If the runtime cannot wait on the channel to the predecessor: epoll_ctl(2).
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn ready(self) -> io::Result<Runner> {
+        Runner::new(self)
+    }
+    // ANCHOR_END: run
+}
+
+impl Drop for Upgrader {
+    /// As a [`Runner`] does: `main` still has to say what went wrong.
+    fn drop(&mut self) {
+        mem::forget(self.predecessor.take());
+    }
+}
