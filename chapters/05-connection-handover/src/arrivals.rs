@@ -3,38 +3,39 @@
 //! The invariant: a connection is served here only after the old process could hear that it is ours, and that is said only
 //! of one that can be. So none is served by two, and one that we cannot serve is still the old one's.
 
-use std::os::fd::OwnedFd;
+use std::collections::BTreeMap;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::sync::Arc;
 
-use graceful_shutdown::Idle;
-use graceful_upgrade::Adopter;
-use rustix::fd::AsRawFd as _;
+use bytes::Bytes;
 use rustix::process::{Resource, getrlimit};
 
-use crate::channel::NewEnd;
+use crate::channel::Channel;
+use crate::drain::Shared;
 use crate::message::{Arrival, Receiver, answer};
+use crate::server::Start;
+use crate::socket::Socket;
 
-// ANCHOR: headroom
 /// Descriptors that are left to new connections, log files and whatever else. A server that filled its limit with
 /// connections that are idle would accept none of those that speak.
 const HEADROOM: u64 = 64;
-// ANCHOR_END: headroom
 
-// ANCHOR: adopt_all
-/// Serves the connections that come over `channel`, until the other end is gone.
-pub(crate) async fn adopt_all(channel: NewEnd, adopter: Adopter) {
+/// Serves the connections that come over `channel`, each with the service of the address that it came to, until the other
+/// end is gone.
+pub(crate) async fn adopt_all(channel: Channel, services: BTreeMap<String, Start>, shared: Arc<Shared>) {
     let most = getrlimit(Resource::Nofile).current.map_or(u64::MAX, |limit| limit.saturating_sub(HEADROOM));
     let (mut taken, mut declined) = (0_usize, 0_usize);
     let mut connections = Receiver::new(&channel);
     while let Some(arrived) = connections.next().await {
-        let ours: Vec<_> = arrived.into_iter().map(|arrival| adopt(arrival, &adopter, most)).collect();
+        let ours: Vec<_> = arrived.into_iter().map(|arrival| adopt(arrival, &services, &shared, most)).collect();
         let answers: Vec<_> = ours.iter().map(Result::is_ok).collect();
         if answer(&channel, answers).await.is_err() {
             break;
         }
         for connection in ours {
             match connection {
-                Ok(begin) => {
-                    begin();
+                Ok((start, socket, bytes)) => {
+                    start(socket, bytes);
                     taken += 1;
                 }
                 Err(why) => {
@@ -49,14 +50,19 @@ pub(crate) async fn adopt_all(channel: NewEnd, adopter: Adopter) {
     tracing::info!(taken, declined, "connections taken over");
 }
 
-/// Prepares to serve a connection, and returns what begins it; or says why it is left to the old process, which still has a
-/// descriptor of it.
-fn adopt(arrival: Arrival, adopter: &Adopter, most: u64) -> Result<Box<dyn FnOnce() + Send>, String> {
-    let Arrival { listener, unparsed, socket } = arrival;
+/// Prepares to serve a connection; or says why it is left to the old process, which still has a descriptor of it.
+fn adopt<'services>(
+    arrival: Arrival,
+    services: &'services BTreeMap<String, Start>,
+    shared: &Shared,
+    most: u64,
+) -> Result<(&'services Start, Socket, Bytes), String> {
+    let Arrival { address, bytes, socket } = arrival;
+    let start = services.get(&address).ok_or_else(|| format!("nothing is served on {address}"))?;
     // The kernel always gives the lowest number that is free: so one above the limit means that it is reached.
     let fits = |socket: &OwnedFd| u64::try_from(socket.as_raw_fd()).is_ok_and(|number| number < most);
     let socket =
         socket.filter(fits).ok_or_else(|| format!("the limit of {most} descriptors is reached: see ulimit -n"))?;
-    adopter.adopt(Idle { listener: listener.into(), socket, unparsed }).map_err(|error| error.to_string())
+    let socket = Socket::adopted(socket, shared.sockets.token()).map_err(|error| error.to_string())?;
+    Ok((start, socket, bytes))
 }
-// ANCHOR_END: adopt_all

@@ -1,189 +1,194 @@
 //! What connections look like on their way.
 //!
-//! The invariant: what cannot be understood is no connection, and is declined; nothing is guessed.
+//! The invariant: what cannot be understood is no connection, and ends the conversation; nothing is guessed.
 //!
 //! | message | from | what it says |
 //! | --- | --- | --- |
 //! | `+BYTES` | the old process | more of what was read ahead on the next connection: it is longer than a message |
-//! | `.`, and `NAME:LENGTH:BYTES` for each of its descriptors | the old process | connections: where each was accepted, and what was read ahead |
+//! | `.`, and `SIZE:SIZE:ADDRESS BYTES` for each of its descriptors | the old process | connections: the address of the listener that each came to, and what was read ahead |
 //! | `y` or `n` for each | the new process | the oldest ones without an answer are mine now; or still yours |
 
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
-use graceful_shutdown::Offer;
 
-use crate::channel::{MOST, NewEnd, OldEnd};
+use crate::channel::{Channel, MOST};
+use crate::transfer::Transfer;
 
 /// The most that is sent of what was read ahead in one message, which must fit into the send buffer of a unix socket:
 /// 208 KiB (`net.core.wmem_default`, socket(7)), of which the kernel takes some for itself.
 const PART: usize = 64 << 10;
 
-/// A tag, and for each connection a name of 255 bytes at most and a length of up to five digits, each with a colon.
-const LONGEST: usize = 1 + MOST * (255 + 1 + 5 + 1) + PART;
+/// A tag, and for each connection an address of 120 bytes at most and two lengths of up to five digits, each with a colon.
+const LONGEST: usize = 1 + MOST * (120 + 2 * 6) + PART;
 
-/// The most that hyper reads ahead is 408 KiB, and as much may have come with the connection from the generation before.
-/// Whoever sends more speaks another language.
+/// The most that may have been read ahead on a connection: a gate keeps a half head and as much again. An old process that
+/// sends more speaks another language.
 const MOST_READ_AHEAD: usize = 1 << 20;
 
 /// A connection that has arrived.
 #[derive(Debug)]
 pub(crate) struct Arrival {
-    pub(crate) listener: String,
-    pub(crate) unparsed: Bytes,
+    /// Where the listener is bound that it came to.
+    pub(crate) address: String,
+    pub(crate) bytes: Bytes,
     /// `None` if this process could not take it.
     pub(crate) socket: Option<OwnedFd>,
 }
 
-// ANCHOR: send
 /// Sends the first of these connections, as many as fit into a message, and returns how many those are.
 ///
 /// # Errors
-/// If the other end is gone, or does not receive until `deadline`.
-pub(crate) fn send(channel: &OldEnd, offers: &[Offer], deadline: Instant) -> io::Result<usize> {
+/// If the other end is gone.
+pub(crate) async fn send(channel: &Channel, transfers: &[Transfer]) -> io::Result<usize> {
     let (mut message, mut sockets, mut room) = (vec![b'.'], Vec::new(), PART);
-    for connection in offers.iter().map(Offer::idle).take(MOST) {
-        let mut rest = &connection.unparsed[..];
+    for connection in transfers.iter().filter_map(Transfer::connection).take(MOST) {
+        let mut rest = &connection.bytes[..];
         while sockets.is_empty() && rest.len() > PART {
             let (part, more) = rest.split_at(PART);
-            channel.send(&[b"+", part].concat(), &[], deadline)?;
+            channel.send(&[b"+", part].concat(), &[]).await?;
             rest = more;
         }
         if rest.len() > room {
             break;
         }
         room -= rest.len();
-        message.extend_from_slice(format!("{}:{}:", connection.listener, rest.len()).as_bytes());
+        message.extend_from_slice(
+            format!("{}:{}:{}", connection.address.len(), rest.len(), connection.address).as_bytes(),
+        );
         message.extend_from_slice(rest);
         sockets.push(connection.socket.as_fd());
     }
-    channel.send(&message, &sockets, deadline)?;
+    channel.send(&message, &sockets).await?;
     Ok(sockets.len())
 }
-// ANCHOR_END: send
 
-// ANCHOR: receive
 /// Receives connections, a message at a time.
 pub(crate) struct Receiver<'channel> {
-    channel: &'channel NewEnd,
+    channel: &'channel Channel,
     room: Vec<u8>,
+    /// What was sent of the next connection before its own message.
+    ahead: BytesMut,
 }
 
 impl Receiver<'_> {
-    pub(crate) fn new(channel: &NewEnd) -> Receiver<'_> {
-        Receiver { channel, room: vec![0; LONGEST] }
+    pub(crate) fn new(channel: &Channel) -> Receiver<'_> {
+        Receiver { channel, room: vec![0; LONGEST], ahead: BytesMut::new() }
     }
 
-    /// The next connections; `None` if the other end is gone, or speaks another language.
+    /// The next connections; `None` if the other end is gone, or speaks another language. May be cancelled.
     pub(crate) async fn next(&mut self) -> Option<Vec<Arrival>> {
-        let mut unparsed = BytesMut::new();
         loop {
             let (length, sockets) = self.channel.receive(&mut self.room).await.ok()?;
             match self.room[..length].split_first()? {
-                (b'+', part) if unparsed.len() + part.len() <= MOST_READ_AHEAD => unparsed.extend_from_slice(part),
-                (b'.', message) => return arrivals(unparsed, message, sockets),
+                (b'+', part) if self.ahead.len() + part.len() <= MOST_READ_AHEAD => self.ahead.extend_from_slice(part),
+                (b'.', message) => return arrivals(self.ahead.split(), message, sockets),
                 _ => return None,
             }
         }
     }
 }
 
-/// `unparsed` was sent before, and belongs to the first of them.
-fn arrivals(mut unparsed: BytesMut, mut message: &[u8], sockets: Vec<OwnedFd>) -> Option<Vec<Arrival>> {
+/// `bytes` were sent before, and belong to the first of them.
+fn arrivals(mut bytes: BytesMut, mut message: &[u8], sockets: Vec<OwnedFd>) -> Option<Vec<Arrival>> {
     let mut arrivals = Vec::new();
     let mut sockets = sockets.into_iter();
     while !message.is_empty() {
-        let (listener, rest) = until_colon(message)?;
-        let (length, rest) = until_colon(rest)?;
-        let (bytes, rest) = rest.split_at_checked(length.parse().ok()?)?;
-        unparsed.extend_from_slice(bytes);
-        let (listener, unparsed) = (listener.to_owned(), unparsed.split().freeze());
-        arrivals.push(Arrival { listener, unparsed, socket: sockets.next() });
+        let (address, rest) = size(message)?;
+        let (length, rest) = size(rest)?;
+        let (address, rest) = rest.split_at_checked(address)?;
+        let (part, rest) = rest.split_at_checked(length)?;
+        bytes.extend_from_slice(part);
+        let address = str::from_utf8(address).ok()?.to_owned();
+        arrivals.push(Arrival { address, bytes: bytes.split().freeze(), socket: sockets.next() });
         message = rest;
     }
     (!arrivals.is_empty()).then_some(arrivals)
 }
 
-fn until_colon(message: &[u8]) -> Option<(&str, &[u8])> {
+fn size(message: &[u8]) -> Option<(usize, &[u8])> {
     let colon = message.iter().position(|byte| *byte == b':')?;
-    Some((str::from_utf8(&message[..colon]).ok()?, &message[colon + 1..]))
+    let digits = &message[..colon];
+    let plain = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    Some((str::from_utf8(digits).ok().filter(|_| plain)?.parse().ok()?, &message[colon + 1..]))
 }
-// ANCHOR_END: receive
 
-// ANCHOR: answers
 /// Says whose each connection of a message is.
 ///
 /// # Errors
-/// If nobody is there to hear it: then none is ours.
-pub(crate) async fn answer(channel: &NewEnd, ours: impl IntoIterator<Item = bool>) -> io::Result<()> {
+/// If no process is there to receive it: then none is ours.
+pub(crate) async fn answer(channel: &Channel, ours: impl IntoIterator<Item = bool>) -> io::Result<()> {
     let answers: Vec<_> = ours.into_iter().map(|ours| if ours { b'y' } else { b'n' }).collect();
-    channel.send(&answers).await
+    channel.send(&answers, &[]).await
 }
 
-/// Hears whose the oldest connections without an answer are.
+/// Receives whose the oldest connections without an answer are. May be cancelled.
 ///
 /// # Errors
-/// If the other end is gone, speaks another language, or does not answer until `deadline`.
-pub(crate) fn hear_answers(channel: &OldEnd, deadline: Instant) -> io::Result<Vec<bool>> {
+/// If the other end is gone, or speaks another language.
+pub(crate) async fn receive_answers(channel: &Channel) -> io::Result<Vec<bool>> {
     let mut room = [0; MOST];
-    let length = channel.receive(&mut room, deadline)?;
+    let (length, _) = channel.receive(&mut room).await?;
     let answers = &room[..length];
     if answers.is_empty() {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
-    let understood = answers.iter().all(|answer| b"yn".contains(answer));
-    if understood {
-        Ok(answers.iter().map(|answer| *answer == b'y').collect())
-    } else {
-        Err(io::ErrorKind::InvalidData.into())
+    if !answers.iter().all(|answer| b"yn".contains(answer)) {
+        return Err(io::ErrorKind::InvalidData.into());
     }
+    Ok(answers.iter().map(|answer| *answer == b'y').collect())
 }
-// ANCHOR_END: answers
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::os::unix::net::UnixStream;
 
-    use graceful_shutdown::Idle;
-    use tokio::task::spawn_blocking;
+    use tokio_util::task::TaskTracker;
 
     use super::*;
-    use crate::channel::tests::channel;
+    use crate::channel::pair;
+    use crate::socket::Socket;
+    use crate::transfer::Idle;
 
-    /// Late enough for a machine that is busy.
-    fn later() -> Instant {
-        Instant::now() + Duration::from_secs(5)
+    fn channel() -> (Channel, Channel) {
+        let (ours, theirs) = pair().expect("there are descriptors left");
+        let end = |end| Channel::new(end).expect("the runtime waits on it");
+        (end(ours), end(theirs))
     }
 
-    fn departure(length: usize) -> Offer {
-        let unparsed = (0..length).map(|number| u8::try_from(number % 251).expect("below 251")).collect();
-        let socket = std::io::stdin().as_fd().try_clone_to_owned().expect("there are descriptors left");
-        Offer::new(Idle { listener: "zero".into(), socket, unparsed }, drop)
+    fn transfer(length: usize) -> Transfer {
+        let bytes = (0..length).map(|number| u8::try_from(number % 251).expect("below 251")).collect();
+        let (socket, _) = UnixStream::pair().expect("there are descriptors left");
+        socket.set_nonblocking(true).expect("it is a socket");
+        let socket = Socket::adopted(socket.into(), TaskTracker::new().token()).expect("the runtime waits on it");
+        Transfer::new(Idle { address: "127.0.0.1:80".into(), socket, bytes }).0
     }
 
     /// Sends connections on which so many bytes were read ahead, and returns how many came in each message.
     async fn there(lengths: &[usize]) -> Vec<usize> {
         let (ours, theirs) = channel();
-        let departures: Vec<_> = lengths.iter().map(|length| departure(*length)).collect();
-        let sent = spawn_blocking(move || {
+        let departures: Vec<_> = lengths.iter().map(|length| transfer(*length)).collect();
+        let sent = async {
             let mut rest = &departures[..];
             while !rest.is_empty() {
-                rest = &rest[send(&ours, rest, later()).expect("it is received")..];
+                rest = &rest[send(&ours, rest).await.expect("it is received")..];
             }
-            departures
-        });
-        let (mut receiver, mut arrived, mut messages) = (Receiver::new(&theirs), Vec::new(), Vec::new());
-        while arrived.len() < lengths.len() {
-            let arrivals = receiver.next().await.expect("it was sent");
-            messages.push(arrivals.len());
-            arrived.extend(arrivals);
-        }
-        for (departure, arrival) in sent.await.expect("no panic").into_iter().zip(arrived) {
-            let unparsed = &departure.idle().unparsed;
-            assert_eq!(arrival.listener, "zero");
-            assert_eq!((arrival.unparsed == unparsed, arrival.socket.is_some()), (true, true), "{}", unparsed.len());
+        };
+        let received = async {
+            let (mut receiver, mut arrived, mut messages) = (Receiver::new(&theirs), Vec::new(), Vec::new());
+            while arrived.len() < lengths.len() {
+                let arrivals = receiver.next().await.expect("it was sent");
+                messages.push(arrivals.len());
+                arrived.extend(arrivals);
+            }
+            (arrived, messages)
+        };
+        let ((), (arrived, messages)) = tokio::join!(sent, received);
+        for (departure, arrival) in departures.iter().zip(arrived) {
+            let bytes = &departure.connection().expect("it was not committed").bytes;
+            assert_eq!(arrival.address, "127.0.0.1:80");
+            assert_eq!((arrival.bytes == bytes, arrival.socket.is_some()), (true, true), "{}", bytes.len());
         }
         messages
     }
@@ -204,13 +209,30 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_no_message_ends_the_conversation() {
-        for nonsense in [&b"?"[..], b".", b".zero", b".zero:7", b".zero:x:", b".zero:3:12", b".\xff:0:", b"yes"] {
+        #[rustfmt::skip]
+        let nonsense = [
+            &b"?"[..], b".", b".zero", b".4:", b".4:0", b".4:0:zer", b".x:0:zero", b".4:x:zero", b".4:3:zero12", b".:0:", b".+4:0:zero",
+            b".99999999999999999999999:0:zero", b".2:0:\xff\xfe", b"yes", b".4:0:zero.",
+        ];
+        for nonsense in nonsense {
             let (ours, theirs) = channel();
-            ours.send(nonsense, &[], later()).expect("it is a message to the kernel");
+            ours.send(nonsense, &[]).await.expect("it is a message to the kernel");
             assert!(Receiver::new(&theirs).next().await.is_none(), "{nonsense:?}");
-            theirs.send(nonsense).await.expect("it is a message to the kernel");
-            let error = hear_answers(&ours, later()).expect_err("nobody knows what it means");
+            theirs.send(nonsense, &[]).await.expect("it is a message to the kernel");
+            let error = receive_answers(&ours).await.expect_err("no process knows what it means");
             assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{nonsense:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn an_old_process_that_sends_on_and_on_is_not_received_for_ever() {
+        let (ours, theirs) = channel();
+        let part = [&b"+"[..], &vec![b'x'; PART]].concat();
+        let sent = async { while ours.send(&part, &[]).await.is_ok() {} };
+        let received = async {
+            assert!(Receiver::new(&theirs).next().await.is_none());
+            theirs.break_off();
+        };
+        tokio::join!(sent, received);
     }
 }

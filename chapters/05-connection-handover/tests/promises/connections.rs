@@ -1,12 +1,11 @@
 //! Everything that can be on a connection when it goes over.
 
 use std::io::Write as _;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
-use lab::{Ending, Generations, Wire, await_exit};
+use testkit::{Ending, Wire, await_exit};
 
-use crate::server::{BINARY, assert_kept, assert_served_by, replace, start};
+use crate::server::{assert_kept, assert_last, assert_served_by, drain, replace, start};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: lab\r\n\r\n";
 
@@ -239,40 +238,45 @@ fn three_upgrades_during_one_request() {
     }
 }
 
+/// One CRLF too many behind a body, which a server should ignore (RFC 9112, section 2.2), is no half of a request.
 #[test]
-fn clients_that_end_their_side_or_go_while_their_connection_is_on_its_way() {
-    let mut server = start(&[]);
-    let mut ending: Vec<_> = (0..100).map(|_| Wire::connect(server.address())).collect();
-    let going: Vec<_> = (0..100).map(|_| Wire::connect(server.address())).collect();
-    for client in &mut ending {
-        assert_served_by(client, 1);
-    }
-    let old = server.upgrade();
-    drop(going);
-    for client in &mut ending {
-        client.close_our_side();
-        assert_eq!(client.ending(), Ending::Eof);
-    }
-    await_exit(old);
+fn an_empty_line_behind_a_body_is_idle() {
+    let mut server = start(&["--drain-timeout", "1h"]);
+    let mut clients = [(), ()].map(|()| {
+        let mut client = Wire::connect(server.address());
+        client.send("POST /echo HTTP/1.1\r\nHost: lab\r\nContent-Length: 2\r\n\r\nhi\r\n");
+        assert_kept(&client.reply(), 1);
+        client
+    });
     replace(&mut server);
-    server.assert_answered_by(3);
+    assert_served_by(&mut clients[0], 2);
+    drain(&mut server);
+    for client in &mut clients {
+        assert_eq!(client.ending(), Ending::Eof, "two seconds of silence end it");
+    }
+    await_exit(server.serving);
+    let log = server.program.wait_all();
+    assert!(!log.contains("cut"), "nothing was asked, so nothing was cut:\n{log}");
 }
 
+/// As a balancer does: it should never learn that there was an upgrade.
 #[test]
-fn connections_of_several_listeners_unix_sockets_among_them() {
-    let directory = tempfile::tempdir().expect("there is room in /tmp");
-    let unix = format!("unix:{}", directory.path().join("socket").display());
-    let mut command = Command::new(BINARY);
-    command.args(["--listen", "127.0.0.1:0", "--listen", &unix, "--listen", "127.0.0.1:0"]);
-    let mut server = Generations::start(&mut command, 3);
-    let mut clients: Vec<_> = server.addresses.iter().map(|address| Wire::connect(address)).collect();
-    for client in &mut clients {
-        assert_served_by(client, 1);
+fn health_checks_on_a_kept_connection_through_six_upgrades() {
+    let mut server = start(&[]);
+    let mut client = Wire::connect(server.address());
+    for generation in 1..=6 {
+        let reply = client.ask("/readyz");
+        assert_eq!(reply.status, 200, "{reply:?}");
+        assert_kept(&reply, generation);
+        let old = server.upgrade();
+        // By the old process or the new one.
+        let reply = client.ask("/readyz");
+        assert!(reply.status == 200 && !reply.says_close(), "{reply:?}");
+        await_exit(old);
     }
-    replace(&mut server);
-    for (client, name) in clients.iter_mut().zip(["Zero", "First", "Second"].map(str::to_lowercase)) {
-        assert_served_by(client, 2);
-        let answer = client.ask("/sleep/?duration=0s").text();
-        assert!(answer.starts_with(&name), "the service of another listener answered: {answer}");
-    }
+    assert_served_by(&mut client, 7);
+    drain(&mut server);
+    let reply = client.ask("/readyz");
+    assert_eq!(reply.status, 503, "the service stops, so no other process will answer: {reply:?}");
+    assert_last(&reply, 7);
 }

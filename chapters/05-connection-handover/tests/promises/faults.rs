@@ -1,55 +1,116 @@
 //! What goes wrong on the way. A connection may be lost with the process that has it; none is served by two, and none is
-//! forgotten.
+//! forgotten: those that were kept and those that have ended are all there are, by the count of both sides.
 
-use lab::{Deployment, Ending, Generations, Reply, Wire, await_exit};
+use std::thread;
+use std::time::Instant;
+
 use nix::sys::signal::{Signal, kill};
+use testkit::{Deployment, Ending, Generations, TIMEOUT, Wire, await_exit, field};
 
-use crate::server::{BINARY, assert_kept, assert_served_by, start};
+use crate::server::{BINARY, assert_kept, assert_last, assert_served_by, command, drain, start};
 
 /// Enough to be on their way for a while.
 const MANY: usize = 300;
 
+/// So many clients; some have spoken, some are in the middle of a head, some have not begun.
+fn connect(server: &Generations, clients: usize) -> Vec<Wire> {
+    let connect = |number| {
+        let mut client = Wire::connect(server.address());
+        match number % 3 {
+            0 => assert_kept(&client.ask("/"), 1),
+            1 => client.send("GET / HTTP/1.1\r\nX-Begun: before\r\n"),
+            _ => {}
+        }
+        client
+    };
+    (0..clients).map(connect).collect()
+}
+
+/// What each client still sends for one request to be there.
+fn rest(number: usize) -> &'static str {
+    if number % 3 == 1 { "Host: lab\r\n\r\n" } else { "GET / HTTP/1.1\r\nHost: lab\r\n\r\n" }
+}
+
+/// Asks over each connection: it is answered by `generation`, once, or it has ended. Returns those that were answered, and how
+/// many have ended.
+#[track_caller]
+fn still_served(clients: Vec<Wire>, generation: u64) -> (Vec<Wire>, usize) {
+    let all = clients.len();
+    let ask = |(number, mut client): (usize, Wire)| {
+        let asked = client.try_send(rest(number)).map_err(|_| Ending::Reset);
+        let reply = asked.and_then(|()| client.reply_or_ending()).ok()?;
+        assert_kept(&reply, generation);
+        Some(client)
+    };
+    let kept: Vec<_> = clients.into_iter().enumerate().filter_map(ask).collect();
+    let ended = all - kept.len();
+    (kept, ended)
+}
+
+/// The number behind `key` in the next line with this text.
+fn count(server: &mut Generations, line: &str, key: &str) -> usize {
+    let line = server.program.line(line);
+    field(&line, key).and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("no {key} in {line:?}"))
+}
+
 #[test]
-fn what_does_not_fit_into_the_successor_is_drained_politely() {
+fn what_does_not_fit_into_the_successor_is_closed_politely() {
+    const CLIENTS: usize = 60;
     let deployment = Deployment::of(BINARY);
     let mut server = deployment.start(&[]);
-    let mut clients = connect(&server, 60);
-    std::fs::hard_link(BINARY, deployment.path().join("server.real")).expect("a link on the same file system");
-    deployment.put_script(r#"ulimit -n 100; exec "$(dirname "$0")/server.real" "$@""#);
+    let clients = connect(&server, CLIENTS);
+    std::fs::hard_link(BINARY, deployment.path().join("real")).expect("a link on the same file system");
+    deployment.put_script(r#"ulimit -n 100; exec "$(dirname "$0")/real" "$@""#);
     let old = server.upgrade();
-    server.program.line("connections are left to the old process");
-    // All at once: who is silent for two seconds is closed.
-    for client in &mut clients {
-        client.get("/");
+    let why = server.program.line("connections are left to the old process");
+    assert!(why.contains("see ulimit -n"), "{why}");
+    let (mut kept, mut closed) = (0, 0);
+    for (number, mut client) in clients.into_iter().enumerate() {
+        client.send(rest(number));
+        loop {
+            let reply = client.reply();
+            if reply.header("x-generation") == Some("2") {
+                assert_kept(&reply, 2);
+                kept += 1;
+                break;
+            }
+            if reply.says_close() {
+                closed += 1;
+                break;
+            }
+            // It was answered before it was declined.
+            client.get("/");
+        }
     }
-    let replies: Vec<_> = clients.iter_mut().map(Wire::reply).collect();
-    let of = |generation| replies.iter().filter(|reply| reply.header("x-generation") == Some(generation)).count();
-    assert_eq!(of("1") + of("2"), clients.len(), "everybody is answered, by the one or the other");
-    assert!(of("2") > 0, "the first ones fit");
-    assert!(of("1") > 0, "not all of them fit below a limit of 100");
-    // One of the old process may be answered before it was offered and declined, so not all of them say close yet.
-    let closed_by_the_new_one = |reply: &&Reply| reply.says_close() && reply.header("x-generation") == Some("2");
-    assert_eq!(replies.iter().filter(closed_by_the_new_one).count(), 0, "what went over stays open");
     await_exit(old);
+    let line = server.program.line("connections taken over");
+    assert!(line.contains(&format!("taken={kept} declined={closed}")), "{kept} were kept, {closed} closed: {line}");
+    assert!(kept > 0 && closed > 0, "some of {CLIENTS} fit below a limit of 100, and some do not: {line}");
+    assert_eq!(kept + closed, CLIENTS);
     server.assert_answered_by(2);
 }
 
 #[test]
 fn a_successor_that_dies_halfway_takes_along_only_what_it_has() {
-    let mut server = start(&[]);
+    // If all are over by then, only the debug log says so.
+    let mut debug = command();
+    debug.env("RUST_LOG", "info,connection_handover=debug").args(["--listen", "127.0.0.1:0"]);
+    let mut server = Generations::start(&mut debug, 1);
     let clients = connect(&server, MANY);
     server.upgrade();
     server.signal(Signal::SIGKILL);
     server.program.line("this process serves on");
     server.assert_answered_by(1);
-    let mut kept = still_served(clients, "1");
+    let handed_over = count(&mut server, "handed_over=", "handed_over");
+    let (mut kept, ended) = still_served(clients, 1);
+    assert_eq!(ended, handed_over, "what the successor did not take is still ours");
+    assert_eq!(kept.len() + ended, MANY);
 
     // And the next upgrade hands over what is left.
     server.serving = server.program.pid();
     server.generation = 1;
-    let pattern = "generation=2 ";
     server.signal(Signal::SIGUSR2);
-    let line = server.program.line(pattern);
+    let line = server.program.line("generation=2 ");
     assert!(line.contains("listening"), "{line}");
     await_exit(server.program.pid());
     for client in &mut kept {
@@ -66,7 +127,10 @@ fn an_old_process_that_is_killed_halfway_takes_along_only_what_it_has() {
     let _ = kill(old, Signal::SIGKILL);
     await_exit(old);
     server.assert_answered_by(2);
-    still_served(clients, "2");
+    let taken = count(&mut server, "connections taken over", "taken");
+    let (kept, ended) = still_served(clients, 2);
+    assert_eq!(kept.len(), taken, "what the successor has taken over is served");
+    assert_eq!(kept.len() + ended, MANY);
 }
 
 #[test]
@@ -76,64 +140,77 @@ fn a_successor_that_is_told_to_stop_leaves_what_it_does_not_have_to_the_old_proc
     slow.send("POST /echo HTTP/1.1\r\nHost: lab\r\nContent-Length: 10\r\n\r\nfirst");
     slow.wait_for("first");
     let old = server.upgrade();
-    server.signal(Signal::SIGTERM);
-    await_exit(server.serving);
+    drain(&mut server);
     slow.send("rest.");
     assert_eq!(slow.reply().text(), "firstrest.");
-    let last = slow.ask("/");
-    assert!(last.says_close() && last.header("x-generation") == Some("1"), "closed politely, please: {last:?}");
+    assert_last(&slow.ask("/"), 1);
     await_exit(old);
+    // A process outlives those before it.
+    await_exit(server.serving);
+}
+
+/// Both processes are told, as a service manager does.
+#[test]
+fn a_stop_during_a_handover_answers_everything() {
+    let mut server = start(&[]);
+    let mut clients = connect(&server, MANY);
+    let old = server.upgrade();
+    let _ = kill(old, Signal::SIGTERM);
+    server.signal(Signal::SIGTERM);
+    for (number, client) in clients.iter_mut().enumerate() {
+        client.send(rest(number));
+    }
+    for client in &mut clients {
+        assert_eq!(client.reply().status, 200);
+    }
+    await_exit(old);
+    await_exit(server.serving);
+    let log = server.program.wait_all();
+    assert!(!log.contains("ERROR"), "{log}");
 }
 
 /// An upgrade while connections still come from the one before: they are passed on.
 #[test]
 fn upgrades_that_follow_each_other_at_once_keep_all_connections() {
     let mut server = start(&["--drain-timeout", "1h"]);
-    let mut clients = connect(&server, MANY);
+    let clients = connect(&server, MANY);
     let old: Vec<_> = (0..4).map(|_| server.upgrade()).collect();
     for process in old {
         await_exit(process);
     }
-    for client in &mut clients {
-        assert_served_by(client, 5);
+    let (kept, ended) = still_served(clients, 5);
+    assert_eq!((kept.len(), ended), (MANY, 0));
+}
+
+/// Many upgrades that fail after the old process has begun to hand over leave nothing open in it.
+#[test]
+fn handovers_that_are_called_off_leave_nothing_behind() {
+    let mut server = start(&["--drain-timeout", "1h"]);
+    // It stays, whatever is tried.
+    let mut slow = Wire::connect(server.address());
+    slow.send("POST /echo HTTP/1.1\r\nHost: lab\r\nContent-Length: 10\r\n\r\nfirst");
+    slow.wait_for("first");
+    let sockets = |server: &Generations| testkit::Census::of(server.program.pid()).targets("socket:").count();
+    let mut before = 0;
+    for number in 0..5 {
+        server.signal(Signal::SIGUSR2);
+        let line = server.program.line("generation=2 ");
+        let successor = field(&line, "pid").and_then(|pid| pid.parse().ok()).expect("a pid");
+        kill(nix::unistd::Pid::from_raw(successor), Signal::SIGKILL).expect("it is there");
+        server.program.line("this process serves on");
+        // All that it does at the end of an upgrade it has done when it answers.
+        server.assert_answered_by(1);
+        if number == 0 {
+            before = sockets(&server);
+        }
     }
-}
-
-fn connect(server: &Generations, clients: usize) -> Vec<Wire> {
-    let connect = |number| {
-        let mut client = Wire::connect(server.address());
-        // Some have spoken, some have begun to, some have not.
-        match number % 3 {
-            0 => assert_kept(&client.ask("/"), 1),
-            1 => client.send("GET"),
-            _ => {}
-        }
-        (client, number)
-    };
-    // Those that have begun finish what they began first, or their next request would be a riddle.
-    let finish = |(mut client, number): (Wire, usize)| {
-        if number % 3 == 1 {
-            client.send(" /readyz HTTP/1.1\r\nHost: lab\r\n\r\n");
-            client.reply();
-        }
-        client
-    };
-    let clients: Vec<_> = (0..clients).map(connect).collect();
-    clients.into_iter().map(finish).collect()
-}
-
-/// Asks over each connection: it is answered by `generation`, once, or it has ended. Returns those that were answered.
-#[track_caller]
-fn still_served(clients: Vec<Wire>, generation: &str) -> Vec<Wire> {
-    let ask = |mut client: Wire| {
-        let asked = client.try_send("GET / HTTP/1.1\r\nHost: lab\r\n\r\n");
-        match asked.map_err(|_| Ending::Reset).and_then(|()| client.reply_or_ending()) {
-            Ok(reply) => {
-                assert_eq!(reply.header("x-generation"), Some(generation), "{reply:?}");
-                Some(client)
-            }
-            Err(_) => None,
-        }
-    };
-    clients.into_iter().filter_map(ask).collect()
+    // The last one may still be about to close.
+    let deadline = Instant::now() + TIMEOUT;
+    while sockets(&server) > before {
+        assert!(Instant::now() < deadline, "there were {before}: each handover leaves a channel open");
+        thread::yield_now();
+    }
+    slow.send("rest.");
+    assert_eq!(slow.reply().text(), "firstrest.");
+    assert_served_by(&mut slow, 1);
 }

@@ -1,48 +1,54 @@
-//! Generations that do not all know how to hand connections over: they find out, and nobody guesses.
+//! Generations that do not all know how to hand connections over: they find out, and nothing is guessed.
+//!
+//! The other program is chapter 4's, compiled as an example of this one (see `Cargo.toml`).
 
-use lab::{Deployment, Wire, await_exit};
+use std::path::PathBuf;
 
-use crate::server::{BINARY, assert_served_by};
+use testkit::{Deployment, Generations, Wire, await_exit, example};
 
-/// What a version without handover does, chapter 4's say: it has no use for the channel, and says so.
-const WITHOUT: &str = r#"exec "$(dirname "$0")/server.real" "$@" --handover=off"#;
+use crate::server::{BINARY, assert_served_by, assert_told_by};
+
+fn chapter_4() -> PathBuf {
+    example(BINARY, "graceful-upgrade")
+}
+
+/// One connection, on which each generation is asked.
+#[track_caller]
+fn assert_closed_politely_by(server: &mut Generations, client: &mut Wire, put: impl FnOnce()) {
+    let generation = server.generation;
+    assert_served_by(client, generation);
+    put();
+    let old = server.upgrade();
+    assert_told_by(client, generation);
+    await_exit(old);
+    server.assert_answered_by(generation + 1);
+}
 
 #[test]
-fn a_successor_that_does_not_know_it_gets_its_connections_the_usual_way() {
+fn to_chapter_4_and_back_connections_are_closed_politely_and_from_then_on_they_stay() {
     let deployment = Deployment::of(BINARY);
     let mut server = deployment.start(&[]);
     let mut client = Wire::connect(server.address());
-    deployment.put_script(&script(&deployment, WITHOUT));
-    let old = server.upgrade();
-    let last = client.ask("/");
-    assert!(last.says_close() && last.header("x-generation") == Some("1"), "closed politely, please: {last:?}");
-    await_exit(old);
-    server.assert_answered_by(2);
+    assert_closed_politely_by(&mut server, &mut client, || deployment.put(&chapter_4()));
+    let mut client = Wire::connect(server.address());
+    assert_closed_politely_by(&mut server, &mut client, || deployment.put_binary());
+    let mut client = Wire::connect(server.address());
+    for generation in 3..5 {
+        assert_served_by(&mut client, generation);
+        await_exit(server.upgrade());
+    }
+    assert_served_by(&mut client, 5);
 }
 
 #[test]
-fn a_predecessor_that_does_not_know_it_keeps_its_connections_and_drains_them() {
+fn connections_that_stay_silent_are_closed_when_the_successor_does_not_know_them() {
     let deployment = Deployment::of(BINARY);
-    let mut server = deployment.start(&["--handover", "off"]);
-    let mut client = Wire::connect(server.address());
-    // The arguments of the first start are kept, so the new version overrules them. The last one counts.
-    let with = r#"HANDOVER=on; export HANDOVER; exec "$(dirname "$0")/server.real" "$1" "$2""#;
-    deployment.put_script(&script(&deployment, with));
+    let mut server = deployment.start(&["--drain-timeout", "1h"]);
+    let mut clients: Vec<_> = (0..100).map(|_| Wire::connect(server.address())).collect();
+    deployment.put(&chapter_4());
     let old = server.upgrade();
-    let last = client.ask("/");
-    assert!(last.says_close() && last.header("x-generation") == Some("1"), "closed politely, please: {last:?}");
+    for client in &mut clients {
+        assert_eq!(client.ending(), testkit::Ending::Eof);
+    }
     await_exit(old);
-
-    // From here on both know it.
-    let mut client = Wire::connect(server.address());
-    let old = server.upgrade();
-    await_exit(old);
-    assert_served_by(&mut client, 3);
-}
-
-/// The script, with the program beside it.
-fn script(deployment: &Deployment, script: &str) -> String {
-    let real = deployment.path().join("server.real");
-    std::fs::hard_link(BINARY, real).expect("a link on the same file system");
-    script.to_owned()
 }

@@ -1,20 +1,64 @@
 //! The program under test.
 
 use std::process::Command;
+use std::time::Instant;
 
-use lab::{Generations, Reply, Wire, await_exit};
+use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use testkit::{End, Generations, Reply, TIMEOUT, Wire, await_exit};
 
 /// The program of this chapter.
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_connection-handover");
 
+/// The program, with none of its options from the environment.
+pub(crate) fn command() -> Command {
+    let mut command = Command::new(BINARY);
+    command.env_remove("LISTEN").env_remove("DRAIN_TIMEOUT").env_remove("READY_TIMEOUT").env_remove("RUST_LOG");
+    command
+}
+
 /// Starts the program on one free port.
 pub(crate) fn start(more: &[&str]) -> Generations {
-    Generations::start(Command::new(BINARY).args(["--listen", "127.0.0.1:0"]).args(more), 1)
+    Generations::start(command().args(["--listen", "127.0.0.1:0"]).args(more), 1)
 }
 
 /// Upgrades, and waits until the old process is gone: with its connections, wherever they are now.
 pub(crate) fn replace(server: &mut Generations) {
     await_exit(server.upgrade());
+}
+
+/// Sends SIGTERM, and returns when the drain has begun.
+pub(crate) fn drain(server: &mut Generations) {
+    server.signal(Signal::SIGTERM);
+    server.program.line(&format!("draining pid={} ", server.serving));
+}
+
+/// Stops the first process in its tracks (SIGSTOP) until SIGCONT: the kernel goes on accepting for it.
+pub(crate) fn freeze(server: &Generations) {
+    server.program.signal(Signal::SIGSTOP);
+    let stopped = waitpid(server.program.pid(), Some(WaitPidFlag::WUNTRACED));
+    assert!(matches!(stopped, Ok(WaitStatus::Stopped(..))), "the server should have stopped, not {stopped:?}");
+}
+
+/// Waits for the end of the process that was started, and of all others, and asserts that no request was cut.
+#[track_caller]
+pub(crate) fn assert_ends_well(mut server: Generations) {
+    let end = server.program.wait();
+    let log = server.program.wait_all();
+    assert_eq!(end, End::Exited(0), "everything was answered, so the status should be 0; the log:\n{log}");
+    assert!(!log.contains("ERROR"), "everything was answered, so there is nothing to complain about:\n{log}");
+}
+
+/// Waits for the end of the process that was started, and asserts that its deadline cut so many requests, and that it was
+/// said.
+#[track_caller]
+pub(crate) fn assert_cuts(mut server: Generations, requests: usize) {
+    let end = server.program.wait();
+    let log = server.program.wait_all();
+    assert_eq!(end, End::Exited(3), "requests were cut, so the status should be 3; the log:\n{log}");
+    let requests = if requests == 1 { "1 request was".to_owned() } else { format!("{requests} requests were") };
+    let said = format!("{requests} cut: the drain ended first");
+    assert!(log.contains(&said), "the log should say {said:?}:\n{log}");
 }
 
 /// Asserts that this is an answer of that generation, after which the connection stays.
@@ -29,4 +73,27 @@ pub(crate) fn assert_kept(reply: &Reply, generation: u64) {
 #[track_caller]
 pub(crate) fn assert_served_by(client: &mut Wire, generation: u64) {
     assert_kept(&client.ask("/"), generation);
+}
+
+/// Asserts that this is the last answer of that generation on its connection.
+#[track_caller]
+pub(crate) fn assert_last(reply: &Reply, generation: u64) {
+    let answered_by = reply.header("x-generation");
+    assert_eq!(answered_by, Some(&*generation.to_string()), "another generation should have answered: {reply:?}");
+    assert!(reply.says_close(), "the answer should say that it is the last: {reply:?}");
+}
+
+/// Asserts that this generation answers on, and soon says that an answer is the last. (One that it gives before the successor
+/// has declined the connection does not say so.)
+#[track_caller]
+pub(crate) fn assert_told_by(client: &mut Wire, generation: u64) {
+    let deadline = Instant::now() + TIMEOUT;
+    loop {
+        let reply = client.ask("/");
+        if reply.says_close() {
+            return assert_last(&reply, generation);
+        }
+        assert_kept(&reply, generation);
+        assert!(Instant::now() < deadline, "no answer says that it is the last: {reply:?}");
+    }
 }

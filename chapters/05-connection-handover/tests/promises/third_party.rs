@@ -2,7 +2,7 @@
 //!
 //! The invariant: the verdict is theirs, to the last request that they were told to send.
 
-use lab::ThirdParty;
+use testkit::ThirdParty;
 
 use crate::server::start;
 

@@ -1,5 +1,7 @@
-//! Wrong turn: hand the connection over although a request's body was not read to its end. Its rest is taken for a request,
-//! which nobody sent: whoever can put bytes into a body speaks for others (request smuggling).
+//! Step 2: hand the connection over when nothing is being answered and nothing is unwritten.
+//!
+//! What is wrong: the body of a request that was answered may still be on its way. In the new process it is taken for a
+//! request, which no client sent: whoever can put bytes into a body speaks for others (request smuggling).
 
 use std::error::Error;
 use std::pin::pin;
@@ -13,7 +15,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 
-/// What somebody typed into a form, say.
+/// What a visitor typed into a form, say.
 const BODY: &str = "GET /delete-everything HTTP/1.1\r\nHost: lab\r\n\r\n";
 
 #[tokio::main(flavor = "current_thread")]
@@ -24,12 +26,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let kept = asked.send(request);
         async move { kept.map(|()| Response::new(Empty::<Bytes>::new())) }
     });
-    client
-        .write_all(format!("POST /form HTTP/1.1\r\nHost: lab\r\nContent-Length: {}\r\n\r\n", BODY.len()).as_bytes())
-        .await?;
+    let head = format!("POST /form HTTP/1.1\r\nHost: lab\r\nContent-Length: {}\r\n\r\n", BODY.len());
+    client.write_all(head.as_bytes()).await?;
 
-    // ANCHOR: wrong
-    // The handler has answered, and keeps the body to read it later.
+    // The handler answers, and keeps the body to read it later.
     let mut old = http1::Builder::new().serve_connection(TokioIo::new(server), service.clone());
     let form = tokio::select! {
         ended = pin!(&mut old) => return Ok(ended?),
@@ -40,10 +40,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         ended = &mut old => return Ok(ended?),
         _ = client.read_u8() => {}
     }
-    // Nothing is being answered, nothing is unflushed: is it between two requests?
     let parts = old.into_parts();
     let new = http1::Builder::new().serve_connection(parts.io, service);
-    // ANCHOR_END: wrong
 
     client.write_all(BODY.as_bytes()).await?;
     let taken = tokio::select! {

@@ -1,5 +1,7 @@
-//! Wrong turn: hand the socket over while an answer is unflushed. The kernel has taken what fitted, the rest is in the memory
-//! of the process that gave the socket away; and the next answer is written right behind the part.
+//! Step 1: hand the socket over at once, whatever is under way on it.
+//!
+//! What is wrong: the kernel has taken what fitted of an answer, and the rest is in the memory of the process that gave the
+//! socket away. The next answer is written right behind the part.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -15,13 +17,12 @@ fn main() -> io::Result<()> {
     let (mut old, _) = listener.accept()?;
     old.set_nonblocking(true)?;
 
-    // ANCHOR: wrong
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {LENGTH}\r\n\r\n").into_bytes();
     let answer = [&head[..], &vec![b'x'; LENGTH]].concat();
-    let mut unflushed = &answer[..];
+    let mut unwritten = &answer[..];
     loop {
-        match old.write(unflushed) {
-            Ok(written) => unflushed = &unflushed[written..],
+        match old.write(unwritten) {
+            Ok(written) => unwritten = &unwritten[written..],
             Err(error) if error.kind() == ErrorKind::WouldBlock => break,
             Err(error) => return Err(error),
         }
@@ -29,10 +30,9 @@ fn main() -> io::Result<()> {
     // The new process gets a descriptor of the same socket, and nothing else.
     let mut new = old.try_clone()?;
     drop(old);
-    // ANCHOR_END: wrong
 
     // The client reads on, and asks again; the new process answers.
-    let mut came = vec![0; answer.len() - unflushed.len()];
+    let mut came = vec![0; answer.len() - unwritten.len()];
     client.read_exact(&mut came)?;
     new.set_nonblocking(false)?;
     new.write_all(NEXT)?;

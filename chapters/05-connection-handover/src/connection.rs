@@ -1,0 +1,398 @@
+//! One connection's life in this process: from its first byte here to its close, or to its next process.
+//!
+//! The invariant: in a drain, a connection ends in one of five ways: the client ends it, an answer that said `close` ends it, a
+//! successor takes it, it was idle for long enough, or the deadline cuts it; and what that costs is counted.
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use graceful_shutdown::{Count, Exchange, HEAD_TIMEOUT, HttpService, IDLE_TIMEOUT};
+use http_body_util::BodyExt as _;
+use hyper::body::{Body, Incoming};
+use hyper::header::{CONNECTION, HeaderValue};
+use hyper::server::conn::{http1, http2};
+use hyper::service::{Service, service_fn};
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::AsyncWriteExt as _;
+use tokio::sync::watch;
+use tokio::task::yield_now;
+use tokio::time::{sleep, timeout};
+
+use crate::drain::{Phase, Shared, becomes};
+use crate::gate::{Control, Gate, Protocol};
+use crate::socket::Socket;
+use crate::transfer::{Departures, Idle, Permit};
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A connection without its socket.
+pub(crate) struct Connection<S> {
+    service: S,
+    /// Where the listener is bound that it came to.
+    address: Arc<str>,
+    exchanges: Arc<Count>,
+    shared: Arc<Shared>,
+    phase: watch::Receiver<Phase>,
+    /// The successor that has declined it. Weak: a handover that was called off must not outlive its end.
+    declined_by: Weak<Departures>,
+}
+
+/// Why a connection leaves its HTTP library.
+enum Leave {
+    /// It is quiet, and it is its turn to go to the successor.
+    Go(Arc<Departures>, Socket, Bytes, Option<Permit>),
+    /// A drain has found it idle for long enough. The socket, unless the library may still read from it.
+    Idle(Option<Socket>),
+    /// The deadline has passed. So many requests were owed an answer; or it was idle, and the client was not told.
+    Cut { owed: usize, untold: bool },
+}
+
+impl<S: HttpService> Connection<S> {
+    pub(crate) fn new(service: S, address: Arc<str>, shared: Arc<Shared>) -> Connection<S> {
+        let phase = shared.phase.subscribe();
+        Connection { service, address, exchanges: Arc::default(), shared, phase, declined_by: Weak::new() }
+    }
+
+    /// Serves it until it ends, or until another process has it. `bytes` were read from it before.
+    pub(crate) async fn serve(mut self, mut socket: Socket, mut bytes: Bytes) {
+        while let Some((to, idle, _permit)) = self.serve_here(socket, bytes).await {
+            let Some(back) = to.send(idle).await else {
+                self.shared.tally.handed_over.fetch_add(1, Relaxed);
+                return;
+            };
+            (socket, bytes) = (back.socket, back.bytes);
+            self.declined_by = Arc::downgrade(&to);
+        }
+        self.shared.tally.closed.fetch_add(usize::from(!self.phase.borrow().accepts()), Relaxed);
+    }
+
+    /// Serves it until it ends, or can go to a successor.
+    async fn serve_here(&mut self, socket: Socket, bytes: Bytes) -> Option<(Arc<Departures>, Idle, Option<Permit>)> {
+        let mut gate = Gate::adopt(socket, bytes).lingering();
+        let control = gate.control();
+        // What was read before may be answered at once.
+        if matches!(&*self.phase.borrow(), Phase::HandingOver(to) if declined(&self.declined_by, to)) {
+            control.close_politely();
+        }
+        // No library is asked yet: hyper takes 8 KiB for a connection as soon as it has one, half of what an idle one costs.
+        let protocol = {
+            let mut decided = pin!(timeout(HEAD_TIMEOUT, gate.decide()));
+            self.until_it_leaves(&control, decided.as_mut()).await.map(|within| within.unwrap_or(Protocol::Undecided))
+        };
+        let why = match protocol {
+            // Silent for too long.
+            Ok(Protocol::Undecided) => return None,
+            Ok(Protocol::Http1 | Protocol::Tunnel | Protocol::Unsure) => self.http1(gate, &control).await?,
+            // In a box: HTTP/2 needs ten times the room, and an HTTP/1 connection should not pay for it.
+            Ok(Protocol::Http2) => Box::pin(self.http2(gate, &control)).await?,
+            Err(why) => why,
+        };
+        match why {
+            Leave::Go(to, socket, bytes, permit) => {
+                return Some((to, Idle { address: Arc::clone(&self.address), socket, bytes }, permit));
+            }
+            Leave::Idle(socket) => {
+                // A gate closes as it should.
+                let mut gate = Gate::new(socket?).lingering();
+                tokio::select! {
+                    _ = gate.shutdown() => {}
+                    () = becomes(&mut self.phase, Phase::is_cut) => {}
+                }
+            }
+            Leave::Cut { owed, untold } => {
+                self.shared.tally.cut.fetch_add(owed, Relaxed);
+                self.shared.tally.untold.fetch_add(usize::from(untold), Relaxed);
+            }
+        }
+        None
+    }
+
+    /// Speaks HTTP/1 until the connection ends (`None`) or has to leave.
+    async fn http1(&mut self, gate: Gate<Socket>, control: &Control<Socket>) -> Option<Leave> {
+        let mut library = pin!(
+            http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEAD_TIMEOUT)
+                // The gate says nothing of a client that closes its sending side behind a request; so hyper need not look for
+                // it while a handler works, which costs a system call and a buffer with every request.
+                .half_close(true)
+                .serve_connection(TokioIo::new(gate), counted(self.service.clone(), self.here(control)))
+                .with_upgrades()
+        );
+        let why = self.until_it_leaves(control, library.as_mut()).await.err();
+        match why {
+            // A handler has it. It counts as one more exchange, for as long as it is open.
+            None if control.is_tunnel() => {
+                let _open = Exchange::begin(&self.exchanges, &self.shared.exchanges);
+                tokio::select! {
+                    () = control.closed() => None,
+                    () = becomes(&mut self.phase, Phase::is_cut) => {
+                        control.cut();
+                        Some(Leave::Cut { owed: 1, untold: false })
+                    }
+                }
+            }
+            // The gate cannot tell whether the library is between two requests. The library can, and closes it if so.
+            Some(Leave::Idle(None)) => {
+                library.as_mut().graceful_shutdown();
+                tokio::select! {
+                    _ = library => None,
+                    () = becomes(&mut self.phase, Phase::is_cut) => {
+                        Some(Leave::Cut { owed: owed(control, &self.exchanges), untold: false })
+                    }
+                }
+            }
+            why => why,
+        }
+    }
+
+    /// Drives what happens on the connection until that is over, or until the connection should leave.
+    async fn until_it_leaves<L: Future>(
+        &mut self,
+        control: &Control<Socket>,
+        mut library: Pin<&mut L>,
+    ) -> Result<L::Output, Leave> {
+        loop {
+            tokio::select! {
+                // In this order: whether to leave depends on what the library has just done.
+                biased;
+                ended = &mut library => return Ok(ended),
+                () = becomes(&mut self.phase, |phase| !phase.accepts()) => {}
+            }
+            // In a box, and only in a drain: ten thousand idle connections should not pay for it all the time.
+            let leave = Box::pin(leave(&mut self.phase, control, &self.exchanges, &self.declined_by));
+            tokio::select! {
+                biased;
+                ended = &mut library => return Ok(ended),
+                why = leave => if let Some(why) = why { return Err(why) },
+            }
+        }
+    }
+
+    /// Speaks HTTP/2 until the connection ends (`None`) or is cut. It does not go to a successor.
+    async fn http2(&mut self, gate: Gate<Socket>, control: &Control<Socket>) -> Option<Leave> {
+        let here = self.here(control);
+        let mut library = pin!(
+            http2::Builder::new(TokioExecutor::new())
+                .timer(TokioTimer::new())
+                // A client that has been silent for as long is asked whether it is there (PING). hyper gives it 20 s to say so.
+                .keep_alive_interval(HEAD_TIMEOUT)
+                .serve_connection(TokioIo::new(gate), counted(self.service.clone(), Arc::clone(&here)))
+        );
+        tokio::select! {
+            biased;
+            _ = &mut library => return None,
+            () = goaway_due(&mut self.phase, &here.answered) => {}
+        }
+        // In two steps (RFC 9113, section 6.8), both hyper's: "I am leaving", with the highest possible stream number, and a
+        // round trip later the number of the last request that was taken.
+        library.as_mut().graceful_shutdown();
+        tokio::select! {
+            biased;
+            _ = library => None,
+            () = becomes(&mut self.phase, Phase::is_cut) => {
+                Some(Leave::Cut { owed: self.exchanges.begun() - self.exchanges.ended(), untold: false })
+            }
+        }
+    }
+
+    fn here(&self, control: &Control<Socket>) -> Arc<Here> {
+        Arc::new(Here {
+            connection: Arc::clone(&self.exchanges),
+            server: Arc::clone(&self.shared.exchanges),
+            goal: self.shared.goal.subscribe(),
+            control: control.clone(),
+            answered: AtomicBool::new(false),
+        })
+    }
+}
+
+/// What the exchanges of one connection have in common.
+struct Here {
+    connection: Arc<Count>,
+    server: Arc<Count>,
+    /// The connection's task may not have heard of it yet.
+    goal: watch::Receiver<Phase>,
+    control: Control<Socket>,
+    /// Whether one has come to its answer.
+    answered: AtomicBool,
+}
+
+/// The service, with its exchanges counted: each is open until the last byte of its answer.
+fn counted<S: HttpService>(
+    service: S,
+    here: Arc<Here>,
+) -> impl Service<
+    Request<Incoming>,
+    Response = Response<impl Body<Data: Send, Error: Into<BoxError>> + Send + use<S>>,
+    Error = S::Error,
+    Future: Send,
+> + use<S> {
+    service_fn(move |request| {
+        let exchange = Exchange::begin(&here.connection, &here.server);
+        let (answer, here) = (service.call(request), Arc::clone(&here));
+        async move {
+            let mut answer = answer.await?;
+            here.comes_to(&mut answer);
+            // The body owns this closure, and with it the exchange, until its last byte. (`map_err` keeps the size hint of
+            // the body; without that, every answer would be chunked.)
+            let keep_open = move |error| {
+                let _open = &exchange;
+                error
+            };
+            Ok(answer.map(|body| body.map_err(keep_open)))
+        }
+    })
+}
+
+impl Here {
+    /// An answer is about to be written.
+    fn comes_to<B>(&self, answer: &mut Response<B>) {
+        self.answered.store(true, Relaxed);
+        let goal = self.goal.borrow();
+        if goal.accepts() {
+            // A drain that was called off.
+            self.control.release();
+            return;
+        }
+        if self.control.protocol() == Protocol::Http2 {
+            return;
+        }
+        if goal.closes() {
+            self.control.close_politely();
+        }
+        // The gate rewrites no answer that it cannot be sure of. (An answer of 101 says `Connection: upgrade`.)
+        if self.control.is_unsure() && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+    }
+}
+
+// ANCHOR: leave
+/// Ready when the connection should leave its library. `None`: the drain was called off.
+///
+/// Must be polled by the task that drives the connection, after the connection: what happens there is what wakes it.
+async fn leave(
+    phase: &mut watch::Receiver<Phase>,
+    control: &Control<Socket>,
+    exchanges: &Count,
+    declined_by: &Weak<Departures>,
+) -> Option<Leave> {
+    loop {
+        let now = phase.borrow_and_update().clone();
+        let idle = match now {
+            Phase::Serving => {
+                control.release();
+                return None;
+            }
+            Phase::HandingOver(to) if !declined(declined_by, &to) => {
+                control.release();
+                tokio::select! {
+                    biased;
+                    _ = phase.changed() => continue,
+                    gone = go(control, &to) => match gone {
+                        Some((socket, bytes, permit)) => return Some(Leave::Go(to, socket, bytes, permit)),
+                        None => IDLE_TIMEOUT,
+                    },
+                }
+            }
+            Phase::HandingOver(_) => IDLE_TIMEOUT,
+            Phase::Closing(idle) | Phase::Stopping(idle) => idle,
+            Phase::Cut => {
+                let owed = owed(control, exchanges);
+                // One that is not quiet then has said close, and waits for the client to do it, too.
+                let untold = owed == 0 && (control.is_quiet() || control.is_unsure());
+                return Some(Leave::Cut { owed, untold });
+            }
+        };
+        control.release();
+        control.close_politely();
+        tokio::select! {
+            biased;
+            _ = phase.changed() => {}
+            () = idle_for(idle, control, exchanges) => return Some(Leave::Idle(control.take().map(|(socket, _)| socket))),
+        }
+    }
+}
+
+fn declined(by: &Weak<Departures>, successor: &Arc<Departures>) -> bool {
+    by.as_ptr() == Arc::as_ptr(successor)
+}
+
+/// Takes the connection away from its library when it is its turn and nothing is owed. `None`: that will never be.
+///
+/// Until it is its turn, it is served as always. Then nothing is read on, or a client that sends one request behind the
+/// other would keep it here for ever. If it owes an answer, the next one's turn comes meanwhile: a long answer would hold up
+/// all others.
+async fn go(control: &Control<Socket>, to: &Departures) -> Option<(Socket, Bytes, Option<Permit>)> {
+    let mut permit = Some(to.permit().await);
+    control.hold();
+    let quiet = poll_fn(|cx| {
+        let quiet = control.poll_quiet(cx);
+        if quiet.is_pending() {
+            permit = None;
+        }
+        quiet
+    });
+    if !quiet.await {
+        return None;
+    }
+    let (socket, bytes) = control.take()?;
+    Some((socket, bytes, permit.flatten()))
+}
+
+/// Ready when neither side has said anything for this long, and nothing is owed.
+async fn idle_for(idle: Duration, control: &Control<Socket>, exchanges: &Count) {
+    loop {
+        let before = control.activity();
+        sleep(idle).await;
+        // What has arrived in the kernel may be unknown to the runtime: let it look.
+        yield_now().await;
+        if control.activity() == before && owed(control, exchanges) == 0 {
+            return;
+        }
+    }
+}
+
+/// Requests on their way to an answer, a half head among them.
+fn owed(control: &Control<Socket>, exchanges: &Count) -> usize {
+    if control.is_unsure() {
+        // The gate has lost count.
+        exchanges.begun().saturating_sub(exchanges.ended())
+    } else {
+        control.owed().max(usize::from(control.half_head()))
+    }
+}
+// ANCHOR_END: leave
+
+/// Ready when an HTTP/2 connection should be told to leave.
+///
+/// A client that gets a GOAWAY before its first request was answered may take the connection for broken (curl does). So a
+/// fresh connection is given the time to speak and be answered; after that, everything goes by GOAWAY's own rules.
+async fn goaway_due(phase: &mut watch::Receiver<Phase>, answered: &AtomicBool) {
+    loop {
+        let idle = match *phase.borrow_and_update() {
+            Phase::Serving => None,
+            Phase::HandingOver(_) => Some(IDLE_TIMEOUT),
+            Phase::Closing(idle) | Phase::Stopping(idle) => Some(idle),
+            Phase::Cut => return,
+        };
+        let Some(idle) = idle else {
+            let _ = phase.changed().await;
+            continue;
+        };
+        // No waker is left here, and none is needed: an answer wakes the connection's task, which has to write it.
+        let answered = poll_fn(|_| if answered.load(Relaxed) { Poll::Ready(()) } else { Poll::Pending });
+        tokio::select! {
+            () = answered => return,
+            () = sleep(idle) => return,
+            _ = phase.changed() => {}
+        }
+    }
+}

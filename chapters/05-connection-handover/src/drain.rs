@@ -1,0 +1,172 @@
+//! What all connections of a server share: what they are to do, and what came of it.
+//!
+//! The invariant: the phase follows the goal, which [`Server`](crate::Server) sets, and whoever watches either sees every drain
+//! that lasts.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use graceful_shutdown::{Count, IDLE_TIMEOUT};
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+
+use crate::transfer::Departures;
+
+/// What a server is doing.
+#[derive(Debug, Clone)]
+pub(crate) enum Phase {
+    /// Accept and answer.
+    Serving,
+    /// Hand every connection to the successor as soon as it owes nothing.
+    HandingOver(Arc<Departures>),
+    /// A successor serves, but does not get the connections (any more): close each as soon as it owes nothing, and an idle
+    /// one after this time.
+    Closing(Duration),
+    /// The same, and no other process will answer new clients.
+    Stopping(Duration),
+    /// The deadline has passed: end at once.
+    Cut,
+}
+
+impl Phase {
+    pub(crate) fn accepts(&self) -> bool {
+        matches!(self, Phase::Serving)
+    }
+
+    /// Whether connections are closed, and no longer handed over or taken from a predecessor.
+    pub(crate) fn closes(&self) -> bool {
+        matches!(self, Phase::Closing(_) | Phase::Stopping(_) | Phase::Cut)
+    }
+
+    pub(crate) fn stops(&self) -> bool {
+        matches!(self, Phase::Stopping(_) | Phase::Cut)
+    }
+
+    pub(crate) fn is_cut(&self) -> bool {
+        matches!(self, Phase::Cut)
+    }
+}
+
+/// Ready once the phase is one of these.
+pub(crate) async fn becomes(phase: &mut watch::Receiver<Phase>, which: impl FnMut(&Phase) -> bool) {
+    // `Err`: the server was dropped, which ends everything.
+    let _ = phase.wait_for(which).await;
+}
+
+/// What all connections of a server share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    /// What the server is to do: for its acceptors, of which there are few, and which have to hear of it at once.
+    pub(crate) goal: watch::Sender<Phase>,
+    /// The same, for its connections. To wake ten thousand of them takes tens of milliseconds, in which nothing else should
+    /// have to wait: a successor that is about to accept, above all.
+    pub(crate) phase: watch::Sender<Phase>,
+    /// Accept loops, the arrivals from a predecessor, and the connections that either has brought.
+    pub(crate) tasks: TaskTracker,
+    /// A token for every open socket: a handler that took a connection over may keep one for longer than its task.
+    pub(crate) sockets: TaskTracker,
+    pub(crate) exchanges: Arc<Count>,
+    pub(crate) tally: Tally,
+}
+
+/// What became of the connections in a drain, and what was cut.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    /// Connections that another process has now.
+    pub(crate) handed_over: AtomicUsize,
+    /// Connections that ended here.
+    pub(crate) closed: AtomicUsize,
+    /// Those of them that were idle when the deadline passed, and had not been told.
+    pub(crate) untold: AtomicUsize,
+    /// Exchanges, tunnels and half heads on those that the deadline has cut.
+    pub(crate) cut: AtomicUsize,
+}
+
+impl Shared {
+    pub(crate) fn new() -> Arc<Shared> {
+        let (tasks, sockets) = (TaskTracker::new(), TaskTracker::new());
+        // A tracker that is closed still tracks; it only lets `wait` return once nothing is left.
+        tasks.close();
+        sockets.close();
+        let [goal, phase] = [(); 2].map(|()| watch::Sender::new(Phase::Serving));
+        Arc::new(Shared { goal, phase, tasks, sockets, exchanges: Arc::default(), tally: Tally::default() })
+    }
+
+    /// Sets the goal, and tells the connections. Where that ends a handover, those that are on their way come back.
+    pub(crate) fn enter(&self, phase: Phase) {
+        if let Phase::HandingOver(to) = self.goal.send_replace(phase) {
+            to.recall();
+        }
+        self.tell_connections();
+    }
+
+    /// Ends a handover that has no more time, and closes the other connections politely.
+    pub(crate) fn end_handover(&self, departures: &Arc<Departures>, late: Duration) {
+        let ends = self.goal.send_if_modified(|goal| {
+            let lasts = matches!(goal, Phase::HandingOver(to) if Arc::ptr_eq(to, departures));
+            if lasts {
+                departures.recall();
+                *goal = Phase::Closing(late);
+            }
+            lasts
+        });
+        if ends {
+            self.tell_connections();
+        }
+    }
+
+    fn tell_connections(&self) {
+        let (goal, phase) = (self.goal.clone(), self.phase.clone());
+        // The goal of that moment: it may be another one by then, and of two such tasks, the later one must not be the older.
+        tokio::spawn(async move { phase.send_modify(|phase| *phase = goal.borrow().clone()) });
+    }
+}
+
+impl Tally {
+    /// Forgets a drain that was called off.
+    pub(crate) fn clear(&self) {
+        let Tally { handed_over, closed, untold, cut } = self;
+        for number in [handed_over, closed, untold, cut] {
+            number.store(0, Relaxed);
+        }
+    }
+
+    /// Logs what became of the connections.
+    pub(crate) fn report(&self) {
+        let [handed_over, closed, untold] =
+            [&self.handed_over, &self.closed, &self.untold].map(|number| number.load(Relaxed));
+        if untold > 0 {
+            tracing::warn!(
+                handed_over,
+                closed,
+                untold,
+                "idle connections were closed without notice: the drain timeout is too short"
+            );
+        } else if handed_over + closed > 0 {
+            tracing::info!(handed_over, closed, "every connection was handed over or told");
+        }
+    }
+}
+
+// ANCHOR: timeouts
+/// How the time of a drain is spent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Timeouts {
+    /// How long a connection may be idle in a drain that hands none over.
+    pub(crate) idle: Duration,
+    /// How long connections are handed over. The rest of the time is for closing politely those that were not.
+    pub(crate) handover: Duration,
+    /// How long one of those may be idle.
+    pub(crate) late: Duration,
+}
+
+impl Timeouts {
+    /// Within this time, all of it.
+    pub(crate) fn within(drain_timeout: Duration) -> Timeouts {
+        let (idle, late) = (IDLE_TIMEOUT.min(drain_timeout / 2), IDLE_TIMEOUT.min(drain_timeout / 4));
+        // Half as long again is left for the close itself.
+        Timeouts { idle, handover: drain_timeout.saturating_sub(late * 3 / 2), late }
+    }
+}
+// ANCHOR_END: timeouts

@@ -1,0 +1,529 @@
+//! The gate: a transport between the kernel and the HTTP library that sees, on the wire alone, where messages begin and end.
+//!
+//! The invariant: a socket that is [taken](Control::take) owes its client nothing, and comes with every byte that the client
+//! has sent and that was not answered. So whoever adopts both goes on as if nothing had happened.
+//!
+//! The library reads and writes through its [`Gate`] as through the socket itself; its service needs no wrapper and its bodies no
+//! guard. The server holds a [`Control`] beside it.
+#![allow(clippy::must_use_candidate, clippy::struct_excessive_bools)]
+
+mod body;
+mod head;
+mod messages;
+
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::mem::{MaybeUninit, take};
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::{unconstrained, yield_now};
+use tokio::time::{Sleep, sleep};
+
+use head::Head;
+use messages::{Messages, is_blank};
+
+/// How long a close waits for the client to close its side, too. A client that has got an answer with `Connection: close`
+/// does it within a round trip.
+const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How much is read at a time while a request may have to stay here. What is taken over must fit into one message.
+const READ_AHEAD: usize = 8 * 1024;
+
+/// What a client speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// It has not said enough to tell.
+    #[default]
+    Undecided,
+    /// HTTP/1.0 or HTTP/1.1.
+    Http1,
+    /// HTTP/2, begun with prior knowledge. The gate lets it pass.
+    Http2,
+    /// Another protocol, after a 101 or an accepted CONNECT. The gate lets it pass.
+    Tunnel,
+    /// HTTP/1 of a kind that the library may read in another way than the gate. The connection works as without a gate, and is
+    /// never quiet.
+    Unsure,
+}
+
+/// The library's side of a connection.
+pub struct Gate<S> {
+    shared: Arc<Mutex<Shared<S>>>,
+    /// Something was written since the last flush.
+    unflushed: bool,
+}
+
+/// The server's side of a connection.
+pub struct Control<S>(Arc<Mutex<Shared<S>>>);
+
+type Polled<T> = Poll<io::Result<T>>;
+
+trait Socket: AsyncRead + AsyncWrite + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Socket for S {}
+
+struct Shared<S> {
+    /// Until it is taken, or the library drops the gate.
+    socket: Option<S>,
+    state: State,
+}
+
+#[derive(Default)]
+struct State {
+    messages: Messages,
+    /// Bytes from the client that the library has not got.
+    unreleased: BytesMut,
+    /// The head of an answer, rewritten, that is still to be written.
+    rewritten: Bytes,
+    /// The client has closed its side.
+    client_ended: bool,
+    /// The library has closed ours.
+    ended: bool,
+    /// The library has asked for more since it last got something: it has used up all of that, a half head aside.
+    asked: bool,
+    /// The library waits for something that comes from here, and not from the socket.
+    parked: bool,
+    /// What the library wrote may still be on its way to the socket.
+    unflushed: bool,
+    /// The runtime has looked for news from the client since this answer was ready.
+    looked: bool,
+    activity: u64,
+    /// Whether a close waits for the client's, and for how long still, once it does.
+    lingers: bool,
+    linger: Option<Pin<Box<Sleep>>>,
+    /// The library's task.
+    reader: Option<Waker>,
+    /// A task that waits until it can write. The socket does not wake it if it is cut.
+    writer: Option<Waker>,
+    /// See [`cut`](Control::cut).
+    cut: bool,
+    /// The task that waits for the connection to become quiet.
+    controller: Option<Waker>,
+}
+
+fn lock<S>(shared: &Mutex<Shared<S>>) -> MutexGuard<'_, Shared<S>> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<S> Gate<S> {
+    /// A gate before a fresh connection.
+    pub fn new(socket: S) -> Gate<S> {
+        Gate::adopt(socket, Bytes::new())
+    }
+
+    /// A gate before a connection that was [taken](Control::take) from another: these bytes are read first.
+    pub fn adopt(socket: S, bytes: Bytes) -> Gate<S> {
+        let state = State { unreleased: bytes.into(), ..State::default() };
+        Gate { shared: Arc::new(Mutex::new(Shared { socket: Some(socket), state })), unflushed: false }
+    }
+
+    /// Lets a close wait until the client has closed its side, too, for 2 s at most. Needs a tokio runtime.
+    #[must_use]
+    pub fn lingering(self) -> Gate<S> {
+        lock(&self.shared).state.lingers = true;
+        self
+    }
+
+    /// Waits until the client has said enough to tell what it speaks. No library is needed until then, and the connection can
+    /// be taken meanwhile. May be cancelled.
+    pub async fn decide(&mut self) -> Protocol
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        poll_fn(|cx| {
+            let Shared { socket, state } = &mut *lock(&self.shared);
+            socket.as_mut().map_or(Poll::Ready(Protocol::Http1), |socket| state.poll_decide(socket, cx))
+        })
+        .await
+    }
+
+    /// What controls this gate.
+    pub fn control(&self) -> Control<S> {
+        Control(Arc::clone(&self.shared))
+    }
+}
+
+impl<S> Drop for Gate<S> {
+    fn drop(&mut self) {
+        let mut shared = lock(&self.shared);
+        let socket = shared.socket.take();
+        shared.state.ended = true;
+        shared.state.wake_controller();
+        drop(shared);
+        drop(socket);
+    }
+}
+
+impl<S> Clone for Control<S> {
+    fn clone(&self) -> Control<S> {
+        Control(Arc::clone(&self.0))
+    }
+}
+
+impl<S> Control<S> {
+    /// From now on, the library gets no byte beyond the request that it is answering.
+    pub fn hold(&self) {
+        lock(&self.0).state.messages.held = true;
+    }
+
+    /// Ends [`hold`](Control::hold) and [`close_politely`](Control::close_politely), unless an answer has said close already.
+    pub fn release(&self) {
+        let state = &mut lock(&self.0).state;
+        if state.messages.held || state.messages.closing {
+            state.messages.held = false;
+            // A client that was told so waits for the end.
+            state.messages.closing &= state.messages.last;
+            state.wake_reader();
+        }
+    }
+
+    /// From now on, requests go to the library one at a time, and the first answer behind which no further request waits
+    /// says `Connection: close`. Once that answer is written, the library reads the end of the connection.
+    ///
+    /// A connection that stays silent stays open, and so does one whose [`protocol`](Control::protocol) is not HTTP/1.
+    pub fn close_politely(&self) {
+        lock(&self.0).state.messages.closing = true;
+    }
+
+    /// Whether the connection can be [taken](Control::take) now: all that was released is answered, and the answers are
+    /// written and flushed.
+    pub fn is_quiet(&self) -> bool {
+        lock(&self.0).state.is_quiet()
+    }
+
+    /// Ready when it is quiet, or never will be (`false`): it has ended, an answer has said that it will, or its
+    /// [`protocol`](Control::protocol) is not HTTP/1. One task can wait at a time.
+    pub fn poll_quiet(&self, cx: &mut Context<'_>) -> Poll<bool> {
+        let state = &mut lock(&self.0).state;
+        if state.is_quiet() || state.never_quiet() {
+            return Poll::Ready(state.is_quiet());
+        }
+        state.controller = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Waits as [`poll_quiet`](Control::poll_quiet) does.
+    pub async fn quiet(&self) -> bool {
+        poll_fn(|cx| self.poll_quiet(cx)).await
+    }
+
+    /// Takes a quiet connection away from the library: the socket, and the bytes that the client has sent of its next
+    /// requests. `None` if it is not quiet.
+    ///
+    /// From now on, the library reads the end of the connection, and what it writes is discarded. Drop it.
+    pub fn take(&self) -> Option<(S, Bytes)> {
+        let Shared { socket, state } = &mut *lock(&self.0);
+        let socket = socket.take_if(|_| state.is_quiet())?;
+        let bytes = [state.messages.unfinished(), &take(&mut state.unreleased)].concat();
+        state.ended = true;
+        state.wake_reader();
+        Some((socket, bytes.into()))
+    }
+
+    /// Closes the socket, whatever is under way. The library, or the handler that has a tunnel, reads the end of it, and cannot
+    /// write any more.
+    pub fn cut(&self) {
+        let Shared { socket, state } = &mut *lock(&self.0);
+        drop(socket.take());
+        (state.ended, state.cut) = (true, true);
+        state.wake_reader();
+        state.writer.take().into_iter().for_each(Waker::wake);
+    }
+
+    /// Waits until the socket is closed or taken. One task can wait at a time, for this or for [`quiet`](Control::quiet).
+    pub async fn closed(&self) {
+        poll_fn(|cx| {
+            let Shared { socket, state } = &mut *lock(&self.0);
+            if socket.is_none() {
+                return Poll::Ready(());
+            }
+            state.controller = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Requests that the library has got and whose answers are not written to the last byte and flushed. On a connection that
+    /// is [unsure](Protocol::Unsure): those for which that was so at the last byte that was framed.
+    pub fn owed(&self) -> usize {
+        let state = &lock(&self.0).state;
+        state.messages.owed().max(usize::from(state.unflushed))
+    }
+
+    /// Whether a part of another request has arrived: more than empty lines.
+    pub fn half_head(&self) -> bool {
+        let state = &lock(&self.0).state;
+        !state.messages.is_blind() && (state.messages.half_head() || !is_blank(&state.unreleased))
+    }
+
+    /// What the client speaks.
+    pub fn protocol(&self) -> Protocol {
+        lock(&self.0).state.messages.protocol
+    }
+
+    /// Whether the client speaks another protocol now, after a 101 or an accepted CONNECT.
+    pub fn is_tunnel(&self) -> bool {
+        self.protocol() == Protocol::Tunnel
+    }
+
+    /// Whether the client has sent what the library may read in another way than the gate.
+    pub fn is_unsure(&self) -> bool {
+        self.protocol() == Protocol::Unsure
+    }
+
+    /// A number that changes with every byte, in either direction.
+    pub fn activity(&self) -> u64 {
+        lock(&self.0).state.activity
+    }
+}
+
+impl State {
+    fn is_quiet(&self) -> bool {
+        self.asked && !self.unflushed && self.messages.is_between() && !self.never_quiet()
+    }
+
+    fn never_quiet(&self) -> bool {
+        self.ended || self.messages.last || self.messages.is_blind()
+    }
+
+    fn wake_controller(&mut self) {
+        if self.controller.is_some() && (self.is_quiet() || self.never_quiet()) {
+            self.controller.take().into_iter().for_each(Waker::wake);
+        }
+    }
+
+    fn wake_reader(&mut self) {
+        self.parked = false;
+        self.reader.take().into_iter().for_each(Waker::wake);
+    }
+
+    /// The library waits for more.
+    #[inline]
+    fn park(&mut self, cx: &Context<'_>) -> Polled<()> {
+        self.asked = true;
+        self.reader.get_or_insert_with(|| cx.waker().clone()).clone_from(cx.waker());
+        self.wake_controller();
+        Poll::Pending
+    }
+
+    /// Whether everything that comes goes to the library, and at once.
+    fn is_open(&self) -> bool {
+        let held = self.messages.held || self.messages.closing || !self.unreleased.is_empty();
+        !held && !self.client_ended && self.messages.protocol != Protocol::Undecided
+    }
+
+    fn poll_decide(&mut self, socket: &mut impl Socket, cx: &mut Context<'_>) -> Poll<Protocol> {
+        loop {
+            self.messages.decide(&self.unreleased, self.client_ended);
+            if self.messages.protocol != Protocol::Undecided {
+                return Poll::Ready(self.messages.protocol);
+            }
+            match self.poll_read_ahead(socket, cx) {
+                Poll::Pending => {
+                    let _ = self.park(cx);
+                    return Poll::Pending;
+                }
+                Poll::Ready(Ok(())) => {}
+                // The library will meet it, too.
+                Poll::Ready(Err(_)) => self.client_ended = true,
+            }
+        }
+    }
+
+    fn poll_read(&mut self, socket: &mut impl Socket, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Polled<()> {
+        let before = buf.filled().len();
+        while self.is_open() {
+            if Pin::new(&mut *socket).poll_read(cx, buf)?.is_pending() {
+                return self.park(cx);
+            }
+            let new = &buf.filled()[before..];
+            if !new.is_empty() || buf.remaining() == 0 {
+                self.activity += new.len() as u64;
+                self.asked = false;
+                self.messages.release(new);
+                return Poll::Ready(Ok(()));
+            }
+            self.client_ended = true;
+        }
+        self.poll_read_held(socket, cx, buf)
+    }
+
+    #[cold]
+    fn poll_read_held(&mut self, socket: &mut impl Socket, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Polled<()> {
+        loop {
+            self.messages.decide(&self.unreleased, self.client_ended);
+            let decided = self.messages.protocol != Protocol::Undecided;
+            let room = if decided { buf.remaining().min(self.unreleased.len()) } else { 0 };
+            let released = self.messages.release(&self.unreleased[..room]);
+            if released > 0 || buf.remaining() == 0 {
+                self.asked = false;
+                buf.put_slice(&self.unreleased.split_to(released));
+                return Poll::Ready(Ok(()));
+            }
+            if self.client_ended || !self.messages.admits() {
+                let last = self.messages.closing && self.messages.last;
+                let ends = last || self.client_ended && self.unreleased.is_empty();
+                let owes = self.unflushed || self.messages.owed() > 0;
+                if ends && (!owes || self.messages.is_in_body() || self.messages.is_blind()) {
+                    return Poll::Ready(Ok(()));
+                }
+                self.parked = true;
+                return self.park(cx);
+            }
+            if self.poll_read_ahead(socket, cx)?.is_pending() {
+                return self.park(cx);
+            }
+        }
+    }
+
+    /// Reads bytes that stay here for now.
+    fn poll_read_ahead(&mut self, socket: &mut impl Socket, cx: &mut Context<'_>) -> Polled<()> {
+        // Not zeroed: that would cost more than the rest of a short read.
+        let mut bytes = [MaybeUninit::uninit(); READ_AHEAD];
+        let mut bytes = ReadBuf::uninit(&mut bytes);
+        ready!(Pin::new(socket).poll_read(cx, &mut bytes))?;
+        self.activity += bytes.filled().len() as u64;
+        self.client_ended = bytes.filled().is_empty();
+        self.unreleased.extend_from_slice(bytes.filled());
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_write(&mut self, socket: &mut impl Socket, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Polled<usize> {
+        if !self.rewritten.is_empty() {
+            ready!(self.poll_flush(socket, cx))?;
+        }
+        if self.messages.closing
+            && self.messages.answer_begins()
+            && let Some((length, head)) =
+                bufs.iter().find(|bytes| !bytes.is_empty()).and_then(|bytes| Head::closing(bytes))
+            && ready!(self.poll_is_last(socket, cx))
+        {
+            self.unflushed = true;
+            self.messages.sent(&[IoSlice::new(&head)], head.len());
+            self.rewritten = head.into();
+            return Poll::Ready(Ok(length));
+        }
+        let Poll::Ready(written) = Pin::new(socket).poll_write_vectored(cx, bufs) else {
+            self.writer = Some(cx.waker().clone());
+            return Poll::Pending;
+        };
+        let written = written?;
+        self.activity += written as u64;
+        self.unflushed = true;
+        self.messages.sent(bufs, written);
+        Poll::Ready(Ok(written))
+    }
+
+    /// Whether the answer that is about to begin should be the last one: nothing of another request has arrived.
+    fn poll_is_last(&mut self, socket: &mut impl Socket, cx: &mut Context<'_>) -> Poll<bool> {
+        // The runtime may not know yet what has arrived in the kernel. Let it look.
+        if !take(&mut self.looked) {
+            self.looked = true;
+            let _ = pin!(yield_now()).poll(cx);
+            return Poll::Pending;
+        }
+        if self.unreleased.len() < READ_AHEAD {
+            let _ = pin!(unconstrained(poll_fn(|cx| self.poll_read_ahead(socket, cx)))).poll(cx);
+            // The socket wakes one task only, and that must be the one that reads.
+            self.wake_reader();
+        }
+        Poll::Ready(self.messages.may_end(&self.unreleased))
+    }
+
+    /// Says that no more will come, and reads on until the client says so, too (RFC 9112, section 9.6).
+    ///
+    /// A close with unread bytes makes our kernel send RST and throw away what it has not sent yet, and RST may make the
+    /// client's throw away what the client has not read yet.
+    fn poll_shutdown(&mut self, socket: &mut impl Socket, cx: &mut Context<'_>) -> Polled<()> {
+        if self.linger.is_none() {
+            ready!(self.poll_flush(socket, cx))?;
+            ready!(Pin::new(&mut *socket).poll_shutdown(cx))?;
+        }
+        // In a tunnel, the handler may want to read on.
+        if !self.lingers || self.messages.protocol == Protocol::Tunnel {
+            return Poll::Ready(Ok(()));
+        }
+        let mut unwanted = [0; 1024];
+        while !self.client_ended {
+            if self.linger.get_or_insert_with(|| Box::pin(sleep(LINGER_TIMEOUT))).as_mut().poll(cx).is_ready() {
+                break;
+            }
+            let mut unwanted = ReadBuf::new(&mut unwanted);
+            ready!(Pin::new(&mut *socket).poll_read(cx, &mut unwanted))?;
+            self.client_ended = unwanted.filled().is_empty();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    #[inline]
+    fn poll_flush(&mut self, socket: &mut impl Socket, cx: &mut Context<'_>) -> Polled<()> {
+        while !self.rewritten.is_empty() {
+            match ready!(Pin::new(&mut *socket).poll_write(cx, &self.rewritten))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => self.rewritten.advance(written),
+            }
+        }
+        ready!(Pin::new(socket).poll_flush(cx))?;
+        self.unflushed = false;
+        if self.parked {
+            self.wake_reader();
+        }
+        self.wake_controller();
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Gate<S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Polled<()> {
+        let Shared { socket, state } = &mut *lock(&self.shared);
+        socket.as_mut().map_or(Poll::Ready(Ok(())), |socket| state.poll_read(socket, cx, buf))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gate<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Polled<usize> {
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
+    }
+
+    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Polled<usize> {
+        let Gate { shared, unflushed } = &mut *self;
+        let Shared { socket, state } = &mut *lock(shared);
+        if state.cut {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        let Some(socket) = socket else { return Poll::Ready(Ok(bufs.iter().map(|bytes| bytes.len()).sum())) };
+        let written = ready!(state.poll_write(socket, cx, bufs))?;
+        *unflushed = state.poll_flush(socket, cx)?.is_pending();
+        Poll::Ready(Ok(written))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        lock(&self.shared).socket.as_ref().is_some_and(AsyncWrite::is_write_vectored)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled<()> {
+        if !self.unflushed {
+            return Poll::Ready(Ok(()));
+        }
+        let Gate { shared, unflushed } = &mut *self;
+        let Shared { socket, state } = &mut *lock(shared);
+        ready!(socket.as_mut().map_or(Poll::Ready(Ok(())), |socket| state.poll_flush(socket, cx)))?;
+        *unflushed = false;
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled<()> {
+        let Shared { socket, state } = &mut *lock(&self.shared);
+        let Some(socket) = socket else { return Poll::Ready(Ok(())) };
+        if !state.ended {
+            state.ended = true;
+            state.wake_controller();
+        }
+        state.poll_shutdown(socket, cx)
+    }
+}

@@ -1,0 +1,220 @@
+//! The server: what listens, what is connected, what goes to a successor, and how all of it comes to an end.
+//!
+//! The invariant: a connection is counted from the moment it is accepted or taken over until its socket is closed here, so
+//! once none is left, no client waits for this process.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use graceful_shutdown::{Acceptor, HttpService, Listener, Outcome, Stream};
+use graceful_upgrade::{Named, Serve, Upgrader};
+use tokio::time::timeout;
+
+use crate::arrivals::adopt_all;
+use crate::channel::{Channel, pair};
+use crate::connection::Connection;
+use crate::drain::{Phase, Shared, Timeouts, becomes};
+use crate::socket::Socket;
+use crate::transfer::Departures;
+
+/// The name under which a successor finds its end of the channel for connections.
+const CONNECTIONS: &str = "connections";
+
+/// How long connections that are told to end at once get to do it. Their tasks only have to be polled once more; what takes
+/// longer is a handler that blocks its thread, and no waiting helps there.
+const CUT_GRACE: Duration = Duration::from_millis(250);
+
+/// Begins to serve a connection of one listener.
+pub(crate) type Start = Arc<dyn Fn(Socket, Bytes) + Send + Sync>;
+
+/// What makes a [`Start`] for the listener that is bound to an address.
+type Service = Box<dyn Fn(Arc<str>) -> Start + Send>;
+
+/// An HTTP/1 and HTTP/2 server for an [`Upgrader`], whose connections can go to the next process.
+pub struct Server {
+    shared: Arc<Shared>,
+    services: BTreeMap<String, Service>,
+    timeouts: Timeouts,
+    /// Where connections come from the predecessor; until we serve.
+    arrivals: Option<OwnedFd>,
+    /// Where connections go to the last successor that was started.
+    departures: Arc<Mutex<Option<OwnedFd>>>,
+    /// How many exchanges had ended when the drain began.
+    ended_before: AtomicUsize,
+}
+
+impl Server {
+    /// A server that serves nothing yet, and drains within `drain_timeout`.
+    #[must_use]
+    pub fn new(drain_timeout: Duration) -> Server {
+        Server {
+            shared: Shared::new(),
+            services: BTreeMap::new(),
+            timeouts: Timeouts::within(drain_timeout),
+            arrivals: None,
+            departures: Arc::default(),
+            ended_before: AtomicUsize::new(0),
+        }
+    }
+
+    // ANCHOR: hand_over
+    /// Takes the connections of the predecessor over, and hands them to each successor; without this, an upgrade closes them
+    /// politely. Call it before [`Upgrader::listen`].
+    pub fn hand_over(&mut self, upgrader: &mut Upgrader) {
+        self.arrivals = upgrader.take(CONNECTIONS);
+        let departures = Arc::clone(&self.departures);
+        upgrader.pass(move || {
+            let (ours, theirs) = pair()?;
+            *departures.lock().unwrap_or_else(PoisonError::into_inner) = Some(ours);
+            Ok(vec![(CONNECTIONS.to_owned(), theirs)])
+        });
+    }
+    // ANCHOR_END: hand_over
+
+    /// Serves the listener `name` with `service`.
+    pub fn add<S: HttpService>(&mut self, name: impl Into<String>, service: S) {
+        let shared = Arc::clone(&self.shared);
+        let start = move |address: Arc<str>| -> Start {
+            let (service, shared) = (service.clone(), Arc::clone(&shared));
+            Arc::new(move |socket, bytes| {
+                let connection = Connection::new(service.clone(), Arc::clone(&address), Arc::clone(&shared));
+                shared.tasks.spawn(connection.serve(socket, bytes));
+            })
+        };
+        self.services.insert(name.into(), Box::new(start));
+    }
+
+    /// Whether this server, or another process in its place, will answer the next client: false from the moment it stops.
+    /// For a handler that tells a load balancer.
+    pub fn readiness(&self) -> impl Fn() -> bool + Clone + Send + Sync + use<> {
+        let goal = self.shared.goal.subscribe();
+        move || !goal.borrow().stops()
+    }
+
+    fn start(&self, name: &str, listener: &Listener) -> io::Result<(String, Start)> {
+        let service = self.services.get(name);
+        let service = service.ok_or_else(|| io::Error::other(format!("no service is called {name:?}")))?;
+        let address = listener.address()?.to_string();
+        Ok((address.clone(), service(address.into())))
+    }
+
+    /// What is done with each connection that is accepted.
+    fn take(&self, start: Start) -> impl Fn(Stream) + Send + Sync + use<> {
+        let shared = Arc::clone(&self.shared);
+        // The token is taken here, not in the task: a drain must not end between accept(2) and the task's first step.
+        move |stream| start(Socket::accepted(stream, shared.sockets.token()), Bytes::new())
+    }
+
+    /// Hands over, but not until the deadline: those that are left then would be cut without notice.
+    fn hand_over_to(&self, departures: Arc<Departures>) {
+        self.drain(Phase::HandingOver(Arc::clone(&departures)));
+        let (shared, Timeouts { handover, late, .. }) = (Arc::clone(&self.shared), self.timeouts);
+        // From now on: it may end before this task begins.
+        let mut goal = shared.goal.subscribe();
+        tokio::spawn(async move {
+            // `Ok`: it has ended before.
+            if timeout(handover, goal.changed()).await.is_err() {
+                shared.end_handover(&departures, late);
+            }
+        });
+    }
+
+    fn drain(&self, to: Phase) {
+        if self.shared.goal.borrow().accepts() {
+            self.ended_before.store(self.shared.exchanges.ended(), Relaxed);
+        }
+        self.shared.enter(to);
+    }
+
+    /// Answers the connections that wait for a listener that no process will accept from, and closes it.
+    fn answer_queue(&self, (name, listener): Named) -> io::Result<()> {
+        let (_, start) = self.start(&name, &listener)?;
+        let (acceptor, take, goal) = (Acceptor::new(listener)?, self.take(start), self.shared.goal.subscribe());
+        self.shared.tasks.spawn(async move { acceptor.empty_queue(|| !goal.borrow().is_cut(), &take).await });
+        Ok(())
+    }
+}
+
+impl Serve for Server {
+    fn accept(&mut self, listeners: Vec<Named>) -> io::Result<()> {
+        self.shared.enter(Phase::Serving);
+        self.shared.tally.clear();
+        let mut by_address = BTreeMap::new();
+        for (name, listener) in listeners {
+            let (address, start) = self.start(&name, &listener)?;
+            by_address.insert(address, Arc::clone(&start));
+            let (acceptor, take) = (Acceptor::new(listener)?, self.take(start));
+            let mut goal = self.shared.goal.subscribe();
+            self.shared.tasks.spawn(async move {
+                let acceptor = acceptor.run(becomes(&mut goal, |phase| !phase.accepts()), &take).await;
+                if matches!(*goal.borrow(), Phase::Stopping(_)) {
+                    acceptor.empty_queue(|| !goal.borrow().is_cut(), &take).await;
+                }
+            });
+        }
+        if let Some(arrivals) = self.arrivals.take() {
+            let (arrivals, shared) = (Channel::new(arrivals)?, Arc::clone(&self.shared));
+            let mut goal = shared.goal.subscribe();
+            // Once we close connections ourselves, what has not come is closed by the process that has it.
+            self.shared.tasks.spawn(async move {
+                tokio::select! {
+                    biased;
+                    () = becomes(&mut goal, Phase::closes) => {}
+                    () = adopt_all(arrivals, by_address, shared) => {}
+                }
+            });
+        }
+        Ok(())
+    }
+
+    fn retire(&mut self, abandoned: Vec<Named>) {
+        let channel = self.departures.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match channel.map(Departures::new).transpose() {
+            Ok(Some(departures)) => self.hand_over_to(departures),
+            Ok(None) => self.drain(Phase::Closing(self.timeouts.idle)),
+            Err(error) => {
+                tracing::error!(%error, "connections cannot be handed over, and are closed politely");
+                self.drain(Phase::Closing(self.timeouts.idle));
+            }
+        }
+        for named in abandoned {
+            if let Err(error) = self.answer_queue(named) {
+                tracing::warn!(%error, "the connections that wait for an abandoned listener are reset");
+            }
+        }
+    }
+
+    fn stop(&mut self) {
+        self.drain(Phase::Stopping(self.timeouts.idle));
+    }
+
+    async fn drained(&mut self) {
+        self.shared.tasks.wait().await;
+        self.shared.sockets.wait().await;
+    }
+
+    async fn cut(&mut self) -> Outcome {
+        let shared = Arc::clone(&self.shared);
+        let Shared { exchanges, tally, sockets, .. } = &*shared;
+        let finished = exchanges.ended().saturating_sub(self.ended_before.load(Relaxed));
+        shared.enter(Phase::Cut);
+        // Each counts what it owes. As long as connections end, more will. A handler that blocks its thread does not notice,
+        // and its exchange stays open.
+        let blocked = loop {
+            let left = sockets.len();
+            if timeout(CUT_GRACE, self.drained()).await.is_ok() {
+                break 0;
+            }
+            if sockets.len() == left {
+                break exchanges.begun().saturating_sub(exchanges.ended());
+            }
+        };
+        tally.report();
+        Outcome { finished, cut: tally.cut.load(Relaxed) + blocked }
+    }
+}

@@ -1,0 +1,89 @@
+//! One connection's socket, between the kernel and the gate.
+//!
+//! The invariant: as long as the socket is open here, the server counts it, whatever holds it: the HTTP library, a handler
+//! that took the connection over, or a transfer. So a drain that has counted down to none is over.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use graceful_shutdown::{Address, Stream};
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_util::either::Either;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+/// A counted socket.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    stream: Stream,
+    /// Its drop is what a drain waits for.
+    _counted: TaskTrackerToken,
+}
+
+impl Socket {
+    /// A connection that was just accepted.
+    pub(crate) fn accepted(stream: Stream, counted: TaskTrackerToken) -> Socket {
+        if let Either::Left(tcp) = &stream {
+            // Answers are written whole; waiting for more to send with them (Nagle) only delays them. It stays with the
+            // socket, whichever process serves it later.
+            let _ = tcp.set_nodelay(true);
+        }
+        Socket { stream, _counted: counted }
+    }
+
+    /// A connection that another process had.
+    ///
+    /// # Errors
+    /// What epoll_ctl(2) says.
+    pub(crate) fn adopted(socket: OwnedFd, counted: TaskTrackerToken) -> io::Result<Socket> {
+        let stream = match Address::of(&SockRef::from(&socket).local_addr()?) {
+            Some(Address::Tcp(_)) => Either::Left(TcpStream::from_std(socket.into())?),
+            _ => Either::Right(UnixStream::from_std(socket.into())?),
+        };
+        Ok(Socket { stream, _counted: counted })
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match &self.stream {
+            Either::Left(stream) => stream.as_fd(),
+            Either::Right(stream) => stream.as_fd(),
+        }
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
