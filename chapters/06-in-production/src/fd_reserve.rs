@@ -1,0 +1,90 @@
+//! Descriptors that are kept back, for what must not fail for want of one.
+//!
+//! The invariant: connections never have all the descriptors that the limit allows (`RLIMIT_NOFILE`, getrlimit(2)). A few
+//! are left for starting a successor, and others for accepting again if that is lost.
+
+use std::io;
+use std::os::fd::{OwnedFd, RawFd};
+
+use graceful_upgrade::lifecycle::{Action, State};
+use graceful_upgrade::{Observe, Transition};
+use rustix::io::fcntl_dupfd_cloexec;
+
+/// The lowest number that is kept back. Below it are those that a person looks for with strace(1) or in `/proc/PID/fd`, in
+/// the order in which they were opened.
+const LOWEST: RawFd = 32;
+
+/// What a successor needs beside a copy of each listener: two channels, three copies of ends that it inherits, and a few
+/// that are open only while all of this is put together.
+const TO_START: usize = 12;
+
+/// What accepting again needs beside two for each listener, which may have to be bound anew: a pid file.
+const TO_ACCEPT: usize = 1;
+
+/// Descriptors without a use, closed when others are needed.
+#[derive(Debug)]
+pub struct FdReserve {
+    to_start: Kept,
+    /// On its own: a start may leave clients time to take what it was given.
+    to_accept: Kept,
+}
+
+#[derive(Debug)]
+struct Kept {
+    descriptors: Vec<OwnedFd>,
+    size: usize,
+}
+
+impl FdReserve {
+    /// Enough for whatever happens to a process with so many listeners. Observe with it before others that need a
+    /// descriptor.
+    #[must_use]
+    pub fn for_listeners(listeners: usize) -> FdReserve {
+        let kept = |size| Kept { descriptors: Vec::new(), size };
+        let mut reserve =
+            FdReserve { to_start: kept(listeners + TO_START), to_accept: kept(2 * listeners + TO_ACCEPT) };
+        reserve.fill();
+        reserve
+    }
+
+    fn fill(&mut self) {
+        self.to_accept.fill();
+        self.to_start.fill();
+    }
+}
+
+impl Kept {
+    /// Takes as many as can be had.
+    fn fill(&mut self) {
+        // Copies of standard input, which is there in every process: std opens /dev/null in the place of one that is not.
+        while self.descriptors.len() < self.size
+            && let Ok(copy) = fcntl_dupfd_cloexec(io::stdin(), LOWEST)
+        {
+            self.descriptors.push(copy);
+        }
+    }
+}
+
+// ANCHOR: observe
+impl Observe for FdReserve {
+    fn before(&mut self, transition: &Transition) {
+        for action in transition.actions {
+            match action {
+                // To kill and reap a process takes a descriptor of it.
+                Action::StartSuccessor | Action::DismissSuccessor | Action::EndSuccessor => {
+                    self.to_start.descriptors.clear();
+                }
+                Action::Accept => self.to_accept.descriptors.clear(),
+                _ => {}
+            }
+        }
+    }
+
+    /// As long as an upgrade has not come further, the thread that starts the successor may still need descriptors.
+    fn after(&mut self, transition: &Transition) {
+        if transition.to.state != State::Upgrading {
+            self.fill();
+        }
+    }
+}
+// ANCHOR_END: observe

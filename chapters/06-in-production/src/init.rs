@@ -1,0 +1,252 @@
+//! What runs as process 1, say in a container: not the server, but a supervisor that stays while generations come and go.
+//!
+//! The invariant: process 1 ends when the last generation has ended, and not before; for with it the kernel kills every
+//! process of its namespace (`pid_namespaces(7)`), the successor among them. A small init that is process 1 in our place
+//! ends with the process that it started, so that is the supervisor as well.
+//!
+//! Every generation inherits one end of a channel. The one that begins to accept says so on it, and the kernel adds whose
+//! pid that is; the end of the channel says that no generation is left.
+
+use std::io::{self, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::net::UnixDatagram as StdSocket;
+use std::path::Path;
+use std::process::ExitCode;
+use std::{env, fs};
+
+use graceful_upgrade::lifecycle::Action;
+use graceful_upgrade::{Observe, Program, StartError, Transition, Upgrader};
+use inherited_fds::{Inherited, PassedFds};
+use nix::sys::prctl::set_child_subreaper;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::getppid;
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, recvmsg, send, sockopt};
+use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal, test_kill_process};
+use signal_channel::{Receiver, Signal, notify};
+use tokio::io::Interest;
+use tokio::net::UnixDatagram;
+
+/// The name under which a generation finds its end of the channel.
+const INIT: &str = "init";
+
+/// If this is process 1, or process 1 ends with us: starts this program once more, as the first generation, passes signals on
+/// to the generations, and reaps orphans; returns the exit status once no generation is left. `None` in any other process,
+/// which goes on. Call it first thing in `main`.
+///
+/// # Errors
+/// If the first generation cannot be started.
+pub fn supervise() -> Result<Option<ExitCode>, StartError> {
+    if std::process::id() != 1 && !process_1_ends_with_us() {
+        return Ok(None);
+    }
+    // Process 1 is one anyway.
+    set_child_subreaper(true).map_err(io::Error::from)?;
+    let program = Program::of_this_process(false).map_err(StartError::Program)?;
+    let inherited = Inherited::from_env()?;
+    // A receiver of its own, as in every generation: a stop is never lost behind a flood of others.
+    let stops = notify(&[Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT])?;
+    let others = notify(&[Signal::SIGUSR2, Signal::SIGCHLD])?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    runtime.block_on(until_none_is_left(program, inherited, stops, others)).map(Some)
+}
+
+/// Whether process 1 of a container is a small init (`docker run --init`, tini, a shell) that has started us, and ends when
+/// its child does. systemd does not, and neither do the inits of whole machines, whose PID namespace is the first one
+/// (`PID_NS_INIT_INO` in linux/nsfs.h).
+fn process_1_ends_with_us() -> bool {
+    let of_the_machine = fs::read_link("/proc/self/ns/pid").is_ok_and(|it| it == Path::new("pid:[4026531836]"));
+    let systemd = fs::read("/proc/1/comm").is_ok_and(|name| name == b"systemd\n");
+    // A successor whose predecessor has just ended is an orphan, and was started by no init.
+    let succeeds = env::var_os("LISTEN_FDS").is_some() && env::var_os("LISTEN_PID").is_none();
+    getppid().as_raw() == 1 && !of_the_machine && !systemd && !succeeds
+}
+
+async fn until_none_is_left(
+    program: Program,
+    inherited: Inherited,
+    mut stops: Receiver,
+    mut others: Receiver,
+) -> Result<ExitCode, StartError> {
+    let (channel, first, _vouched) = start(&program, inherited)?;
+    let mut generations = Generations { alive: vec![first], serving: false, are_over: false, told: None, worst: 0 };
+    // ANCHOR: supervise
+    while !(generations.are_over && generations.alive.is_empty()) {
+        let signal = tokio::select! {
+            biased;
+            Some(signal) = stops.recv() => Some(signal),
+            Some(signal) = others.recv() => Some(signal),
+            message = channel.async_io(Interest::READABLE, || receive(&channel)), if !generations.are_over => {
+                generations.hear(message?);
+                None
+            }
+        };
+        // What was said before the signal came, even if the runtime does not know of it yet. The process that a message names
+        // is not reaped yet.
+        while !generations.are_over {
+            match receive(&channel) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                message => generations.hear(message?),
+            }
+        }
+        match signal {
+            Some(Signal::SIGUSR2) => generations.upgrade(),
+            Some(Signal::SIGCHLD) | None => {}
+            Some(stop) => generations.stop(stop),
+        }
+        // Each time, not only after SIGCHLD: in a flood of signals that may be the one that is dropped.
+        generations.reap();
+    }
+    Ok(ExitCode::from(generations.worst))
+    // ANCHOR_END: supervise
+}
+
+/// The generations that process 1 knows.
+struct Generations {
+    /// The first one, and those that have said that they serve, in this order: the last one serves. Those that were not
+    /// reaped yet.
+    alive: Vec<Generation>,
+    /// Whether one has said so. Before that, the first one may not listen to signals yet.
+    serving: bool,
+    /// Whether the channel has ended: there will be no other generation.
+    are_over: bool,
+    /// The signal that told us to stop.
+    told: Option<Signal>,
+    /// The worst exit status of those that have ended.
+    worst: u8,
+}
+
+struct Generation {
+    pid: Pid,
+    /// A signal that is sent to it reaches this process or none.
+    handle: OwnedFd,
+}
+
+impl Generations {
+    // ANCHOR: hear
+    /// The pid of a generation that begins to serve, or the end of the channel.
+    fn hear(&mut self, message: Option<Pid>) {
+        let Some(pid) = message else {
+            self.are_over = true;
+            return;
+        };
+        self.serving = true;
+        // One that is known has come back. It has reaped its successor, so it is the last one again.
+        let is_known = self.alive.iter().any(|generation| generation.pid == pid);
+        if !is_known && let Ok(generation) = Generation::of(pid) {
+            // A stop concerns all of them. This one was not known yet when it came.
+            self.told.iter().for_each(|signal| generation.send(*signal));
+            self.alive.push(generation);
+        }
+    }
+
+    /// Tells every generation, since in the middle of an upgrade there is no telling which one is in charge: an old one
+    /// drains all the same. A second stop ends all of them at once.
+    fn stop(&mut self, signal: Signal) {
+        self.told = Some(signal);
+        self.alive.iter().for_each(|generation| generation.send(signal));
+    }
+    // ANCHOR_END: hear
+
+    fn upgrade(&self) {
+        match self.alive.last() {
+            Some(generation) if self.serving => generation.send(Signal::SIGUSR2),
+            _ => tracing::warn!("upgrade refused: no process serves yet; ask again when one does"),
+        }
+    }
+
+    /// Reaps all that has ended. A generation is an orphan once the one before it has ended, so all of them end up here,
+    /// but for those that were dismissed.
+    fn reap(&mut self) {
+        loop {
+            let (pid, status) = match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+                Ok(WaitStatus::Exited(pid, status)) => (pid, u8::try_from(status).unwrap_or(u8::MAX)),
+                Ok(WaitStatus::Signaled(pid, signal, _)) => {
+                    tracing::debug!(%pid, %signal, "reaped");
+                    (pid, 128 + signal as u8)
+                }
+                _ => break,
+            };
+            let ended = |generation: &Generation| generation.pid.as_raw_nonzero().get() == pid.as_raw();
+            if self.alive.iter().any(ended) {
+                self.worst = self.worst.max(status);
+                if status > 128 {
+                    tracing::error!(%pid, status, "a generation was killed");
+                }
+            }
+        }
+        self.alive.retain(|generation| test_kill_process(generation.pid).is_ok());
+    }
+}
+
+impl Generation {
+    fn of(pid: Pid) -> io::Result<Generation> {
+        Ok(Generation { pid, handle: pidfd_open(pid, PidfdFlags::empty())? })
+    }
+
+    fn send(&self, signal: Signal) {
+        let signal = rustix::process::Signal::from_named_raw(signal as i32);
+        // `Err`: it has ended.
+        signal.map(|signal| pidfd_send_signal(&self.handle, signal));
+    }
+}
+
+/// Starts the first generation with all that was inherited.
+fn start(program: &Program, mut inherited: Inherited) -> Result<(UnixDatagram, Generation, OwnedFd), StartError> {
+    let mut passed = PassedFds::new();
+    let vouched = Upgrader::vouch(&mut passed)?;
+    let channel = StdSocket::from(passed.add_channel(INIT)?);
+    sockopt::set_socket_passcred(&channel, true).map_err(io::Error::from)?;
+    channel.set_nonblocking(true)?;
+    let channel = UnixDatagram::from_std(channel)?;
+    let names: Vec<_> = inherited.names().map(str::to_owned).collect();
+    for (index, name) in names.iter().enumerate() {
+        // systemd gives all sockets of a unit one name; they are claimed by address.
+        let again = names[..index].contains(name);
+        let unique = if again { format!("{name}-{index}") } else { name.clone() };
+        if let Some(fd) = inherited.take(name) {
+            passed.add(&unique, fd.as_fd())?;
+        }
+    }
+    let first = passed.spawn(&program.path, &program.arguments)?.pid();
+    tracing::info!(pid = std::process::id(), server = %first, "supervising");
+    let first = Pid::from_raw(first.as_raw()).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+    Ok((channel, Generation::of(first)?, vouched))
+}
+
+/// The process that begins to serve; `None` if no generation is left.
+fn receive(channel: &UnixDatagram) -> io::Result<Option<Pid>> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmCredentials(1))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut message = [0];
+    let received = recvmsg(channel, &mut [IoSliceMut::new(&mut message)], &mut control, RecvFlags::empty())?;
+    let sender = control.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmCredentials(sender) => Some(sender.pid),
+        _ => None,
+    });
+    Ok(sender.filter(|_| received.bytes > 0))
+}
+
+/// Tells process 1 when this generation begins to serve. Does nothing where process 1 is not our [supervisor](supervise).
+///
+/// # Errors
+/// If the descriptor limit is reached.
+pub fn report(upgrader: &mut Upgrader) -> io::Result<()> {
+    let Some(channel) = upgrader.take(INIT) else { return Ok(()) };
+    let passed = channel.try_clone()?;
+    upgrader.pass(move || Ok(vec![(INIT.to_owned(), passed.try_clone()?)]));
+    upgrader.observe(Report(channel));
+    Ok(())
+}
+
+struct Report(OwnedFd);
+
+impl Observe for Report {
+    fn after(&mut self, transition: &Transition) {
+        if transition.actions.contains(&Action::Accept)
+            && let Err(error) = send(&self.0, b"s", SendFlags::NOSIGNAL)
+        {
+            tracing::error!(%error, "process 1 does not know that this process serves");
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! Chapter 6: what operations ask of a server that can be replaced.
+//!
+//! The invariant: nothing here decides. Each part watches the transitions of chapter 4's table, or stands beside the
+//! generations, and the server without it is the same server.
+//!
+//! | part | what it is for |
+//! | --- | --- |
+//! | [`PidFile`] | a file that names the process in charge |
+//! | [`FdReserve`] | an upgrade that must not fail for want of a descriptor |
+//! | [`init`] | process 1 of a container, which has to outlive every generation |
+
+mod fd_reserve;
+pub mod init;
+mod pid_file;
+
+pub use fd_reserve::FdReserve;
+pub use pid_file::{PidFile, PidFileError};

@@ -1,0 +1,106 @@
+//! Fifty upgrades under load, in every mode of every client: not one request lost, and not one connection closed.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use testkit::ThirdParty;
+use testkit::load::{Client, Plan, Request, Tally};
+
+use crate::server::start;
+
+const UPGRADES: u32 = 50;
+
+/// What people who think between requests look like.
+const THINK: Range<Duration> = Duration::ZERO..Duration::from_millis(20);
+
+#[track_caller]
+fn fifty_upgrades_lose_nothing(plan: impl Fn(Plan) -> Plan) {
+    let _ = fifty_upgrades(&[], plan);
+}
+
+#[track_caller]
+fn fifty_upgrades(options: &[&str], plan: impl Fn(Plan) -> Plan) -> Tally {
+    let mut server = start(options);
+    let plan = plan(Plan::new(server.address()));
+    let tally = server.upgrade_under(plan, UPGRADES);
+    tally.assert_nothing_lost();
+    tally.assert_every_close_announced();
+    assert_eq!(tally.by_generation.len(), 51, "each generation should have answered: {:?}", tally.by_generation);
+    tally
+}
+
+#[track_caller]
+fn fifty_upgrades_close_nothing(plan: impl Fn(Plan) -> Plan) {
+    let tally = fifty_upgrades(&[], plan);
+    assert_eq!(tally.closed_announced, 0, "connections should have been handed over: {tally:#?}");
+}
+
+#[test]
+fn keep_alive_clients_in_full_use() {
+    fifty_upgrades_close_nothing(|plan| plan);
+}
+
+#[test]
+fn clients_that_think_between_requests() {
+    fifty_upgrades_close_nothing(|plan| plan.think(THINK));
+}
+
+#[test]
+fn clients_with_a_timetable() {
+    fifty_upgrades_close_nothing(|plan| plan.every(Duration::from_millis(10)));
+}
+
+#[test]
+fn clients_that_connect_for_each_request() {
+    // Its connections are closed by the client.
+    fifty_upgrades_lose_nothing(|plan| plan.per_request().connections(8));
+}
+
+#[test]
+fn clients_that_wait_for_their_answers() {
+    fifty_upgrades_close_nothing(|plan| plan.request(Request::get("/sleep/?duration=20ms")));
+}
+
+#[test]
+fn clients_that_send_bodies() {
+    fifty_upgrades_close_nothing(|plan| plan.request(Request::echo(100_000)).connections(4));
+}
+
+#[test]
+fn clients_that_send_small_bodies() {
+    fifty_upgrades_close_nothing(|plan| plan.request(Request::echo(10)).connections(4));
+}
+
+#[test]
+fn http2_clients() {
+    // A connection that speaks HTTP/2 is closed with GOAWAY: to hand it over is another chapter's business.
+    fifty_upgrades_lose_nothing(|plan| plan.client(Client::StrictHttp2 { streams: 4 }).connections(4).think(THINK));
+}
+
+#[test]
+fn clients_with_a_pool() {
+    fifty_upgrades_lose_nothing(|plan| plan.client(Client::Pooled).connections(16));
+}
+
+#[test]
+fn clients_with_a_pool_that_think() {
+    fifty_upgrades_lose_nothing(|plan| plan.client(Client::Pooled).think(THINK));
+}
+
+#[test]
+fn clients_with_a_pool_that_connect_for_each_request() {
+    fifty_upgrades_lose_nothing(|plan| plan.client(Client::Pooled).per_request().connections(8));
+}
+
+#[test]
+fn keep_alive_clients_of_a_server_that_hands_nothing_over() {
+    let tally = fifty_upgrades(&["--handover=off"], |plan| plan.think(THINK));
+    assert!(tally.closed_announced > 0, "nothing was handed over, so connections should have been closed: {tally:#?}");
+}
+
+#[test]
+fn the_clients_that_others_wrote() {
+    for client in [ThirdParty::Wrk, ThirdParty::Ab, ThirdParty::AbPerRequest, ThirdParty::H2load] {
+        client.assert_nothing_lost(&mut start(&[]), 5);
+    }
+}

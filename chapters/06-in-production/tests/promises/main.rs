@@ -1,0 +1,12 @@
+//! What chapter 6 promises, checked against its program: real processes, real signals, a PID namespace of their own.
+//!
+//! No test sleeps to let something happen. A moment in the life of a process is held open with SIGSTOP, or by a program at
+//! a gate (see [`server`]).
+
+mod bad_input;
+mod descriptors;
+mod handover;
+mod load;
+mod pid_file;
+mod process_1;
+mod server;

@@ -1,0 +1,456 @@
+//! As process 1 of a PID namespace, as in a container: process 1 cannot be replaced, so it is a supervisor.
+
+use std::net::TcpListener;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::symlink;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use nix::libc;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use testkit::load::Plan;
+use testkit::{Generations, Program, await_exit, require};
+
+use crate::server::{
+    BINARY, Gate, await_refusal, child, command, deployment, freeze, hold, is_stopped, let_go, thaw, wait_until,
+    waits_for_its_turn,
+};
+
+/// A command that runs `program` as process 1 of a PID namespace of its own.
+fn in_a_namespace(program: &Path, more: &[&str]) -> Option<Command> {
+    let namespace = ["--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--mount-proc"];
+    let allowed = command("unshare", &namespace).arg("true").output().is_ok_and(|output| output.status.success());
+    if !require(allowed, "this test needs a PID namespace: run it as root, or allow unprivileged user namespaces") {
+        return None;
+    }
+    let mut command = command("unshare", &namespace);
+    command.arg(program).args(["--listen", "127.0.0.1:0"]).args(more);
+    Some(command)
+}
+
+/// A server in a namespace.
+struct Container {
+    /// Its log is that of all processes; the pids in it are those of the namespace.
+    server: Generations,
+    /// Process 1, as we see it.
+    init: Pid,
+}
+
+impl Container {
+    fn start(more: &[&str]) -> Option<Container> {
+        Container::running(Path::new(BINARY), more)
+    }
+
+    fn running(program: &Path, more: &[&str]) -> Option<Container> {
+        let server = Generations::start(&mut in_a_namespace(program, more)?, 1);
+        let init = process_1(&server.program);
+        Some(Container { server, init })
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(self.init, signal).expect("process 1 is there");
+    }
+
+    /// Upgrades by way of process 1.
+    fn upgrade(&mut self) {
+        self.signal(Signal::SIGUSR2);
+        self.server.next_generation(1);
+    }
+
+    /// The only generation there is.
+    fn generation(&self) -> Pid {
+        child(self.init)
+    }
+
+    /// Waits for the end of all processes, and asserts that process 1 ended with this status.
+    #[track_caller]
+    fn assert_ends_with(&mut self, status: i32) {
+        let end = self.server.program.wait();
+        let log = self.server.program.wait_all();
+        assert_eq!(end.code(), status, "the exit status of process 1; the log:\n{log}");
+        await_refusal(self.server.address());
+    }
+}
+
+/// Process 1 as we see it.
+fn process_1(unshare: &Program) -> Pid {
+    child(unshare.pid())
+}
+
+#[test]
+fn it_survives_upgrades() {
+    let Some(mut container) = Container::start(&[]) else { return };
+    for generation in 2..=6 {
+        container.upgrade();
+        container.server.assert_answered_by(generation);
+    }
+    container.signal(Signal::SIGTERM);
+    container.assert_ends_with(0);
+}
+
+#[test]
+fn upgrades_lose_nothing_there_either() {
+    let Some(mut container) = Container::start(&[]) else { return };
+    let load = Plan::new(container.server.address()).connections(8).start();
+    load.wait_until_warm();
+    for generation in 2..=11 {
+        let old = container.generation();
+        container.upgrade();
+        load.wait_for_generation(generation);
+        await_exit(old);
+    }
+    let tally = load.stop();
+    tally.assert_nothing_lost();
+    assert_eq!(tally.closed_announced + tally.closed_unannounced, 0, "{tally:#?}");
+    container.signal(Signal::SIGTERM);
+    container.assert_ends_with(0);
+}
+
+#[test]
+fn a_failed_upgrade_changes_nothing() {
+    let deployment = deployment();
+    let Some(mut container) = Container::running(&deployment.server(), &[]) else { return };
+    deployment.put_script("exit 7");
+    container.signal(Signal::SIGUSR2);
+    let line = container.server.program.line("upgrade failed");
+    assert!(line.contains("it exited with status 7"), "{line}");
+    container.server.assert_answered_by(1);
+    container.signal(Signal::SIGTERM);
+    container.assert_ends_with(0);
+}
+
+#[test]
+fn a_new_version_is_found_where_the_first_one_was_started_from() {
+    let (old, new) = (deployment(), deployment());
+    new.put_script(&format!("echo the new release >&2; exec {BINARY} \"$@\""));
+    let current = old.path().join("current");
+    symlink(old.path(), &current).expect("our own directory");
+    let Some(mut container) = Container::running(&current.join("server"), &[]) else { return };
+    let switched = old.path().join("switched");
+    symlink(new.path(), &switched).expect("our own directory");
+    std::fs::rename(switched, current).expect("our own directory");
+    container.upgrade();
+    assert_eq!(container.server.program.count("the new release"), 1, "{}", container.server.program.output());
+}
+
+#[test]
+fn every_signal_that_stops_the_server_is_passed_on() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT] {
+        let Some(mut container) = Container::start(&[]) else { return };
+        container.upgrade();
+        let held = hold(container.server.address());
+        container.signal(signal);
+        container.server.program.line("draining");
+        let_go(held);
+        container.assert_ends_with(0);
+    }
+}
+
+#[test]
+fn it_says_that_requests_were_cut() {
+    let Some(mut container) = Container::start(&["--drain-timeout", "200ms"]) else { return };
+    container.upgrade();
+    let _held = hold(container.server.address());
+    container.signal(Signal::SIGTERM);
+    container.assert_ends_with(3);
+}
+
+#[test]
+fn it_ends_with_the_worst_that_any_generation_had_to_report() {
+    let Some(mut container) = Container::start(&["--drain-timeout", "200ms"]) else { return };
+    let _held = hold(container.server.address());
+    container.upgrade();
+    container.server.program.line("1 request was cut");
+    container.signal(Signal::SIGTERM);
+    container.assert_ends_with(3);
+}
+
+#[test]
+fn a_second_signal_cuts_all_short() {
+    let Some(mut container) = Container::start(&["--drain-timeout", "1h"]) else { return };
+    let _old = hold(container.server.address());
+    container.upgrade();
+    let _new = hold(container.server.address());
+    container.signal(Signal::SIGTERM);
+    // The old one drains already. It has ended its handover and closes now what the new one would not take.
+    container.server.program.line("draining");
+    container.server.program.line("draining");
+    // Later than a moment: signals that come together are one wish.
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    container.signal(Signal::SIGTERM);
+    container.assert_ends_with(143);
+}
+
+/// `pkill -TERM -f server` meets process 1 and every generation.
+#[test]
+fn one_wish_that_is_delivered_to_all_processes_is_one_drain() {
+    let Some(mut container) = Container::start(&["--drain-timeout", "1h"]) else { return };
+    let old = hold(container.server.address());
+    let first = container.generation();
+    container.upgrade();
+    let new = hold(container.server.address());
+    let second = child(first);
+    for process in [second, container.init, first] {
+        kill(process, Signal::SIGTERM).expect("all of them are there");
+    }
+    container.server.program.line("draining");
+    container.server.program.line("draining");
+    let_go(old);
+    let_go(new);
+    container.assert_ends_with(0);
+}
+
+#[test]
+fn it_says_what_the_server_died_of() {
+    let Some(mut container) = Container::start(&[]) else { return };
+    let first = container.generation();
+    container.upgrade();
+    await_exit(first);
+    kill(container.generation(), Signal::SIGKILL).expect("it serves");
+    container.server.program.line("killed");
+    container.assert_ends_with(137);
+}
+
+#[test]
+fn it_says_what_the_first_generation_could_not_start_for() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("any port will do");
+    let taken = taken.local_addr().expect("it is bound").to_string();
+    let Some(mut command) = in_a_namespace(Path::new(BINARY), &["--listen", &taken]) else { return };
+    let mut unshare = Program::start(&mut command);
+    assert_eq!(unshare.wait().code(), 1);
+    let log = unshare.wait_all();
+    assert_eq!(log.matches("error: ").count(), 1, "{log}");
+    assert!(log.contains(&format!("cannot listen on {taken}")), "{log}");
+}
+
+#[test]
+fn it_reaps_orphans() {
+    let deployment = deployment();
+    let Some(mut container) = Container::running(&deployment.server(), &[]) else { return };
+    // The shell in brackets ends at once, and the one it has started becomes process 1's.
+    let script = format!("(sh -c 'echo an orphan ends >&2; exit 9' &); exec {BINARY} \"$@\"");
+    deployment.put_script(&script);
+    container.upgrade();
+    container.server.program.line("an orphan ends");
+    // It would stay among the children for ever, as a zombie.
+    container.generation();
+    container.signal(Signal::SIGTERM);
+    // How an orphan ended concerns no client.
+    container.assert_ends_with(0);
+}
+
+/// Process 1 with a first generation that is frozen before it listens.
+fn frozen_at_the_start() -> Option<(Program, Pid, Pid)> {
+    loop {
+        let mut unshare = Program::start(&mut in_a_namespace(Path::new(BINARY), &[])?);
+        unshare.line("supervising");
+        let init = process_1(&unshare);
+        let first = child(init);
+        freeze(first);
+        // On a busy machine it may have been faster than we are.
+        if unshare.count("listening") == 0 {
+            return Some((unshare, init, first));
+        }
+    }
+}
+
+#[test]
+fn a_stop_before_any_generation_serves_is_not_lost() {
+    let Some((mut unshare, init, first)) = frozen_at_the_start() else { return };
+    kill(init, Signal::SIGTERM).expect("process 1 is there");
+    wait_until("the stop was passed on", || testkit::is_in_mask(first, "ShdPnd", Signal::SIGTERM));
+    thaw(first);
+    let status = unshare.wait().code();
+    // As with any program: before it listens to signals it dies of it, and from then on it drains.
+    assert!([0, 143].contains(&status), "status {status}:\n{}", unshare.output());
+    unshare.wait_all();
+}
+
+#[test]
+fn an_upgrade_before_any_generation_serves_is_refused() {
+    let Some((mut unshare, init, first)) = frozen_at_the_start() else { return };
+    kill(init, Signal::SIGUSR2).expect("process 1 is there");
+    unshare.line("upgrade refused: no process serves yet");
+    thaw(first);
+    unshare.listening();
+    kill(init, Signal::SIGTERM).expect("process 1 is there");
+    assert_eq!(unshare.wait().code(), 0);
+}
+
+/// A container whose first generation is frozen between its successor's *ready* and its own answer to it; and both.
+fn frozen_in_an_upgrade(deployment: &testkit::Deployment) -> Option<(Container, Pid, Pid)> {
+    let mut container = Container::running(&deployment.server(), &[])?;
+    let gate = Gate::put_into(deployment);
+    container.signal(Signal::SIGUSR2);
+    container.server.program.line("started");
+    let first = container.generation();
+    let second = child(first);
+    freeze(first);
+    gate.open();
+    waits_for_its_turn(second);
+    Some((container, first, second))
+}
+
+#[test]
+fn a_stop_in_the_middle_of_an_upgrade_stops_the_service() {
+    for _ in 0..10 {
+        let deployment = deployment();
+        let Some((mut container, first, _)) = frozen_in_an_upgrade(&deployment) else { return };
+        container.signal(Signal::SIGTERM);
+        thaw(first);
+        container.assert_ends_with(0);
+    }
+}
+
+#[test]
+fn a_stop_before_the_new_generation_knows_that_it_is_its_turn_stops_the_service() {
+    let deployment = deployment();
+    let Some((mut container, first, second)) = frozen_in_an_upgrade(&deployment) else { return };
+    freeze(second);
+    thaw(first);
+    container.server.program.line("draining");
+    container.signal(Signal::SIGTERM);
+    // It knows no other generation yet, and this one ends.
+    await_exit(first);
+    assert!(is_stopped(second), "it cannot have heard anything yet");
+    thaw(second);
+    container.assert_ends_with(0);
+}
+
+/// The one that was told dies of something else before it has heard it, and its successor takes over.
+#[test]
+fn a_stop_is_not_lost_with_the_generation_that_was_told() {
+    let deployment = deployment();
+    let Some((mut container, first, _)) = frozen_in_an_upgrade(&deployment) else { return };
+    container.signal(Signal::SIGTERM);
+    wait_until("the stop was passed on", || testkit::is_in_mask(first, "ShdPnd", Signal::SIGTERM));
+    kill(first, Signal::SIGKILL).expect("it is frozen");
+    container.assert_ends_with(137);
+}
+
+#[test]
+fn a_generation_that_is_lost_in_the_middle_of_an_upgrade_leaves_its_successor_and_process_1() {
+    let deployment = deployment();
+    let Some((mut container, first, _)) = frozen_in_an_upgrade(&deployment) else { return };
+    kill(first, Signal::SIGKILL).expect("it is frozen");
+    container.server.next_generation(1);
+    container.server.assert_answered_by(2);
+    container.signal(Signal::SIGTERM);
+    container.assert_ends_with(137);
+}
+
+#[test]
+fn a_successor_that_is_lost_leaves_its_predecessor_in_charge_of_the_signals() {
+    let Some(mut container) = Container::start(&["--drain-timeout", "1h"]) else { return };
+    let held = hold(container.server.address());
+    let first = container.generation();
+    container.upgrade();
+    kill(child(first), Signal::SIGKILL).expect("it serves");
+    container.server.generation = 0;
+    container.server.next_generation(1);
+    container.upgrade();
+    container.server.assert_answered_by(2);
+    let_go(held);
+    await_exit(first);
+    container.signal(Signal::SIGTERM);
+    // The one that was lost was reaped by its predecessor, which has made up for it.
+    container.assert_ends_with(0);
+}
+
+#[test]
+fn a_stop_is_not_lost_in_a_flood_of_other_signals() {
+    for _ in 0..5 {
+        let Some(mut container) = Container::start(&[]) else { return };
+        let init = container.init;
+        let flood = || (0..2_000).for_each(|_| _ = kill(init, Signal::SIGUSR2));
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(flood);
+            }
+            container.signal(Signal::SIGTERM);
+        });
+        container.assert_ends_with(0);
+    }
+}
+
+/// Sockets that were passed to process 1 are served by the generations: systemd gives all sockets of a unit one name.
+#[test]
+fn sockets_that_process_1_inherits_are_passed_through() {
+    let sockets = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("any port will do"));
+    let addresses = sockets.each_ref().map(|socket| socket.local_addr().expect("it is bound").to_string());
+    let program = format!("LISTEN_FDS=2 LISTEN_FDNAMES=web:web LISTEN_PID=$$ exec {BINARY} \"$@\"");
+    let listen = ["--listen", &addresses[1], "--listen", &addresses[0]];
+    let Some(mut command) = in_a_namespace(Path::new("sh"), &[]) else { return };
+    let namespace: Vec<_> =
+        command.get_args().take_while(|argument| *argument != "sh").map(ToOwned::to_owned).collect();
+    command = crate::server::command("unshare", &[]);
+    command.args(namespace).args(["sh", "-c", &program, "sh"]).args(listen);
+    let numbers = sockets.each_ref().map(AsRawFd::as_raw_fd);
+    // SAFETY: between fork and exec, only dup2(2) is called, which is async-signal-safe. Both are above their targets, or the
+    // first dup2 could close the second one; what they replace in the child has CLOEXEC and is not needed there.
+    unsafe {
+        command.pre_exec(move || {
+            let high = numbers.map(|number| libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 5));
+            (3..).zip(high).for_each(|(target, number)| _ = libc::dup2(number, target));
+            Ok(())
+        });
+    }
+    let mut server = Generations::start(&mut command, 2);
+    assert_eq!(server.addresses, [addresses[1].as_str(), addresses[0].as_str()]);
+    drop(sockets);
+    let init = process_1(&server.program);
+    for generation in 2..=3 {
+        kill(init, Signal::SIGUSR2).expect("process 1 is there");
+        server.next_generation(2);
+        for address in &server.addresses {
+            let answer = testkit::Wire::connect(address).ask("/").text();
+            assert!(answer.ends_with(&format!("generation {generation}\n")), "{answer}");
+        }
+    }
+    kill(init, Signal::SIGTERM).expect("process 1 is there");
+    assert_eq!(server.program.wait().code(), 0);
+}
+
+/// An init that ends with its child, and with which everything ends.
+fn under_another_init(init: &[&str]) {
+    let Some(command) = in_a_namespace(Path::new(init[0]), &[]) else { return };
+    let namespace: Vec<_> =
+        command.get_args().take_while(|argument| *argument != init[0]).map(ToOwned::to_owned).collect();
+    let mut command = crate::server::command("unshare", &[]);
+    let mut server = Generations::start(command.args(namespace).args(init).env("LISTEN", "127.0.0.1:0"), 1);
+    let supervisor = child(process_1(&server.program));
+    for generation in 2..=3 {
+        let old = child(supervisor);
+        kill(supervisor, Signal::SIGUSR2).expect("the supervisor is there");
+        server.next_generation(1);
+        await_exit(old);
+        server.assert_answered_by(generation);
+    }
+    let held = hold(server.address());
+    kill(supervisor, Signal::SIGTERM).expect("the supervisor is there");
+    server.program.line("draining");
+    let_go(held);
+    assert_eq!(server.program.wait().code(), 0);
+    await_refusal(server.address());
+}
+
+#[test]
+fn under_tini_it_survives_upgrades_as_well() {
+    if testkit::require_program("tini", "tini").is_some() {
+        under_another_init(&["tini", "--", BINARY]);
+    }
+}
+
+#[test]
+fn under_a_shell_it_survives_upgrades_as_well() {
+    under_another_init(&["sh", "-c", &format!("{BINARY}; exit $?")]);
+}
+
+#[test]
+fn any_other_process_is_the_server_itself() {
+    let server = crate::server::start(&[]);
+    assert_eq!(server.serving, server.program.pid(), "only process 1 needs a supervisor");
+    assert_eq!(server.program.count("supervising"), 0);
+}
