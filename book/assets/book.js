@@ -1,7 +1,7 @@
 'use strict';
 
 // What mdBook's own scripts lack here. Each part stands alone, and without scripts every page still says all it has to
-// say. `cargo test -p lab --test book -- website` uses all of it from the keyboard.
+// say. `cargo test -p book-check website` uses all of it from the keyboard.
 
 // mdBook turns the page at the arrow keys. Where they mean something else, it must not see them.
 const keepFromPageTurning = event => event.stopPropagation();
