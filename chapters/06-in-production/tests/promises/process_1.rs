@@ -178,7 +178,7 @@ fn a_second_signal_cuts_all_short() {
     container.server.program.line("draining");
     container.server.program.line("draining");
     // Later than a moment: signals that come together are one wish.
-    std::thread::sleep(std::time::Duration::from_millis(200));
+    std::thread::sleep(2 * graceful_shutdown::ONE_WISH);
     container.signal(Signal::SIGTERM);
     container.assert_ends_with(143);
 }
