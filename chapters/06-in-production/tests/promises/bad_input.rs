@@ -1,6 +1,9 @@
 //! What the program cannot start with: one sentence on stderr, status 1, nothing left behind.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::Command;
 
 use nix::sys::stat::Mode;
@@ -58,8 +61,22 @@ fn a_pid_file_without_a_name_is_refused() {
 
 #[test]
 fn a_pid_file_where_we_may_not_write_is_refused() {
-    // Root may write everywhere, but for /proc.
     assert_refused(&mut command(BINARY, &["--pid-file", "/proc/pid"]), &["/proc/pid", "cannot write the pid file"]);
+    let deployment = deployment();
+    let socket = deployment.socket();
+    let directory = socket.parent().expect("it is in a directory");
+    let (server, pid) = (directory.join("server"), directory.join("pid"));
+    // Not written from here: a child of another test could hold it open for writing, and then it cannot be executed.
+    let installed = Command::new("install").arg("-m755").args([Path::new(BINARY), &server]).status();
+    assert!(installed.expect("coreutils are there").success());
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o555)).expect("our own directory");
+    let mut command = command(&server, &["--pid-file", pid.to_str().expect("our own path")]);
+    if nix::unistd::geteuid().is_root() {
+        // Root may write everywhere, and this user nowhere.
+        command.uid(65_534);
+    }
+    assert_refused(&mut command, &["Permission denied"]);
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o755)).expect("our own directory");
 }
 
 #[test]
