@@ -7,7 +7,6 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use testkit::load::{Plan, Request, allow_descriptors};
 use testkit::{End, Ending, Program, Wire};
 
@@ -98,9 +97,7 @@ fn answers_its_accept_queue(step: &str) {
     const CLIENTS: u32 = 128;
     allow_descriptors(CLIENTS);
     let step = Step::start(step);
-    step.program.signal(Signal::SIGSTOP);
-    let stopped = waitpid(step.program.pid(), Some(WaitPidFlag::WUNTRACED));
-    assert!(matches!(stopped, Ok(WaitStatus::Stopped(..))), "the step should have stopped, not {stopped:?}");
+    testkit::freeze(step.program.pid());
     let mut clients: Vec<Wire> = (0..CLIENTS).map(|_| step.fresh()).collect();
     for client in &mut clients {
         client.get("/");

@@ -9,15 +9,13 @@ use std::os::fd::AsRawFd as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::Command;
-use std::thread::yield_now;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::signal::{Signal, kill};
-use nix::sys::stat::Mode;
-use nix::unistd::{Pid, mkfifo};
+
 use testkit::load::{Client, Plan};
-use testkit::{Deployment, End, Generations, Program, TIMEOUT, ThirdParty, Wire, await_exit};
+use testkit::{Deployment, End, Generations, Program, ThirdParty, Wire, await_exit, await_refusal, freeze};
 
 /// What people who think between requests look like, and what meets the keep-alive race.
 const THINK: std::ops::Range<Duration> = Duration::ZERO..Duration::from_millis(20);
@@ -46,46 +44,6 @@ fn waiting(address: &str, duration: &str) -> Wire {
     ));
     assert_eq!(client.reply().status, 200);
     client
-}
-
-/// Stops a process, so that it neither accepts nor answers until it is continued.
-fn freeze(pid: Pid) {
-    kill(pid, Signal::SIGSTOP).expect("the process is there");
-    let is_stopped = || {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process is there");
-        stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
-    };
-    while !is_stopped() {
-        yield_now();
-    }
-}
-
-/// Waits until no process listens any more: what has ended may not have closed its listener yet.
-#[track_caller]
-fn await_refusal(address: &str) {
-    let deadline = Instant::now() + TIMEOUT;
-    while Wire::try_connect(address).is_ok() {
-        assert!(Instant::now() < deadline, "a process listens at {address}; then this is no wrong turn any more");
-        yield_now();
-    }
-}
-
-/// A program that says `started`, and becomes the real one when its gate is opened.
-struct Gate(PathBuf);
-
-impl Gate {
-    fn put_into(deployment: &Deployment, name: &str) -> Gate {
-        let gate = deployment.path().join("gate");
-        mkfifo(&gate, Mode::S_IRWXU).expect("our own directory");
-        let real = step(name);
-        // To open a pipe for reading is to wait until it is open for writing (fifo(7)).
-        deployment.put_script(&format!("echo started >&2; : < '{}'; exec '{}' \"$@\"", gate.display(), real.display()));
-        Gate(gate)
-    }
-
-    fn open(&self) {
-        fs::OpenOptions::new().write(true).open(&self.0).expect("the program waits at the gate");
-    }
 }
 
 #[test]
@@ -178,10 +136,7 @@ fn s2_kills_the_supervisor_that_gave_it_a_listener() {
 fn fifty_upgrades_lose_nothing(plan: impl Fn(&str) -> Plan) {
     let mut server = start("s3_ready");
     let plan = plan(server.address());
-    let tally = server.upgrade_under(plan, 50);
-    tally.assert_nothing_lost();
-    tally.assert_every_close_announced();
-    assert_eq!(tally.by_generation.len(), 51, "each generation should have answered: {:?}", tally.by_generation);
+    let _ = server.assert_upgrades_lose_nothing(plan, 50);
 }
 
 #[test]
@@ -238,7 +193,7 @@ fn s3_survives_every_program_that_does_not_become_ready() {
 #[test]
 fn s3_changes_nothing_before_the_successor_is_ready() {
     let (deployment, mut server) = deploy("s3_ready");
-    let gate = Gate::put_into(&deployment, "s3_ready");
+    let gate = deployment.put_gate("");
     server.signal(Signal::SIGUSR2);
     server.program.line("started");
     server.assert_answered_by(1);
@@ -255,7 +210,7 @@ fn s3_changes_nothing_before_the_successor_is_ready() {
 #[test]
 fn s3_serves_if_its_predecessor_is_killed_while_it_starts() {
     let (deployment, mut server) = deploy("s3_ready");
-    let gate = Gate::put_into(&deployment, "s3_ready");
+    let gate = deployment.put_gate("");
     server.signal(Signal::SIGUSR2);
     server.program.line("started");
     server.signal(Signal::SIGKILL);
@@ -306,7 +261,7 @@ fn s4_a_successor_that_dies_in_the_drain_takes_the_service_with_it() {
 #[test]
 fn s4_a_stop_in_the_middle_of_an_upgrade_is_lost() {
     let (deployment, mut server) = deploy("s3_ready");
-    let gate = Gate::put_into(&deployment, "s3_ready");
+    let gate = deployment.put_gate("");
     server.signal(Signal::SIGUSR2);
     server.program.line("started");
     server.signal(Signal::SIGTERM);

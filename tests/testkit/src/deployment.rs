@@ -8,7 +8,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::Generations;
+use crate::{Gate, Generations};
 
 /// A place where a program can be put, replaced and broken without harm to the real one.
 #[derive(Debug)]
@@ -83,6 +83,20 @@ impl Deployment {
         let installed = Command::new("install").arg("-m755").args([&text, &new]).status();
         assert!(installed.expect("coreutils are there").success());
         fs::rename(new, self.server()).expect("both are in our directory");
+    }
+
+    /// Puts a program in place that says `started` on standard error, and becomes the good one when its gate is opened; `more`
+    /// are arguments for the good one, in the shell's words.
+    ///
+    /// # Panics
+    /// If it cannot be written, or if there is a gate already.
+    #[must_use]
+    pub fn put_gate(&self, more: &str) -> Gate {
+        let gate = Gate::at(self.path().join("gate"));
+        // To open a pipe for reading is to wait until it is open for writing (fifo(7)).
+        let (pipe, binary) = (gate.path().display(), self.binary.display());
+        self.put_script(&format!("echo started >&2; : < '{pipe}'; exec '{binary}' \"$@\" {more}"));
+        gate
     }
 
     /// Starts the program from here, on one free port.

@@ -96,6 +96,23 @@ impl Generations {
         load.stop()
     }
 
+    /// As [`upgrade_under`](Generations::upgrade_under), and asserts that not one request was lost, that no connection was
+    /// closed without a word, and that each of the generations answered.
+    ///
+    /// # Panics
+    /// If not, or if an upgrade fails.
+    #[cfg(feature = "load")]
+    #[track_caller]
+    pub fn assert_upgrades_lose_nothing(&mut self, plan: Plan, times: u32) -> Tally {
+        let before = self.generation;
+        let tally = self.upgrade_under(plan, times);
+        tally.assert_nothing_lost();
+        tally.assert_every_close_announced();
+        let generations: Vec<_> = (before..=self.generation).collect();
+        assert!(tally.by_generation.keys().eq(&generations), "each generation should have answered: {tally:#?}");
+        tally
+    }
+
     /// Asks for an upgrade that is to fail, and returns the line that says why.
     ///
     /// # Panics

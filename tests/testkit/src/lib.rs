@@ -8,6 +8,7 @@
 //! | start a program, wait for its lines, signal it, learn how it ended | [`Program`] |
 //! | start a server that replaces itself, and follow it from process to process | [`Generations`] |
 //! | replace a program, or break it, without harm to the real one | [`Deployment`] |
+//! | hold a moment open: stop a process, hold a start or a request up | [`freeze`], [`Gate`], [`hold`] |
 //! | speak HTTP to it byte by byte, and see how a connection ends | [`Wire`] |
 //! | learn which process answers a fresh connection, if any does | [`probe()`] |
 //! | see what a process holds: descriptors, mask, environment, limits | [`Census`] |
@@ -24,6 +25,7 @@ mod end;
 mod generations;
 #[cfg(feature = "load")]
 pub mod load;
+mod moment;
 mod probe;
 mod program;
 mod requirement;
@@ -36,6 +38,7 @@ pub use census::{Census, Descriptor, is_in_mask};
 pub use deployment::Deployment;
 pub use end::{End, await_exit, try_await_exit};
 pub use generations::Generations;
+pub use moment::{Gate, await_refusal, children, freeze, hold, is_stopped, let_go, thaw, thread_states, wait_until};
 pub use probe::{Answerer, Unanswered, probe};
 pub use program::{Program, field};
 pub use requirement::{require, require_program};

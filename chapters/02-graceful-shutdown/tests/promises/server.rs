@@ -3,7 +3,6 @@
 use std::process::Command;
 
 use nix::sys::signal::Signal;
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use testkit::{End, Program, Wire};
 
 /// The chapter's program, and where it listens.
@@ -44,9 +43,7 @@ impl Server {
 
     /// Stops the process in its tracks (SIGSTOP) until SIGCONT: the kernel goes on accepting for it.
     pub(crate) fn freeze(&self) {
-        self.program.signal(Signal::SIGSTOP);
-        let stopped = waitpid(self.program.pid(), Some(WaitPidFlag::WUNTRACED));
-        assert!(matches!(stopped, Ok(WaitStatus::Stopped(..))), "the server should have stopped, not {stopped:?}");
+        testkit::freeze(self.program.pid());
     }
 
     /// Waits for the end, and asserts that every request was answered.

@@ -4,9 +4,9 @@ use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
-use testkit::{Census, Generations, await_exit};
+use testkit::{Census, Generations, await_exit, children};
 
-use crate::server::{children, deployment};
+use crate::server::deployment;
 
 /// Started by a process that ignores and blocks what the server lives by, as after `nohup` or from a careless supervisor.
 #[test]

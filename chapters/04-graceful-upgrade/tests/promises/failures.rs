@@ -6,9 +6,9 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use nix::sys::signal::{Signal, kill};
 use testkit::load::Plan;
-use testkit::{Deployment, await_exit};
+use testkit::{Deployment, await_exit, await_refusal, children, hold, wait_until};
 
-use crate::server::{BINARY, Gate, await_refusal, children, deployment, hold, start, wait_until};
+use crate::server::{BINARY, deployment, start};
 
 /// Breaks the program on disk, upgrades in vain under load, mends it, and upgrades.
 #[track_caller]
@@ -85,7 +85,7 @@ fn a_wrapper_whose_program_hangs_leaves_nothing_that_holds_the_listeners() {
 fn a_successor_whose_predecessor_is_killed_while_it_starts_serves() {
     let deployment = deployment();
     let mut server = deployment.start(&[]);
-    let gate = Gate::put_into(&deployment, "");
+    let gate = deployment.put_gate("");
     server.signal(Signal::SIGUSR2);
     server.program.line("started");
     server.signal(Signal::SIGKILL);
@@ -147,7 +147,7 @@ fn a_successor_that_dies_under_load_costs_its_own_clients_at_most() {
 fn a_second_request_to_upgrade_is_refused_while_the_first_one_is_under_way() {
     let deployment = deployment();
     let mut server = deployment.start(&[]);
-    let gate = Gate::put_into(&deployment, "");
+    let gate = deployment.put_gate("");
     server.signal(Signal::SIGUSR2);
     server.program.line("started");
     server.signal(Signal::SIGUSR2);

@@ -7,9 +7,9 @@ use std::path::Path;
 use std::process::Command;
 
 use nix::sys::signal::{Signal, kill};
-use testkit::{Generations, await_exit};
+use testkit::{Generations, await_exit, hold};
 
-use crate::server::{BINARY, deployment, hold, unix};
+use crate::server::{BINARY, deployment, unix};
 
 /// Starts the program on a unix socket and, behind it, a TCP port.
 fn start_on(path: &Path, more: &[&str]) -> Generations {

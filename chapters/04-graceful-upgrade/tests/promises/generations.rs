@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::process::Command;
 
 use nix::sys::signal::Signal;
-use testkit::{Census, Generations, Wire, await_exit};
+use testkit::{Census, Generations, Wire, await_exit, children, hold};
 
-use crate::server::{BINARY, children, hold, start};
+use crate::server::{BINARY, start};
 
 #[test]
 fn over_fifty_generations_nothing_grows() {

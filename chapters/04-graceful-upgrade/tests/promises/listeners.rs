@@ -3,9 +3,9 @@
 use std::process::Command;
 
 use nix::sys::signal::{Signal, kill};
-use testkit::{Generations, await_exit};
+use testkit::{Generations, await_exit, await_refusal, hold};
 
-use crate::server::{BINARY, await_refusal, deployment, get, hold, unix};
+use crate::server::{BINARY, deployment, get, unix};
 
 #[test]
 fn each_listener_goes_to_the_service_of_its_name() {

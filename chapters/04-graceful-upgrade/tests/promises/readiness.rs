@@ -1,9 +1,9 @@
 //! `/readyz` is about the service, and not about a process: an upgrade is no reason to be taken out of a balancer.
 
 use nix::sys::signal::Signal;
-use testkit::{Wire, await_exit};
+use testkit::{Wire, await_exit, hold};
 
-use crate::server::{hold, start};
+use crate::server::start;
 
 #[test]
 fn a_health_check_on_a_kept_connection_does_not_notice_upgrades() {

@@ -3,9 +3,9 @@
 use std::process::Command;
 
 use nix::sys::signal::{Signal, kill, killpg};
-use testkit::{Generations, await_exit};
+use testkit::{Generations, await_exit, await_refusal, freeze, hold, thaw};
 
-use crate::server::{BINARY, await_refusal, deployment, freeze, frozen_in_an_upgrade, hold, start, thaw, unix};
+use crate::server::{BINARY, deployment, frozen_in_an_upgrade, start, unix};
 
 /// Asserts that every generation ends, that none serves, and that nothing was cut.
 #[track_caller]
@@ -149,12 +149,12 @@ fn a_stop_in_the_middle_of_an_upgrade_leaves_no_socket_file_of_the_new_version()
     let deployment = deployment();
     let path = deployment.socket();
     let mut server = deployment.start(&[]);
-    let gate = crate::server::Gate::put_into(&deployment, &format!("--listen {}", unix(&path)));
+    let gate = deployment.put_gate(&format!("--listen {}", unix(&path)));
     server.signal(Signal::SIGUSR2);
     server.program.line("started");
     freeze(server.serving);
     gate.open();
-    crate::server::wait_until("the new version has bound its socket", || path.exists());
+    testkit::wait_until("the new version has bound its socket", || path.exists());
     server.signal(Signal::SIGTERM);
     thaw(server.serving);
     assert_the_service_stops(server);

@@ -19,11 +19,7 @@ const THINK: std::ops::Range<Duration> = Duration::ZERO..Duration::from_millis(2
 fn fifty_upgrades(plan: impl Fn(Plan) -> Plan) -> Tally {
     let mut server = start(&[]);
     let plan = plan(Plan::new(server.address()).connections(CONNECTIONS));
-    let tally = server.upgrade_under(plan, UPGRADES);
-    tally.assert_nothing_lost();
-    tally.assert_every_close_announced();
-    assert_eq!(tally.by_generation.len(), UPGRADES as usize + 1, "each generation should answer: {tally:#?}");
-    tally
+    server.assert_upgrades_lose_nothing(plan, UPGRADES)
 }
 
 #[track_caller]

@@ -4,7 +4,6 @@ use std::process::Command;
 use std::time::Instant;
 
 use nix::sys::signal::Signal;
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use testkit::{End, Generations, Reply, TIMEOUT, Wire, await_exit};
 
 /// The program of this chapter.
@@ -35,9 +34,7 @@ pub(crate) fn drain(server: &mut Generations) {
 
 /// Stops the first process in its tracks (SIGSTOP) until SIGCONT: the kernel goes on accepting for it.
 pub(crate) fn freeze(server: &Generations) {
-    server.program.signal(Signal::SIGSTOP);
-    let stopped = waitpid(server.program.pid(), Some(WaitPidFlag::WUNTRACED));
-    assert!(matches!(stopped, Ok(WaitStatus::Stopped(..))), "the server should have stopped, not {stopped:?}");
+    testkit::freeze(server.program.pid());
 }
 
 /// Waits for the end of the process that was started, and of all others, and asserts that no request was cut.

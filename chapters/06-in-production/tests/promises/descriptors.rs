@@ -3,9 +3,9 @@
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rustix::process::{Resource, Rlimit, getrlimit, prlimit};
-use testkit::{Census, Generations, Wire, await_exit};
+use testkit::{Census, Generations, Wire, await_exit, children, wait_until};
 
-use crate::server::{BINARY, Gate, children, command, deployment, start, wait_until};
+use crate::server::{BINARY, command, deployment, start};
 
 /// Forbids a process all descriptors from this number on, and returns the limits it had.
 fn limit(pid: Pid, current: Option<u64>) -> Rlimit {
@@ -87,7 +87,7 @@ fn a_slow_start_in_which_clients_take_what_was_given_up_does_not_keep_a_process_
     let options = ["--drain-timeout", "1h", "--handover", "off", "--pid-file"];
     let mut server = deployment.start(&[&options[..], &[pid_file.to_str().expect("our own path")]].concat());
     let first = server.serving;
-    let gate = Gate::put_into(&deployment);
+    let gate = deployment.put_gate("");
     let clients = exhaust(&mut server, 80);
     server.signal(Signal::SIGUSR2);
     server.program.line("started");

@@ -22,11 +22,7 @@ fn fifty_upgrades_lose_nothing(plan: impl Fn(Plan) -> Plan) {
 fn fifty_upgrades(options: &[&str], plan: impl Fn(Plan) -> Plan) -> Tally {
     let mut server = start(options);
     let plan = plan(Plan::new(server.address()));
-    let tally = server.upgrade_under(plan, UPGRADES);
-    tally.assert_nothing_lost();
-    tally.assert_every_close_announced();
-    assert_eq!(tally.by_generation.len(), 51, "each generation should have answered: {:?}", tally.by_generation);
-    tally
+    server.assert_upgrades_lose_nothing(plan, UPGRADES)
 }
 
 #[track_caller]

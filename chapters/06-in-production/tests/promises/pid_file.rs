@@ -5,11 +5,9 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use testkit::{Deployment, Generations, await_exit};
+use testkit::{Deployment, Generations, await_exit, await_refusal, freeze, hold, let_go, thaw, wait_until};
 
-use crate::server::{
-    BINARY, await_refusal, command, deployment, freeze, frozen_in_an_upgrade, hold, let_go, start, thaw, wait_until,
-};
+use crate::server::{BINARY, command, deployment, frozen_in_an_upgrade, start};
 
 /// A directory in the deployment with the pid file in it, and nothing else.
 fn place(deployment: &Deployment) -> PathBuf {

@@ -11,12 +11,11 @@ use nix::libc;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use testkit::load::Plan;
-use testkit::{Generations, Program, await_exit, require};
-
-use crate::server::{
-    BINARY, Gate, await_refusal, child, command, deployment, freeze, hold, is_stopped, let_go, thaw, wait_until,
-    waits_for_its_turn,
+use testkit::{
+    Generations, Program, await_exit, await_refusal, freeze, hold, is_stopped, let_go, require, thaw, wait_until,
 };
+
+use crate::server::{BINARY, child, command, deployment, waits_for_its_turn};
 
 /// A command that runs `program` as process 1 of a PID namespace of its own.
 fn in_a_namespace(program: &Path, more: &[&str]) -> Option<Command> {
@@ -282,7 +281,7 @@ fn an_upgrade_before_any_generation_serves_is_refused() {
 /// A container whose first generation is frozen between its successor's *ready* and its own answer to it; and both.
 fn frozen_in_an_upgrade(deployment: &testkit::Deployment) -> Option<(Container, Pid, Pid)> {
     let mut container = Container::running(&deployment.server(), &[])?;
-    let gate = Gate::put_into(deployment);
+    let gate = deployment.put_gate("");
     container.signal(Signal::SIGUSR2);
     container.server.program.line("started");
     let first = container.generation();

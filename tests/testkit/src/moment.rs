@@ -1,0 +1,138 @@
+//! Moments in the life of a process, held open for as long as a test needs them.
+//!
+//! The invariant: no test sleeps to catch a moment. It stops a process, keeps one behind a gate, or holds a request under way.
+
+use std::fs::{self, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::thread::yield_now;
+use std::time::Instant;
+
+use nix::sys::signal::{Signal, kill};
+use nix::sys::stat::Mode;
+use nix::unistd::{Pid, mkfifo};
+
+use crate::{TIMEOUT, Wire};
+
+/// Waits until something is so.
+///
+/// # Panics
+/// If it is not within [`TIMEOUT`].
+#[track_caller]
+pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + TIMEOUT;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{what}: this did not come about");
+        yield_now();
+    }
+}
+
+/// Waits until no process listens at an address any more: one that has ended may not have closed its listener yet.
+///
+/// # Panics
+/// If one still listens after [`TIMEOUT`].
+#[track_caller]
+pub fn await_refusal(address: &str) {
+    wait_until(&format!("{address} refuses connections"), || Wire::try_connect(address).is_err());
+}
+
+/// Stops a process (SIGSTOP), so that it neither accepts nor answers nor receives anything until it is thawed. The kernel
+/// goes on accepting for it.
+///
+/// # Panics
+/// If it is gone, or does not stop.
+#[track_caller]
+pub fn freeze(pid: Pid) {
+    kill(pid, Signal::SIGSTOP).expect("the process is there");
+    wait_until("the process is stopped", || is_stopped(pid));
+}
+
+/// Lets a process go on (SIGCONT).
+///
+/// # Panics
+/// If it is gone.
+pub fn thaw(pid: Pid) {
+    kill(pid, Signal::SIGCONT).expect("the process is there");
+}
+
+/// Whether every thread of a process is stopped: they stop one by one.
+///
+/// # Panics
+/// If it is gone.
+#[must_use]
+pub fn is_stopped(pid: Pid) -> bool {
+    let states = thread_states(pid);
+    !states.is_empty() && states.iter().all(|state| *state == 'T')
+}
+
+/// What each thread of a process does, as proc_pid_stat(5) says it: `S` sleeps, `T` is stopped.
+///
+/// # Panics
+/// If it is gone.
+#[must_use]
+pub fn thread_states(pid: Pid) -> Vec<char> {
+    // The command's name comes first, in parentheses; it may hold parentheses, too.
+    let state = |stat: String| stat.rsplit_once(") ")?.1.chars().next();
+    threads(pid, "stat").into_iter().filter_map(state).collect()
+}
+
+/// The children of a process, living and dead. The kernel's list lacks one while that changes hands
+/// between the threads of its parent.
+///
+/// # Panics
+/// If it is gone.
+#[must_use]
+pub fn children(pid: Pid) -> Vec<Pid> {
+    let children = threads(pid, "children").concat();
+    children.split_whitespace().map(|child| Pid::from_raw(child.parse().expect("a pid is a number"))).collect()
+}
+
+/// A file of each thread of a process.
+fn threads(pid: Pid, file: &str) -> Vec<String> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("the process is there");
+    tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join(file)).ok()).collect()
+}
+
+/// A connection whose request keeps its generation until [`let_go`] sends the rest of the body.
+///
+/// # Panics
+/// If the server does not answer the first half.
+#[must_use]
+pub fn hold(address: &str) -> Wire {
+    let mut wire = Wire::connect(address);
+    wire.send("POST /echo HTTP/1.1\r\nhost: lab\r\ncontent-length: 10\r\n\r\nfirst");
+    wire.wait_for("first");
+    wire
+}
+
+/// Lets the request of [`hold`] come to its end.
+///
+/// # Panics
+/// If it is not answered.
+#[track_caller]
+pub fn let_go(mut held: Wire) {
+    held.send("rest.");
+    assert_eq!(held.reply().text(), "firstrest.", "a request that was under way should be answered");
+}
+
+/// What keeps a program from starting: see [`Deployment::put_gate`](crate::Deployment::put_gate).
+#[derive(Debug)]
+pub struct Gate(PathBuf);
+
+impl Gate {
+    pub(crate) fn at(path: PathBuf) -> Gate {
+        mkfifo(&path, Mode::S_IRWXU).expect("our own directory");
+        Gate(path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Lets the program start.
+    ///
+    /// # Panics
+    /// If there is no gate any more.
+    pub fn open(&self) {
+        OpenOptions::new().write(true).open(&self.0).expect("the program waits at the gate");
+    }
+}
