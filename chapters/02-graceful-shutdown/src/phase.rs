@@ -1,6 +1,6 @@
 //! What a server is doing: one value, watched by everything that may have to stop.
 //!
-//! The invariant: the phase is set in one place, [`Server`](crate::Server), and whoever watches it sees every drain that
+//! The invariant: the phase is set in one place, [`Server`](crate::Server), and a task that watches it sees every drain that
 //! lasts.
 
 use tokio::sync::watch;

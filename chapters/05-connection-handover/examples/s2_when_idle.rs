@@ -1,7 +1,7 @@
 //! Step 2: hand the connection over when nothing is being answered and nothing is unwritten.
 //!
 //! What is wrong: the body of a request that was answered may still be on its way. In the new process it is taken for a
-//! request, which no client sent: whoever can put bytes into a body speaks for others (request smuggling).
+//! request, which no client sent: a client that can put bytes into a body speaks for others (request smuggling).
 
 use std::error::Error;
 use std::pin::pin;

@@ -1,7 +1,7 @@
 //! What all connections of a server share: what they are to do, and what came of it.
 //!
-//! The invariant: the phase follows the goal, which [`Server`](crate::Server) sets, and whoever watches either sees every drain
-//! that lasts.
+//! The invariant: the phase follows the goal, which [`Server`](crate::Server) sets, and a task that watches either sees
+//! every drain that lasts.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};

@@ -1,7 +1,7 @@
 //! The gate: a transport between the kernel and the HTTP library that sees, on the wire alone, where messages begin and end.
 //!
 //! The invariant: a socket that is [taken](Control::take) owes its client nothing, and comes with every byte that the client
-//! has sent and that was not answered. So whoever adopts both goes on as if nothing had happened.
+//! has sent and that was not answered. So the process that adopts both goes on as if nothing had happened.
 //!
 //! The library reads and writes through its [`Gate`] as through the socket itself; its service needs no wrapper and its bodies no
 //! guard. The server holds a [`Control`] beside it.

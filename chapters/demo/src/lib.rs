@@ -1,7 +1,7 @@
 //! What the programs of all chapters have in common, so that a chapter's `main.rs` shows its chapter and nothing else: the
 //! command line, the log, and the service that the book sends its requests to.
 //!
-//! The invariant: programs, examples and tests use this crate, and no library does. So whoever depends on a chapter's
+//! The invariant: programs, examples and tests use this crate, and no library does. So a service that depends on a chapter's
 //! library gets neither clap nor a log format with it.
 
 mod command_line;

@@ -17,7 +17,7 @@ pub fn require(present: bool, missing: &str) -> bool {
         // libtest names the thread of a test after it.
         let test = thread::current().name().filter(|name| *name != "main").map(|name| format!(" {name}"));
         // Not `eprintln!`, which libtest captures, and shows only if the test fails. One write, so that the lines of tests that
-        // run side by side do not mix. Where nobody listens, there is nobody to tell.
+        // run side by side do not mix. If standard error is closed, the note is lost.
         let _ = stderr().write_all(format!("skipped{}: {missing}\n", test.unwrap_or_default()).as_bytes());
     }
     present

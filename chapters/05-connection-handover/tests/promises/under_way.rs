@@ -86,7 +86,7 @@ fn readyz_is_503_from_the_moment_the_drain_begins() {
     assert_eq!(
         (reply.status, reply.text().as_str()),
         (503, "stopping\n"),
-        "after `draining` was logged, nobody is ready"
+        "after `draining` was logged, the server is not ready"
     );
     assert!(reply.says_close(), "{reply:?}");
     drop(before);

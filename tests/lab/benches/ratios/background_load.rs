@@ -1,7 +1,7 @@
 //! Who else has used the processors.
 //!
 //! The invariant: it only reads. Whatever is neither this program nor a descendant of it is background load, and so are
-//! the other guests of a virtual machine's host; the kernel's own threads work for everybody, and are nobody's.
+//! the other guests of a virtual machine's host; the kernel's own threads work for every process, and belong to none.
 
 use std::collections::HashMap;
 use std::fs;

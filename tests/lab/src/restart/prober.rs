@@ -1,7 +1,7 @@
 //! A client that comes with a fresh connection for every request, by a timetable.
 //!
 //! The invariant: every probe that was due is recorded once, however late it set out; so a stall shows in every probe
-//! that fell into it, and a probe that met nobody says so.
+//! that fell into it, and a probe that no process answered says so.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
