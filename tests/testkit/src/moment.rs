@@ -104,14 +104,16 @@ pub fn hold(address: &str) -> Wire {
     wire
 }
 
-/// Lets the request of [`hold`] come to its end.
+/// Lets the request of [`hold`] come to its end, and returns its connection.
 ///
 /// # Panics
 /// If it is not answered.
+#[expect(clippy::must_use_candidate, reason = "most tests are done with the connection then")]
 #[track_caller]
-pub fn let_go(mut held: Wire) {
+pub fn let_go(mut held: Wire) -> Wire {
     held.send("rest.");
     assert_eq!(held.reply().text(), "firstrest.", "a request that was under way should be answered");
+    held
 }
 
 /// What keeps a program from starting: see [`Deployment::put_gate`](crate::Deployment::put_gate).
