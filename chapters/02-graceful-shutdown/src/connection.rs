@@ -68,10 +68,9 @@ pub(crate) async fn serve<S: HttpService>(
 ) {
     let exchanges = Arc::new(Count::default());
     let counted = service_fn(|request| {
-        let (exchange, goal) = (Exchange::begin(&exchanges, &all), &goal);
-        let answer = service.call(request);
+        let (exchange, service, goal) = (Exchange::begin(&exchanges, &all), &service, &goal);
         async move {
-            let answer = answer.await?;
+            let answer = service.call(request).await?;
             let answer = if goal.borrow().drains() { say_close(answer) } else { answer };
             // The body owns this closure, and with it the exchange, until its last byte. (`map_err` keeps the size hint of
             // the body; without that, every answer would be chunked.)

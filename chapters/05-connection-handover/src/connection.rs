@@ -28,6 +28,7 @@ use crate::drain::{Phase, Shared, becomes};
 use crate::gate::{Control, Gate, Protocol};
 use crate::socket::Socket;
 use crate::transfer::{Departures, Idle, Permit};
+use crate::watched::until;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -122,7 +123,7 @@ impl<S: HttpService> Connection<S> {
                 // The gate says nothing of a client that closes its sending side behind a request; so hyper need not look for
                 // it while a handler works, which costs a system call and a buffer with every request.
                 .half_close(true)
-                .serve_connection(TokioIo::new(gate), counted(self.service.clone(), self.here(control)))
+                .serve_connection(TokioIo::new(gate), counted(self.here(control)))
                 .with_upgrades()
         );
         let why = self.until_it_leaves(control, library.as_mut()).await.err();
@@ -159,11 +160,8 @@ impl<S: HttpService> Connection<S> {
         mut library: Pin<&mut L>,
     ) -> Result<L::Output, Leave> {
         loop {
-            tokio::select! {
-                // In this order: whether to leave depends on what the library has just done.
-                biased;
-                ended = &mut library => return Ok(ended),
-                () = becomes(&mut self.phase, |phase| !phase.accepts()) => {}
+            if let Some(ended) = until(library.as_mut(), becomes(&mut self.phase, |phase| !phase.accepts())).await {
+                return Ok(ended);
             }
             // In a box, and only in a drain: ten thousand idle connections should not pay for it all the time.
             let leave = Box::pin(leave(&mut self.phase, control, &self.exchanges, &self.declined_by));
@@ -183,7 +181,7 @@ impl<S: HttpService> Connection<S> {
                 .timer(TokioTimer::new())
                 // A client that has been silent for as long is asked whether it is there (PING). hyper gives it 20 s to say so.
                 .keep_alive_interval(HEAD_TIMEOUT)
-                .serve_connection(TokioIo::new(gate), counted(self.service.clone(), Arc::clone(&here)))
+                .serve_connection(TokioIo::new(gate), counted(Arc::clone(&here)))
         );
         tokio::select! {
             biased;
@@ -202,11 +200,19 @@ impl<S: HttpService> Connection<S> {
         }
     }
 
-    fn here(&self, control: &Control<Socket>) -> Arc<Here> {
+    fn here(&self, control: &Control<Socket>) -> Arc<Here<S>> {
+        let goal = self.shared.goal.subscribe();
+        let calm = goal.borrow().accepts() && self.phase.borrow().accepts();
+        if calm {
+            // A drain that was called off.
+            control.release();
+        }
         Arc::new(Here {
+            service: self.service.clone(),
             connection: Arc::clone(&self.exchanges),
             server: Arc::clone(&self.shared.exchanges),
-            goal: self.shared.goal.subscribe(),
+            goal,
+            calm,
             control: control.clone(),
             answered: AtomicBool::new(false),
         })
@@ -214,11 +220,14 @@ impl<S: HttpService> Connection<S> {
 }
 
 /// What the exchanges of one connection have in common.
-struct Here {
+struct Here<S> {
+    service: S,
     connection: Arc<Count>,
     server: Arc<Count>,
     /// The connection's task may not have heard of it yet.
     goal: watch::Receiver<Phase>,
+    /// There was no drain when the connection began, and there is none unless the goal has changed.
+    calm: bool,
     control: Control<Socket>,
     /// Whether one has come to its answer.
     answered: AtomicBool,
@@ -226,8 +235,7 @@ struct Here {
 
 /// The service, with its exchanges counted: each is open until the last byte of its answer.
 fn counted<S: HttpService>(
-    service: S,
-    here: Arc<Here>,
+    here: Arc<Here<S>>,
 ) -> impl Service<
     Request<Incoming>,
     Response = Response<impl Body<Data: Send, Error: Into<BoxError>> + Send + use<S>>,
@@ -235,10 +243,9 @@ fn counted<S: HttpService>(
     Future: Send,
 > + use<S> {
     service_fn(move |request| {
-        let exchange = Exchange::begin(&here.connection, &here.server);
-        let (answer, here) = (service.call(request), Arc::clone(&here));
+        let (exchange, here) = (Exchange::begin(&here.connection, &here.server), Arc::clone(&here));
         async move {
-            let mut answer = answer.await?;
+            let mut answer = here.service.call(request).await?;
             here.comes_to(&mut answer);
             // The body owns this closure, and with it the exchange, until its last byte. (`map_err` keeps the size hint of
             // the body; without that, every answer would be chunked.)
@@ -251,10 +258,14 @@ fn counted<S: HttpService>(
     })
 }
 
-impl Here {
+impl<S> Here<S> {
     /// An answer is about to be written.
     fn comes_to<B>(&self, answer: &mut Response<B>) {
         self.answered.store(true, Relaxed);
+        // A lock for each answer would cost more than the answer's own part of this.
+        if self.calm && self.goal.has_changed().is_ok_and(|changed| !changed) {
+            return;
+        }
         let goal = self.goal.borrow();
         if goal.accepts() {
             // A drain that was called off.

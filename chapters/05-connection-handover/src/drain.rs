@@ -101,6 +101,12 @@ impl Shared {
         self.tell_connections();
     }
 
+    /// Tells all connections to end, and at once: there is nothing else left to do.
+    pub(crate) fn cut(&self) {
+        self.enter(Phase::Cut);
+        self.phase.send_replace(Phase::Cut);
+    }
+
     /// Ends a handover that has no more time, and closes the other connections politely.
     pub(crate) fn end_handover(&self, departures: &Arc<Departures>, late: Duration) {
         let ends = self.goal.send_if_modified(|goal| {
@@ -144,7 +150,7 @@ impl Tally {
                 "idle connections were closed without notice: the drain timeout is too short"
             );
         } else if handed_over + closed > 0 {
-            tracing::info!(handed_over, closed, "every connection was handed over or told");
+            tracing::info!(handed_over, closed, "every connection was handed over or closed politely");
         }
     }
 }

@@ -363,6 +363,10 @@ impl State {
             if released > 0 || buf.remaining() == 0 {
                 self.asked = false;
                 buf.put_slice(&self.unreleased.split_to(released));
+                if self.unreleased.is_empty() {
+                    // An empty one may still own its memory, for as long as the connection lasts.
+                    self.unreleased = BytesMut::new();
+                }
                 return Poll::Ready(Ok(()));
             }
             if self.client_ended || !self.messages.admits() {

@@ -17,5 +17,6 @@ mod message;
 mod server;
 mod socket;
 mod transfer;
+mod watched;
 
 pub use server::Server;

@@ -202,7 +202,7 @@ impl Serve for Server {
         let shared = Arc::clone(&self.shared);
         let Shared { exchanges, tally, sockets, .. } = &*shared;
         let finished = exchanges.ended().saturating_sub(self.ended_before.load(Relaxed));
-        shared.enter(Phase::Cut);
+        shared.cut();
         // Each counts what it owes. As long as connections end, more will. A handler that blocks its thread does not notice,
         // and its exchange stays open.
         let blocked = loop {
@@ -211,7 +211,10 @@ impl Serve for Server {
                 break 0;
             }
             if sockets.len() == left {
-                break exchanges.begun().saturating_sub(exchanges.ended());
+                let blocked = exchanges.begun().saturating_sub(exchanges.ended());
+                tally.untold.fetch_add(left.saturating_sub(blocked), Relaxed);
+                tally.closed.fetch_add(left, Relaxed);
+                break blocked;
             }
         };
         tally.report();

@@ -157,7 +157,8 @@ impl Head {
 /// What follows this name, if the line begins with it.
 fn field<'line>(line: &'line [u8], name: &[u8]) -> Option<&'line [u8]> {
     let (start, value) = line.split_at_checked(name.len())?;
-    start.eq_ignore_ascii_case(name).then_some(value)
+    // Mostly it is in small letters, and to compare without regard to case takes ten times as long.
+    (start == name || start.eq_ignore_ascii_case(name)).then_some(value)
 }
 
 /// The value of a header that frames the message. Not all parsers know one with a blank before the colon, and not all trim

@@ -122,7 +122,7 @@ fn a_successor_that_is_stuck_for_a_second_gets_no_more() {
 fn idle_connections_are_told_in_time_if_the_successor_is_stuck() {
     let mut server = start(&["--drain-timeout", "3s"]);
     let (with_the_new, with_the_old) = stuck_halfway(&mut server);
-    let told = server.program.line("every connection was handed over or told");
+    let told = server.program.line("every connection was handed over or closed politely");
     assert!(told.contains(&format!("handed_over={HALF} closed={HALF}")), "{told}");
     assert_eq!(server.program.wait(), End::Exited(0));
     thaw(server.serving);

