@@ -3,10 +3,12 @@
 //! The invariant: the exit status alone tells success from failure, and every error is one line on stderr.
 
 use std::error::Error;
-use std::io::{self, Write};
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser;
+
+use crate::stderr::Stderr;
 
 // ANCHOR: run
 /// What a `main` returns: understands the command line, runs `program` with it, and reports what goes wrong.
@@ -29,7 +31,7 @@ pub fn run<A: Parser, E: Into<Box<dyn Error>>>(program: impl FnOnce(A) -> Result
 
 fn report(sentence: &str) -> ExitCode {
     // Not `eprintln!`: that panics if stderr is closed, and then even the exit status would be wrong.
-    let _ = writeln!(io::stderr(), "error: {}", one_line(sentence));
+    let _ = Stderr.write_all(format!("error: {}\n", one_line(sentence)).as_bytes());
     ExitCode::FAILURE
 }
 
@@ -61,6 +63,8 @@ fn one_line(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::*;
 
     #[derive(Debug)]

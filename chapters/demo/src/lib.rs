@@ -11,6 +11,7 @@ mod log;
 mod options;
 #[cfg(feature = "server")]
 mod service;
+mod stderr;
 
 pub use command_line::run;
 #[cfg(feature = "server")]

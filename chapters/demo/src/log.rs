@@ -1,11 +1,14 @@
 //! The log of every program.
 //!
-//! The invariant: one event is one line on stderr.
+//! The invariant: one event is one line on stderr, a panic among them.
 
 use std::io::{self, IsTerminal as _};
+use std::panic;
 
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::prelude::*;
+
+use crate::stderr::Stderr;
 
 /// Logs to stderr, one event a line: at level `info`, or as `RUST_LOG` says (`debug`, or `hyper=trace,info`).
 ///
@@ -17,6 +20,9 @@ pub fn log_to_stderr() -> Result<(), String> {
         format!("RUST_LOG={directives} is not understood ({error}): write a level, say debug, or TARGET=LEVEL")
     })?;
     // `fmt::layer` and not `fmt()`: that one panics when stderr cannot be written (tokio-rs/tracing#3271).
-    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
-    tracing_subscriber::registry().with(lines).with(filter).try_init().map_err(|error| error.to_string())
+    let lines = tracing_subscriber::fmt::layer().with_writer(|| Stderr).with_ansi(io::stderr().is_terminal());
+    tracing_subscriber::registry().with(lines).with(filter).try_init().map_err(|error| error.to_string())?;
+    // The default one writes to stderr itself, and waits.
+    panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
+    Ok(())
 }

@@ -9,6 +9,7 @@
 //! | start a server that replaces itself, and follow it from process to process | [`Generations`] |
 //! | replace a program, or break it, without harm to the real one | [`Deployment`] |
 //! | hold a moment open: stop a process, hold a start or a request up | [`freeze`], [`Gate`], [`hold`] |
+//! | give a program a log that is not read | [`StalledPipe`] |
 //! | speak HTTP to it byte by byte, and see how a connection ends | [`Wire`] |
 //! | learn which process answers a fresh connection, if any does | [`probe()`] |
 //! | see what a process holds: descriptors, mask, environment, limits | [`Census`] |
@@ -29,6 +30,7 @@ mod moment;
 mod probe;
 mod program;
 mod requirement;
+mod stalled_pipe;
 #[cfg(feature = "load")]
 mod third_party;
 mod timeout;
@@ -42,6 +44,7 @@ pub use moment::{Gate, await_refusal, children, freeze, hold, is_stopped, let_go
 pub use probe::{Answerer, Unanswered, probe};
 pub use program::{Program, field};
 pub use requirement::{require, require_program};
+pub use stalled_pipe::StalledPipe;
 #[cfg(feature = "load")]
 pub use third_party::{ThirdParty, Verdict};
 pub use timeout::{GaveUp, TIMEOUT};

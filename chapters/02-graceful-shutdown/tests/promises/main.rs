@@ -13,6 +13,7 @@ mod deadline;
 mod idle;
 mod library;
 mod load;
+mod log;
 mod retire;
 mod scarcity;
 mod server;

@@ -9,6 +9,7 @@ mod files;
 mod generations;
 mod listeners;
 mod load;
+mod log;
 mod program_path;
 mod readiness;
 mod refusals;
