@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod descriptors;
+mod endurance;
 mod handover;
 mod load;
 mod pid_file;
