@@ -34,6 +34,7 @@ mod sized;
 mod spawn;
 mod table;
 mod throughput;
+mod upgrades;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -54,7 +55,7 @@ struct Figure {
     measure: fn(&Binaries) -> Measured,
 }
 
-const FIGURES: [Figure; 12] = [
+const FIGURES: [Figure; 13] = [
     Figure { name: "throughput", title: "cost of a request, ours / plain hyper", measure: throughput::measure },
     Figure {
         name: "instructions",
@@ -70,6 +71,11 @@ const FIGURES: [Figure; 12] = [
         name: "first-answer",
         title: "from SIGUSR2 to the first answer of the new process",
         measure: first_answer::measure,
+    },
+    Figure {
+        name: "upgrades",
+        title: "latency of a service that is upgraded twice a second",
+        measure: upgrades::measure,
     },
     Figure { name: "both-accept", title: "how long both processes accept, under load", measure: both_accept::measure },
     Figure { name: "old-gone", title: "from readiness to the end of an idle old process", measure: old_gone::measure },
