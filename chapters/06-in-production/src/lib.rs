@@ -8,10 +8,17 @@
 //! | [`PidFile`] | a file that names the process in charge |
 //! | [`FdReserve`] | an upgrade that must not fail for want of a descriptor |
 //! | [`init`] | process 1 of a container, which has to outlive every generation |
+//!
+
+//! What a service needs of the chapters before is here, too, so that it depends on this one alone: see the examples
+//! `hyper_hello` and `axum_hello`.
 
 mod fd_reserve;
 pub mod init;
 mod pid_file;
 
+pub use connection_handover::Server;
 pub use fd_reserve::FdReserve;
+pub use graceful_shutdown::{Address, block_on};
+pub use graceful_upgrade::{Limits, Upgrader};
 pub use pid_file::{PidFile, PidFileError};
