@@ -23,8 +23,6 @@ pub mod ch3_cloexec;
 pub mod ch3_names;
 #[cfg_attr(feature = "solutions", path = "../solutions/ch3_places.rs")]
 pub mod ch3_places;
-#[cfg_attr(feature = "solutions", path = "../solutions/ch4_pid_file.rs")]
-pub mod ch4_pid_file;
 #[cfg_attr(feature = "solutions", path = "../solutions/ch4_ready.rs")]
 pub mod ch4_ready;
 #[cfg_attr(feature = "solutions", path = "../solutions/ch4_table.rs")]
@@ -33,3 +31,5 @@ pub mod ch4_table;
 pub mod ch5_claim;
 #[cfg_attr(feature = "solutions", path = "../solutions/ch5_unparsed.rs")]
 pub mod ch5_unparsed;
+#[cfg_attr(feature = "solutions", path = "../solutions/ch6_pid_file.rs")]
+pub mod ch6_pid_file;

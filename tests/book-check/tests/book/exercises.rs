@@ -3,8 +3,11 @@
 //! They are run as a reader runs them, by Cargo, in the workspace they belong to.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
 use std::process::Command;
+
+use crate::golden::{names, root};
 
 /// Whether each of an exercise's tests passed.
 type Verdicts = BTreeMap<String, Vec<bool>>;
@@ -25,6 +28,16 @@ fn every_exercise_fails_until_it_is_solved_and_passes_then() {
         assert!(unsolved[name].contains(&false), "{name} passes unsolved: nothing is left for the reader to do");
         assert!(solved[name].iter().all(|passed| *passed), "our solution of {name} does not pass");
         assert_eq!(unsolved[name].len(), solved[name].len(), "{name} has other tests unsolved than solved");
+    }
+}
+
+#[test]
+fn every_exercise_is_on_a_page() {
+    let pages = names("book/src", "md").into_iter().map(|page| root().join("book/src").join(page + ".md"));
+    let pages: String = pages.map(|page| fs::read_to_string(page).expect("a page can be read")).collect();
+    for name in files("src").filter(|name| name != "lib") {
+        let command = format!("`cargo exercise {name}`");
+        assert!(pages.contains(&command), "no page says {command}: no reader will meet this exercise");
     }
 }
 

@@ -1,15 +1,15 @@
 use std::fs::{File, read_dir, read_to_string};
 use std::io::Read as _;
 
-use exercises::ch4_pid_file::write;
+use exercises::ch6_pid_file::write;
 
 #[test]
-fn whoever_has_opened_the_file_reads_a_whole_pid() {
+fn a_reader_that_has_opened_the_file_reads_a_whole_pid() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("server.pid");
     write(&path, 4001).unwrap();
 
-    // Somebody opens the file, and before they read it, the next generation writes its pid.
+    // A script opens the file, and before it reads it, the next generation writes its pid.
     let mut opened = File::open(&path).unwrap();
     write(&path, 42).unwrap();
 
@@ -20,6 +20,6 @@ fn whoever_has_opened_the_file_reads_a_whole_pid() {
         "the file was changed under its reader: there is a moment in which it is empty, and `kill $(cat server.pid)` \
          meets it one day. Which system call replaces a file as a whole?"
     );
-    assert_eq!(read_to_string(&path).unwrap(), "42\n", "whoever opens it now gets the new pid");
+    assert_eq!(read_to_string(&path).unwrap(), "42\n", "a reader that opens it now should get the new pid");
     assert_eq!(read_dir(directory.path()).unwrap().count(), 1, "nothing else may be left in the directory");
 }
