@@ -8,7 +8,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::{Gate, Generations};
+use crate::{Gate, Generations, Lease};
 
 /// A place where a program can be put, replaced and broken without harm to the real one.
 #[derive(Debug)]
@@ -97,6 +97,18 @@ impl Deployment {
         let (pipe, binary) = (gate.path().display(), self.binary.display());
         self.put_script(&format!("echo started >&2; : < '{pipe}'; exec '{binary}' \"$@\" {more}"));
         gate
+    }
+
+    /// Puts the good program in place, in a way that its exec(2) does not come to an end before the lease is dropped, as on a
+    /// slow file system: to open a file that another process has a lease on is to wait for that process (fcntl(2)), for
+    /// `/proc/sys/fs/lease-break-time` at most.
+    ///
+    /// # Panics
+    /// If it cannot be written, or leased.
+    #[must_use]
+    pub fn put_slow(&self) -> Lease {
+        self.put_script(&format!("exec '{}' \"$@\"", self.binary.display()));
+        Lease::of(&self.server())
     }
 
     /// Starts the program from here, on one free port.

@@ -40,7 +40,9 @@ pub use census::{Census, Descriptor, is_in_mask};
 pub use deployment::Deployment;
 pub use end::{End, await_exit, try_await_exit};
 pub use generations::Generations;
-pub use moment::{Gate, await_refusal, children, freeze, hold, is_stopped, let_go, thaw, thread_states, wait_until};
+pub use moment::{
+    Gate, Lease, await_refusal, children, freeze, hold, is_stopped, let_go, thaw, thread_states, wait_until,
+};
 pub use probe::{Answerer, Unanswered, probe};
 pub use program::{Program, field};
 pub use requirement::{require, require_program};

@@ -2,11 +2,16 @@
 //!
 //! The invariant: no test sleeps to catch a moment. It stops a process, keeps one behind a gate, or holds a request under way.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread::yield_now;
 use std::time::Instant;
 
+use nix::errno::Errno;
+use nix::libc;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, mkfifo};
@@ -32,7 +37,9 @@ pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
 /// If one still listens after [`TIMEOUT`].
 #[track_caller]
 pub fn await_refusal(address: &str) {
-    wait_until(&format!("{address} refuses connections"), || Wire::try_connect(address).is_err());
+    // Not any error: where no process accepts, the queue is full one day, and connections time out.
+    let is_refused = |error: io::Error| matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::NotFound);
+    wait_until(&format!("{address} refuses connections"), || Wire::try_connect(address).is_err_and(is_refused));
 }
 
 /// Stops a process (SIGSTOP), so that it neither accepts nor answers nor receives anything until it is thawed. The kernel
@@ -136,5 +143,22 @@ impl Gate {
     /// If there is no gate any more.
     pub fn open(&self) {
         OpenOptions::new().write(true).open(&self.0).expect("the program waits at the gate");
+    }
+}
+
+/// What keeps an exec(2) from coming to its end: see [`Deployment::put_slow`](crate::Deployment::put_slow). Dropping it lets
+/// the exec go on.
+#[derive(Debug)]
+pub struct Lease(#[expect(dead_code, reason = "held, and never used")] File);
+
+impl Lease {
+    pub(crate) fn of(program: &Path) -> Lease {
+        let file = File::open(program).expect("the program is there");
+        // By this signal the kernel tells us of the exec, and it would end us.
+        signal_hook::flag::register(libc::SIGIO, Arc::default()).expect("this signal can be caught");
+        // SAFETY: fcntl(2) takes numbers here: an open descriptor, a command, and a kind of lease.
+        let leased = Errno::result(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_WRLCK) });
+        leased.expect("no other process has opened the program");
+        Lease(file)
     }
 }
