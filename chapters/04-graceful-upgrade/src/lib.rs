@@ -9,6 +9,7 @@
 
 mod channel;
 mod error;
+mod holders;
 pub mod lifecycle;
 mod listeners;
 mod observe;

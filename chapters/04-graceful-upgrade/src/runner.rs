@@ -22,7 +22,7 @@ use crate::lifecycle::{Action, Event, Life, State, Timeout, next};
 use crate::observe::Transition;
 use crate::serve::Named;
 use crate::successor::Successor;
-use crate::upgrader::{CHANNEL, Upgrader};
+use crate::upgrader::Upgrader;
 
 /// What the server has to do next.
 #[derive(Debug)]
@@ -342,10 +342,9 @@ impl Runner {
                 passed.add(&name, fd)?;
             }
         }
-        let channel = passed.add_channel(CHANNEL)?;
         let files = self.own.listeners.file_ids();
         let (generation, older) = (self.own.generation + 1, self.life.older + 1);
-        Ok(Successor::start(&self.own.program, passed, channel, &Message::Handshake { generation, older, files })?)
+        Ok(Successor::start(&self.own.program, passed, &Message::Handshake { generation, older, files })?)
     }
 
     async fn end_successor(&mut self) -> Option<String> {

@@ -1,7 +1,8 @@
 //! Starting a successor, and ending one that is of no use.
 //!
-//! The invariant: every successor that was started serves in our place or is reaped; and the only process that is ever
-//! signalled is our own child.
+//! The invariant: every successor that was started serves in our place, or is reaped and leaves nothing behind that holds our
+//! listeners; and the only processes that are ever signalled are our own child and those that it has passed its end of the
+//! channel on to.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -10,16 +11,20 @@ use std::process::ExitStatus;
 use std::thread;
 use std::time::Duration;
 
-use inherited_fds::{Child, PassedFds};
+use inherited_fds::{AddError, Child, PassedFds};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::channel::{Channel, Message};
+use crate::holders::Socket;
 use crate::program::Program;
+use crate::upgrader::CHANNEL;
 
 /// How long one that is told to end may take, which it does only to remove the files of its sockets. One that hangs, or is no
 /// program of ours, does not listen, and a stop waits for it meanwhile.
@@ -29,47 +34,60 @@ const STOP_GRACE: Duration = Duration::from_millis(250);
 /// cannot be waited for.
 const KILL_GRACE: Duration = Duration::from_secs(1);
 
+/// How long a process that was killed may hold the channel before we look whether another one does, which it may have started
+/// at the last moment. To look is to read all of `/proc`.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
 /// A child that is to replace us, or has.
 #[derive(Debug)]
 pub(crate) struct Successor {
     program: Program,
     channel: Channel,
+    /// Its end of the channel.
+    far_end: Socket,
     process: Process,
 }
 
 #[derive(Debug)]
 enum Process {
     /// Not yet at its exec(2), which another thread waits for.
-    Starting(oneshot::Receiver<io::Result<Child>>),
-    Running(Child),
+    Starting(oneshot::Receiver<io::Result<Running>>),
+    Running(Running),
     NotStarted,
+}
+
+#[derive(Debug)]
+struct Running {
+    child: Child,
+    /// Readable once it has ended. From the start, since later there may be no descriptor left to wait for its end with.
+    end: AsyncFd<OwnedFd>,
 }
 
 impl Successor {
     // ANCHOR: start
-    /// Starts `program` with what is passed. The other end of `channel` is among that, and on it `handshake` waits.
+    /// Starts `program` with what is passed, and with the other end of a new channel, on which `handshake` waits.
     ///
     /// # Errors
-    /// If there is no thread to be had, or the runtime cannot wait on the channel.
-    pub(crate) fn start(
-        program: &Program,
-        passed: PassedFds,
-        channel: OwnedFd,
-        handshake: &Message,
-    ) -> io::Result<Successor> {
-        let channel = Channel::new(channel)?;
+    /// If there is no descriptor or no thread to be had, or the runtime cannot wait on the channel.
+    pub(crate) fn start(program: &Program, mut passed: PassedFds, handshake: &Message) -> Result<Successor, AddError> {
+        let (channel, far_end) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
+            .map_err(io::Error::from)?;
+        passed.add(CHANNEL, &far_end)?;
+        let (channel, far_end) = (Channel::new(channel)?, Socket::of(far_end)?);
         // Before it is started, so that it never has to wait for it.
         channel.send(handshake);
         let (started, starting) = oneshot::channel();
         let Program { path, arguments } = program.clone();
+        let runtime = Handle::current();
         // The call returns when the child has come to its exec, and a file system may be slow.
         thread::Builder::new().name("spawn".to_owned()).spawn(move || {
-            let spawned = passed.spawn(&path, &arguments);
+            let _context = runtime.enter();
+            let spawned = passed.spawn(&path, &arguments).and_then(Running::new);
             if let Err(Ok(unwanted)) = started.send(spawned) {
-                end(unwanted);
+                end(unwanted.child);
             }
         })?;
-        Ok(Successor { program: program.clone(), channel, process: Process::Starting(starting) })
+        Ok(Successor { program: program.clone(), channel, far_end, process: Process::Starting(starting) })
     }
     // ANCHOR_END: start
 
@@ -91,9 +109,9 @@ impl Successor {
             let started = starting.await.unwrap_or_else(|_| Err(io::Error::other("its thread died")));
             let path = self.program.path.display();
             match started {
-                Ok(child) => {
-                    tracing::info!(successor = %child.pid(), program = %path, "upgrading");
-                    self.process = Process::Running(child);
+                Ok(running) => {
+                    tracing::info!(successor = %running.child.pid(), program = %path, "upgrading");
+                    self.process = Process::Running(running);
                 }
                 Err(error) => {
                     let reason = format!("cannot start {path}: {error}");
@@ -105,38 +123,77 @@ impl Successor {
         self.channel.receive().await.ok_or(None)
     }
 
-    /// Tells it to end, kills it if it does not, and reaps it; says how it ended, if it ever began.
+    /// Tells it to end, kills it if it does not, reaps it, and kills what it has left behind; says how it ended, if it ever
+    /// began.
     pub(crate) async fn dismiss(self) -> Option<String> {
-        let mut child = match self.process {
-            Process::Running(child) => child,
-            // Or it would begin to live when we are gone, and serve.
-            Process::Starting(mut starting) => {
-                if let Ok(started) = timeout(KILL_GRACE, &mut starting).await {
-                    started.ok()?.ok()?
-                } else {
-                    // Closed, or the thread might put it there after we have looked. It ends then what we did not take.
-                    starting.close();
-                    starting.try_recv().ok()?.ok()?
-                }
-            }
+        // First: one that begins to live when we are gone finds it before the end of the channel, and does not serve.
+        self.channel.send(&Message::Stop);
+        let running = match self.process {
+            Process::Running(running) => running,
+            Process::Starting(starting) => started_or_killed(starting, &self.far_end).await?,
             Process::NotStarted => return None,
         };
-        self.channel.send(&Message::Stop);
-        let end = end_of(&child);
-        if let Ok(end) = &end {
-            let _ = timeout(STOP_GRACE, end.readable()).await;
+        let end = running.end().await;
+        // The channel ends once no process holds the other end. Until then, one holds our listeners, too.
+        let all_ended = async {
+            let no_message_comes = async || while self.channel.receive().await.is_some() {};
+            while timeout(LOOK_AGAIN, no_message_comes()).await.is_err() {
+                kill_holders(&self.far_end);
+            }
+        };
+        match timeout(KILL_GRACE, all_ended).await {
+            Ok(()) => Some(end),
+            Err(_) => Some(format!("{end}, a process of it still holds the listeners")),
         }
+    }
+}
+
+impl Running {
+    /// # Errors
+    /// If it cannot be waited for, as pidfd_open(2) and epoll_ctl(2) say. It is ended then.
+    fn new(child: Child) -> io::Result<Running> {
+        match end_of(&child) {
+            Ok(end) => Ok(Running { child, end }),
+            Err(error) => {
+                end(child);
+                Err(error)
+            }
+        }
+    }
+
+    /// Gives it the time to end, kills it if it does not, and says how it ended.
+    async fn end(mut self) -> String {
+        let _ = timeout(STOP_GRACE, self.end.readable()).await;
         // A process that is about to end keeps the status it has. The channel is closed only after that: a successor that
         // sees its end believes that we are gone, and would serve.
-        if let Err(error) = child.signal(Signal::SIGKILL) {
-            return Some(format!("it cannot be killed: {error}"));
+        if let Err(error) = self.child.signal(Signal::SIGKILL) {
+            return format!("it cannot be killed: {error}");
         }
-        if let Ok(end) = end {
-            // Either way its status tells.
-            let _ = timeout(KILL_GRACE, end.readable()).await;
-        }
-        let status = child.try_wait().ok().flatten();
-        Some(status.map_or_else(|| "it does not end".to_owned(), describe))
+        // Either way its status tells.
+        let _ = timeout(KILL_GRACE, self.end.readable()).await;
+        let status = self.child.try_wait().ok().flatten();
+        status.map_or_else(|| "it does not end".to_owned(), describe)
+    }
+}
+
+/// A child that comes to its exec, if need be by its end.
+async fn started_or_killed(mut starting: oneshot::Receiver<io::Result<Running>>, holds: &Socket) -> Option<Running> {
+    if let Ok(started) = timeout(STOP_GRACE, &mut starting).await {
+        return started.ok()?.ok();
+    }
+    // Before that, its pid is not known.
+    kill_holders(holds);
+    if let Ok(started) = timeout(KILL_GRACE, &mut starting).await {
+        return started.ok()?.ok();
+    }
+    // Closed, or the thread might put it there after we have looked. It ends then what we did not take.
+    starting.close();
+    starting.try_recv().ok()?.ok()
+}
+
+fn kill_holders(socket: &Socket) {
+    if let Err(error) = socket.kill_holders() {
+        tracing::debug!(%error, "cannot look for the processes of the successor");
     }
 }
 

@@ -8,6 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use testkit::load::Plan;
 use testkit::{Deployment, await_exit, await_refusal, children, hold, wait_until};
 
+use crate::scarcity::limit_descriptors;
 use crate::server::{BINARY, deployment, start};
 
 /// Breaks the program on disk, upgrades in vain under load, mends it, and upgrades.
@@ -69,16 +70,69 @@ fn a_program_that_refuses_what_it_inherits_is_survived() {
     a_failed_upgrade_costs_nothing(&[], other, "it exited with status 1");
 }
 
+/// Upgrades in vain to a script, and asserts that whatever it has started holds nothing of ours.
+#[track_caller]
+fn assert_a_script_leaves_nothing(script: &str, reason: &str) {
+    let deployment = deployment();
+    let mut server = deployment.start(&["--ready-timeout", "200ms"]);
+    deployment.put_script(script);
+    let line = server.upgrade_in_vain();
+    assert!(line.contains(reason), "{line}");
+    assert_eq!(children(server.serving), [], "the child should be reaped");
+    server.stop();
+    await_refusal(server.address());
+}
+
 /// The shell is the successor that is killed; what it started has our listeners, too.
 #[test]
 fn a_wrapper_whose_program_hangs_leaves_nothing_that_holds_the_listeners() {
+    assert_a_script_leaves_nothing("tail -f /dev/null; exit 7", "it was not ready within 200ms");
+}
+
+#[test]
+fn a_wrapper_leaves_nothing_that_holds_the_listeners_however_it_was_started() {
+    let hang = "tail -f /dev/null";
+    for script in [
+        format!("{hang} & wait"),
+        format!("setsid {hang} & wait"),
+        format!("(setsid {hang} &) ; {hang}"),
+        format!("trap '' TERM; while :; do sleep 1; done & {hang}"),
+    ] {
+        assert_a_script_leaves_nothing(&script, "it was killed");
+    }
+    // The end of the wrapper itself is not the end of the channel: its program holds that, too.
+    assert_a_script_leaves_nothing(&format!("setsid {hang} & exit 1"), "it exited with status 1");
+}
+
+#[test]
+fn a_failed_upgrade_is_over_when_the_file_system_hangs_and_cannot_come_back() {
     let deployment = deployment();
     let mut server = deployment.start(&["--ready-timeout", "200ms"]);
-    deployment.put_script("tail -f /dev/null; exit 7");
+    let lease = deployment.put_slow();
     let line = server.upgrade_in_vain();
     assert!(line.contains("it was not ready within 200ms"), "{line}");
-    server.stop();
+    wait_until("the child is reaped", || children(server.serving).is_empty());
+    server.assert_answered_by(1);
+
+    server.signal(Signal::SIGKILL);
+    server.program.wait();
+    drop(lease);
+    server.program.wait_all();
     await_refusal(server.address());
+}
+
+#[test]
+fn a_hung_successor_is_reaped_although_no_descriptor_is_left() {
+    let deployment = deployment();
+    let mut server = deployment.start(&["--ready-timeout", "700ms"]);
+    deployment.put_script("echo started >&2; exec tail -f /dev/null");
+    server.signal(Signal::SIGUSR2);
+    server.program.line("started");
+    server.program.line("upgrading");
+    limit_descriptors(server.serving, 3);
+    let line = server.program.line("upgrade failed");
+    assert!(line.contains("it was not ready within 700ms, it was killed"), "{line}");
+    assert_eq!(children(server.serving), [], "the child should be reaped");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use testkit::{Generations, Wire, await_exit};
 use crate::server::deployment;
 
 /// Forbids a process all descriptors from this number on.
-fn limit_descriptors(pid: Pid, to: u64) {
+pub(crate) fn limit_descriptors(pid: Pid, to: u64) {
     let to = Rlimit { current: Some(to), maximum: getrlimit(Resource::Nofile).maximum };
     prlimit(rustix::process::Pid::from_raw(pid.as_raw()), Resource::Nofile, to)
         .expect("our child's limit is ours to set");

@@ -3,8 +3,9 @@
 use std::process::Command;
 
 use nix::sys::signal::{Signal, kill, killpg};
-use testkit::{Generations, await_exit, await_refusal, freeze, hold, thaw};
+use testkit::{Generations, await_exit, await_refusal, children, freeze, hold, thaw, wait_until};
 
+use crate::scarcity::limit_descriptors;
 use crate::server::{BINARY, deployment, frozen_in_an_upgrade, start, unix};
 
 /// Asserts that every generation ends, that none serves, and that nothing was cut.
@@ -28,6 +29,38 @@ fn sigterm_while_a_successor_hangs_ends_both() {
     held.send("rest.");
     assert_eq!(held.reply().text(), "firstrest.", "what was under way is answered");
     assert_the_service_stops(server);
+}
+
+/// The old process may be gone before the new one has begun to live, and that must not serve then.
+#[test]
+fn sigterm_while_the_successor_is_still_at_its_exec_stops_the_service() {
+    let deployment = deployment();
+    let mut server = deployment.start(&[]);
+    let lease = deployment.put_slow();
+    server.signal(Signal::SIGUSR2);
+    wait_until("the successor is at its exec", || !children(server.serving).is_empty());
+    server.signal(Signal::SIGTERM);
+    assert_eq!(server.program.wait().code(), 0, "{}", server.program.output());
+    await_refusal(server.address());
+    drop(lease);
+    assert_the_service_stops(server);
+}
+
+/// Not even kill(2) helps if no descriptor is left to find the new process by.
+#[test]
+fn a_successor_that_begins_to_live_when_the_service_has_stopped_ends() {
+    let deployment = deployment();
+    let mut server = deployment.start(&[]);
+    let lease = deployment.put_slow();
+    server.signal(Signal::SIGUSR2);
+    wait_until("the successor is at its exec", || !children(server.serving).is_empty());
+    limit_descriptors(server.serving, 3);
+    server.signal(Signal::SIGTERM);
+    assert_eq!(server.program.wait().code(), 0, "{}", server.program.output());
+    drop(lease);
+    let log = server.program.wait_all();
+    assert!(!log.contains("generation=2"), "{log}");
+    await_refusal(server.address());
 }
 
 #[test]
