@@ -13,6 +13,7 @@ mod holders;
 pub mod lifecycle;
 mod listeners;
 mod observe;
+mod process_1;
 mod program;
 mod runner;
 mod serve;
@@ -22,6 +23,7 @@ mod upgrader;
 
 pub use error::StartError;
 pub use observe::{Observe, Transition};
+pub use process_1::container_init;
 pub use program::Program;
 pub use runner::{Ending, Runner, Step};
 pub use serve::{Named, Serve};

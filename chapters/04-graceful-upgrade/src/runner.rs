@@ -20,6 +20,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::channel::{Channel, Message};
 use crate::lifecycle::{Action, Event, Life, State, Timeout, next};
 use crate::observe::Transition;
+use crate::process_1::let_it_be_succeeded;
 use crate::serve::Named;
 use crate::successor::Successor;
 use crate::upgrader::Upgrader;
@@ -336,6 +337,9 @@ impl Runner {
     }
 
     fn start_successor(&mut self) -> Result<Successor, Box<dyn Error>> {
+        if !self.own.started_by_us {
+            let_it_be_succeeded()?;
+        }
         let mut passed = self.own.listeners.pass()?;
         for pass in &mut self.own.pass {
             for (name, fd) in pass()? {

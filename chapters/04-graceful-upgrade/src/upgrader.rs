@@ -85,6 +85,8 @@ pub struct Upgrader {
     pub(crate) stop_caught: Arc<AtomicBool>,
     pub(crate) upgrades: Receiver,
     inherited: Inherited,
+    /// Whether a predecessor has started this process, or a supervisor that outlives it: no other one waits for its end.
+    pub(crate) started_by_us: bool,
     pub(crate) predecessor: Option<OwnedFd>,
     /// Files of unix sockets that the predecessor leaves to the last generation.
     files: FileIds,
@@ -118,6 +120,7 @@ impl Upgrader {
             Some(_) => return Err(StartError::Handshake(io::ErrorKind::InvalidData.into())),
             None => (1, 0, FileIds::new()),
         };
+        let started_by_us = predecessor.is_some();
         if older == 0 {
             // A supervisor started us, and is no generation.
             predecessor = None;
@@ -133,8 +136,8 @@ impl Upgrader {
         let (pass, observers) = (Vec::new(), Vec::new());
         #[rustfmt::skip]
         let begun = Upgrader {
-            limits, generation, older, program, stops, stop_caught, upgrades, inherited, predecessor, files, listeners, unused, pass,
-            observers,
+            limits, generation, older, program, stops, stop_caught, upgrades, inherited, started_by_us, predecessor, files, listeners,
+            unused, pass, observers,
         };
         Ok(begun)
     }

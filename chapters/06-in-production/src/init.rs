@@ -7,16 +7,15 @@
 //! Every generation inherits one end of a channel. The one that begins to accept says so on it, and the kernel adds whose
 //! pid that is; the end of the channel says that no generation is left.
 
+use std::env;
 use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixDatagram as StdSocket;
-use std::path::Path;
 use std::process::ExitCode;
-use std::{env, fs};
 
 use graceful_upgrade::lifecycle::Action;
-use graceful_upgrade::{Observe, Program, StartError, Transition, Upgrader};
+use graceful_upgrade::{Observe, Program, StartError, Transition, Upgrader, container_init};
 use inherited_fds::{Inherited, PassedFds};
 use nix::sys::prctl::set_child_subreaper;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
@@ -52,14 +51,11 @@ pub fn supervise() -> Result<Option<ExitCode>, StartError> {
 }
 
 /// Whether process 1 of a container is a small init (`docker run --init`, tini, a shell) that has started us, and ends when
-/// its child does. systemd does not, and neither do the inits of whole machines, whose PID namespace is the first one
-/// (`PID_NS_INIT_INO` in linux/nsfs.h).
+/// its child does. If others stand between, an upgrade is warned of instead: they may be a person's shell, or a supervisor.
 fn process_1_ends_with_us() -> bool {
-    let of_the_machine = fs::read_link("/proc/self/ns/pid").is_ok_and(|it| it == Path::new("pid:[4026531836]"));
-    let systemd = fs::read("/proc/1/comm").is_ok_and(|name| name == b"systemd\n");
     // A successor whose predecessor has just ended is an orphan, and was started by no init.
     let succeeds = env::var_os("LISTEN_FDS").is_some() && env::var_os("LISTEN_PID").is_none();
-    getppid().as_raw() == 1 && !of_the_machine && !systemd && !succeeds
+    getppid().as_raw() == 1 && container_init().is_some() && !succeeds
 }
 
 async fn until_none_is_left(

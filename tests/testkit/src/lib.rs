@@ -27,6 +27,7 @@ mod generations;
 #[cfg(feature = "load")]
 pub mod load;
 mod moment;
+mod pid_namespace;
 mod probe;
 mod program;
 mod requirement;
@@ -43,6 +44,7 @@ pub use generations::Generations;
 pub use moment::{
     Gate, Lease, await_refusal, children, freeze, hold, is_stopped, let_go, thaw, thread_states, wait_until,
 };
+pub use pid_namespace::pid_namespace;
 pub use probe::{Answerer, Unanswered, probe};
 pub use program::{Program, field};
 pub use requirement::{require, require_program};

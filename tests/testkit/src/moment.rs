@@ -6,7 +6,6 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::thread::yield_now;
 use std::time::Instant;
 
@@ -151,13 +150,18 @@ impl Gate {
 #[derive(Debug)]
 pub struct Lease(#[expect(dead_code, reason = "held, and never used")] File);
 
+/// Which signal tells of the exec (asm-generic/fcntl.h; the crate libc lacks it). By default it is SIGIO, which would end us;
+/// SIGURG does nothing, and does not even interrupt a system call.
+const F_SETSIG: libc::c_int = 10;
+
 impl Lease {
     pub(crate) fn of(program: &Path) -> Lease {
         let file = File::open(program).expect("the program is there");
-        // By this signal the kernel tells us of the exec, and it would end us.
-        signal_hook::flag::register(libc::SIGIO, Arc::default()).expect("this signal can be caught");
-        // SAFETY: fcntl(2) takes numbers here: an open descriptor, a command, and a kind of lease.
-        let leased = Errno::result(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_WRLCK) });
+        // SAFETY: fcntl(2) takes numbers here: an open descriptor, a command, and a signal or a kind of lease.
+        let leased = unsafe {
+            Errno::result(libc::fcntl(file.as_raw_fd(), F_SETSIG, libc::SIGURG))
+                .and_then(|_| Errno::result(libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_WRLCK)))
+        };
         leased.expect("no other process has opened the program");
         Lease(file)
     }

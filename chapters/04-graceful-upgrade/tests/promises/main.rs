@@ -10,6 +10,7 @@ mod generations;
 mod listeners;
 mod load;
 mod log;
+mod process_1;
 mod program_path;
 mod readiness;
 mod refusals;

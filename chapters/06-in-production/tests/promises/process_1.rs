@@ -12,19 +12,14 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use testkit::load::Plan;
 use testkit::{
-    Generations, Program, await_exit, await_refusal, freeze, hold, is_stopped, let_go, require, thaw, wait_until,
+    Generations, Program, await_exit, await_refusal, freeze, hold, is_stopped, let_go, pid_namespace, thaw, wait_until,
 };
 
-use crate::server::{BINARY, child, command, deployment, waits_for_its_turn};
+use crate::server::{BINARY, child, deployment, waits_for_its_turn, without_options};
 
 /// A command that runs `program` as process 1 of a PID namespace of its own.
 fn in_a_namespace(program: &Path, more: &[&str]) -> Option<Command> {
-    let namespace = ["--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--mount-proc"];
-    let allowed = command("unshare", &namespace).arg("true").output().is_ok_and(|output| output.status.success());
-    if !require(allowed, "this test needs a PID namespace: run it as root, or allow unprivileged user namespaces") {
-        return None;
-    }
-    let mut command = command("unshare", &namespace);
+    let mut command = without_options(pid_namespace()?);
     command.arg(program).args(["--listen", "127.0.0.1:0"]).args(more);
     Some(command)
 }
@@ -381,11 +376,8 @@ fn sockets_that_process_1_inherits_are_passed_through() {
     let addresses = sockets.each_ref().map(|socket| socket.local_addr().expect("it is bound").to_string());
     let program = format!("LISTEN_FDS=2 LISTEN_FDNAMES=web:web LISTEN_PID=$$ exec {BINARY} \"$@\"");
     let listen = ["--listen", &addresses[1], "--listen", &addresses[0]];
-    let Some(mut command) = in_a_namespace(Path::new("sh"), &[]) else { return };
-    let namespace: Vec<_> =
-        command.get_args().take_while(|argument| *argument != "sh").map(ToOwned::to_owned).collect();
-    command = crate::server::command("unshare", &[]);
-    command.args(namespace).args(["sh", "-c", &program, "sh"]).args(listen);
+    let Some(mut command) = pid_namespace().map(without_options) else { return };
+    command.args(["sh", "-c", &program, "sh"]).args(listen);
     let numbers = sockets.each_ref().map(AsRawFd::as_raw_fd);
     // SAFETY: between fork and exec, only dup2(2) is called, which is async-signal-safe. Both are above their targets, or the
     // first dup2 could close the second one; what they replace in the child has CLOEXEC and is not needed there.
@@ -414,11 +406,8 @@ fn sockets_that_process_1_inherits_are_passed_through() {
 
 /// An init that ends with its child, and with which everything ends.
 fn under_another_init(init: &[&str]) {
-    let Some(command) = in_a_namespace(Path::new(init[0]), &[]) else { return };
-    let namespace: Vec<_> =
-        command.get_args().take_while(|argument| *argument != init[0]).map(ToOwned::to_owned).collect();
-    let mut command = crate::server::command("unshare", &[]);
-    let mut server = Generations::start(command.args(namespace).args(init).env("LISTEN", "127.0.0.1:0"), 1);
+    let Some(mut command) = pid_namespace().map(without_options) else { return };
+    let mut server = Generations::start(command.args(init).env("LISTEN", "127.0.0.1:0"), 1);
     let supervisor = child(process_1(&server.program));
     for generation in 2..=3 {
         let old = child(supervisor);
@@ -445,6 +434,17 @@ fn under_tini_it_survives_upgrades_as_well() {
 #[test]
 fn under_a_shell_it_survives_upgrades_as_well() {
     under_another_init(&["sh", "-c", &format!("{BINARY}; exit $?")]);
+}
+
+/// It cannot tell what such wrappers are for: the shell of a person, a test, a supervisor.
+#[test]
+fn below_further_wrappers_an_upgrade_is_warned_of() {
+    let Some(mut command) = pid_namespace().map(without_options) else { return };
+    let wrapped = format!("sh -c '{BINARY}; exit $?'; exit $?");
+    let mut server = Generations::start(command.args(["sh", "-c", &wrapped]).env("LISTEN", "127.0.0.1:0"), 1);
+    assert_eq!(server.program.count("supervising"), 0);
+    kill(child(child(process_1(&server.program))), Signal::SIGUSR2).expect("it serves");
+    server.program.line("process 1 of this container may end with this process");
 }
 
 #[test]

@@ -12,8 +12,13 @@ pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_graceful-demo");
 
 /// The program, with these options and none from the environment.
 pub(crate) fn command(program: impl AsRef<Path>, options: &[&str]) -> Command {
-    let mut command = Command::new(program.as_ref());
+    let mut command = without_options(Command::new(program.as_ref()));
     command.args(options);
+    command
+}
+
+/// Without options from the environment.
+pub(crate) fn without_options(mut command: Command) -> Command {
     for variable in ["LISTEN", "DRAIN_TIMEOUT", "READY_TIMEOUT", "PID_FILE", "HANDOVER", "RUST_LOG"] {
         command.env_remove(variable);
     }
