@@ -101,12 +101,12 @@ impl Deployment {
 
     /// Puts the good program in place, in a way that its exec(2) does not come to an end before the lease is dropped, as on a
     /// slow file system: to open a file that another process has a lease on is to wait for that process (fcntl(2)), for
-    /// `/proc/sys/fs/lease-break-time` at most.
+    /// `/proc/sys/fs/lease-break-time` at most. `None` where there are no leases (see [`require`](crate::require)).
     ///
     /// # Panics
-    /// If it cannot be written, or leased.
+    /// If it cannot be written.
     #[must_use]
-    pub fn put_slow(&self) -> Lease {
+    pub fn put_slow(&self) -> Option<Lease> {
         self.put_script(&format!("exec '{}' \"$@\"", self.binary.display()));
         Lease::of(&self.server())
     }

@@ -36,7 +36,7 @@ fn sigterm_while_a_successor_hangs_ends_both() {
 fn sigterm_while_the_successor_is_still_at_its_exec_stops_the_service() {
     let deployment = deployment();
     let mut server = deployment.start(&[]);
-    let lease = deployment.put_slow();
+    let Some(lease) = deployment.put_slow() else { return };
     server.signal(Signal::SIGUSR2);
     wait_until("the successor is at its exec", || !children(server.serving).is_empty());
     server.signal(Signal::SIGTERM);
@@ -51,7 +51,7 @@ fn sigterm_while_the_successor_is_still_at_its_exec_stops_the_service() {
 fn a_successor_that_begins_to_live_when_the_service_has_stopped_ends() {
     let deployment = deployment();
     let mut server = deployment.start(&[]);
-    let lease = deployment.put_slow();
+    let Some(lease) = deployment.put_slow() else { return };
     server.signal(Signal::SIGUSR2);
     wait_until("the successor is at its exec", || !children(server.serving).is_empty());
     limit_descriptors(server.serving, 3);
