@@ -48,6 +48,8 @@ pub(crate) enum Message {
     Activate,
     /// To the predecessor: I accept.
     Accepting,
+    /// To the successor: I know that you accept. A stop that comes to me from now on is for me alone.
+    Replaced,
     /// To the predecessor: do not come back for me.
     Committed,
     /// To the one that is in charge: I was asked to stop, and that was meant for you.
@@ -94,11 +96,6 @@ impl Channel {
                 return Some(message);
             }
         }
-    }
-
-    /// A message that is there, even if the runtime does not know of it yet.
-    pub(crate) fn receive_now(&self) -> Option<Message> {
-        receive_now(&self.0).ok()
     }
 }
 

@@ -57,10 +57,10 @@ pub struct Life {
 pub enum Event {
     /// SIGUSR2.
     UpgradeAsked,
-    /// SIGINT, SIGTERM, SIGHUP or SIGQUIT; or a successor that got one before it was in charge.
+    /// SIGINT, SIGTERM, SIGHUP or SIGQUIT.
     StopAsked,
-    /// The predecessor says that we are to stop: it got one of these after it had retired, and before it knew that we accept;
-    /// or it has no use for us.
+    /// Another generation got one of these, and it was meant for the service: the successor, before it was in charge; or the
+    /// predecessor, after it had retired, and before it knew that we accept. Or the predecessor has no use for us.
     StopPassedOn,
     /// The predecessor has stopped accepting and says that it is our turn.
     Activated,
@@ -238,6 +238,8 @@ pub fn next(life: Life, event: Event) -> (Life, &'static [Action]) {
         (Retiring, SuccessorCommitted) => or_ended(Life { replaced: true, ..to(Committed) }, &[GiveUpListeners]),
         (Retiring, StopAsked) if !replaced => or_ended(to(Stopping), &[StopSuccessor, GiveUpListeners]),
         (Retiring, StopAsked) => (to(Stopping), &[GiveUpListeners]),
+        // The process in charge may be further down, if this news comes late.
+        (Retiring | Committed | Stopping, StopPassedOn) => or_ended(to(Stopping), &[StopSuccessor, GiveUpListeners]),
         // Committed by others, and not asked to stop itself: the first SIGTERM must not cut it short. A service manager
         // sends one to every generation, and the successor that gets it first commits this one.
         (Committed, StopAsked) => (to(Stopping), &[]),
@@ -378,10 +380,11 @@ mod tests {
     fn until_its_successor_accepts_a_retired_process_stays_and_a_stop_is_meant_for_both() {
         for (from, event, to, actions) in transitions() {
             if from.state == State::Retiring && !from.replaced {
-                let news = matches!(event, Event::StopAsked | Event::SuccessorAccepts | Event::SuccessorCommitted);
+                let stop = matches!(event, Event::StopAsked | Event::StopPassedOn);
+                let news = stop || matches!(event, Event::SuccessorAccepts | Event::SuccessorCommitted);
                 assert!(to.state != State::Ended || news || actions.contains(&Action::Cut), "{from:?} × {event:?}");
-                assert_eq!(actions.contains(&Action::StopSuccessor), event == Event::StopAsked, "{from:?} × {event:?}");
-            } else {
+                assert_eq!(actions.contains(&Action::StopSuccessor), stop, "{from:?} × {event:?}");
+            } else if event != Event::StopPassedOn {
                 assert!(!actions.contains(&Action::StopSuccessor), "{from:?} × {event:?} stops a process in charge");
             }
         }

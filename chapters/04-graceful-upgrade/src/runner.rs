@@ -25,6 +25,10 @@ use crate::serve::Named;
 use crate::successor::Successor;
 use crate::upgrader::Upgrader;
 
+/// How long the predecessor may take to learn that we accept, before we say so: it takes a millisecond, and readers of the line
+/// are not to wait for a process that hangs.
+const KNOWN_WITHIN: Duration = Duration::from_secs(1);
+
 /// What the server has to do next.
 #[derive(Debug)]
 pub enum Step {
@@ -80,10 +84,12 @@ pub struct Runner {
     caused: Option<Event>,
     /// When the timeout of `life` passes. `None`: never.
     deadline: Option<Instant>,
+    /// When to log at the latest that we accept, if that is not logged yet. Before the predecessor knows it, a stop that comes to
+    /// that one is meant for both; and a reader of the line may send one that is meant for the old process alone.
+    announce_by: Option<Instant>,
     /// Why the successor is of no use, where that is known before its end.
     failure: Option<String>,
-    /// The signal that asked us to stop, and when. Asked again, we die by it.
-    asked_by: Option<(Signal, Instant)>,
+    asked: Asked,
     cannot_accept: Option<Box<dyn Error + Send + Sync>>,
 }
 
@@ -103,8 +109,9 @@ impl Runner {
             performing: None,
             todo: [].iter(),
             deadline: None,
+            announce_by: None,
             failure: None,
-            asked_by: None,
+            asked: Asked::default(),
             cannot_accept: None,
             own,
         })
@@ -161,12 +168,27 @@ impl Runner {
         if self.cannot_accept.is_none() && transition.actions.contains(&Action::Accept) {
             // Once all who observe us know it: until then, the predecessor answers for us.
             self.to_predecessor(&Message::Accepting);
-            self.own.listeners.log(self.own.generation);
+            self.announce_by = Some(Instant::now() + KNOWN_WITHIN);
+            if self.predecessor.is_none() {
+                self.announce();
+            }
+        }
+        match transition.event {
+            Event::SuccessorAccepts => self.to_successor(&Message::Replaced),
+            // What came in the meantime may have come with it, and is only read now.
+            Event::StopAsked | Event::StopPassedOn => self.asked.renew(Instant::now()),
+            _ => {}
         }
         let begins_to_drain =
             transition.to.timeout() == Some(Timeout::Drain) && transition.from.timeout() != Some(Timeout::Drain);
         if begins_to_drain && !transition.actions.contains(&Action::ActivateSuccessor) {
             self.log_draining();
+        }
+    }
+
+    fn announce(&mut self) {
+        if self.announce_by.take().is_some() && matches!(self.life.state, State::Serving | State::Upgrading) {
+            self.own.listeners.log(self.own.generation);
         }
     }
 
@@ -195,7 +217,7 @@ impl Runner {
                 // was ready.
                 biased;
                 Some(signal) = self.own.stops.recv() => {
-                    if self.is_a_wish(signal) {
+                    if self.asked.is_a_wish(signal, Instant::now()) {
                         return Event::StopAsked;
                     }
                 }
@@ -211,6 +233,7 @@ impl Runner {
                     }
                 }
                 () = drained.as_mut(), if drains => return Event::Drained,
+                () = until(self.announce_by) => self.announce(),
                 () = until(self.deadline) => {
                     self.deadline = None;
                     if self.life.timeout() == Some(Timeout::Ready) {
@@ -223,41 +246,28 @@ impl Runner {
     }
     // ANCHOR_END: event
 
-    /// The event, or what came before it. A signal takes its time from its handler to us, and a message takes its time, too: a
-    /// process that is asked to stop must not hand over its charge meanwhile, and one that has handed it over stops alone.
+    /// The event, or a stop that came before it: a signal takes its time from its handler to us, and a process that is asked to
+    /// stop must not hand over its charge meanwhile.
     async fn in_order(&mut self, event: Event) -> Event {
-        if self.life.state == State::Retiring {
-            let news = self.successor.as_ref().filter(|_| event == Event::StopAsked).and_then(Successor::receive_now);
-            let Some(before) = news.and_then(|message| self.successor_says(Ok(message))) else { return event };
-            self.caused = Some(event);
-            return before;
-        }
-        if self.asked_by.is_some() || !self.own.stop_caught.load(SeqCst) {
+        // A successor that is gone cannot stop in our place: first of all we are in charge again.
+        let first = event == Event::SuccessorGone || self.asked.by.is_some() || !self.own.stop_caught.load(SeqCst);
+        if first {
             return event;
         }
         if let Some(signal) = self.own.stops.recv().await {
-            self.is_a_wish(signal);
+            self.asked.is_a_wish(signal, Instant::now());
         }
         self.caused = Some(event);
         Event::StopAsked
     }
 
-    /// Whether this signal is a wish of its own, and not the last one, delivered twice.
-    fn is_a_wish(&mut self, signal: Signal) -> bool {
-        let again = self.asked_by.is_some_and(|(_, asked)| asked.elapsed() < ONE_WISH);
-        if !again {
-            self.asked_by = Some((signal, Instant::now()));
-        }
-        !again
-    }
-
     fn predecessor_says(&mut self, message: Option<&Message>) -> Option<Event> {
         let (older, event) = match message {
             Some(Message::Activate) => return Some(Event::Activated),
-            Some(Message::Stop) => {
-                // A signal that comes with it is the same wish.
-                self.is_a_wish(Signal::SIGTERM);
-                return Some(Event::StopPassedOn);
+            Some(Message::Stop) => return Some(self.stop_passed_on()),
+            Some(Message::Replaced) => {
+                self.announce();
+                return None;
             }
             Some(Message::Older(older)) => (*older, Event::Older(*older)),
             Some(_) => return None,
@@ -267,8 +277,15 @@ impl Runner {
         tracing::info!(older, generation = self.own.generation, "an older generation has ended");
         if message.is_none() {
             self.predecessor = None;
+            self.announce();
         }
         Some(event)
+    }
+
+    fn stop_passed_on(&mut self) -> Event {
+        // A signal that comes with it is the same wish.
+        self.asked.is_a_wish(Signal::SIGTERM, Instant::now());
+        Event::StopPassedOn
     }
 
     fn successor_says(&mut self, message: Result<Message, Option<String>>) -> Option<Event> {
@@ -279,7 +296,7 @@ impl Runner {
             }
             Ok(Message::Accepting) => Some(Event::SuccessorAccepts),
             Ok(Message::Committed) => Some(Event::SuccessorCommitted),
-            Ok(Message::Stop) => self.is_a_wish(Signal::SIGTERM).then_some(Event::StopAsked),
+            Ok(Message::Stop) => Some(self.stop_passed_on()),
             Ok(_) => None,
             Err(why) => {
                 self.failure = why;
@@ -368,7 +385,7 @@ impl Runner {
     }
 
     fn ending(&mut self, last: &Transition) -> Ending {
-        match (self.cannot_accept.take(), self.asked_by) {
+        match (self.cannot_accept.take(), self.asked.by) {
             (Some(error), _) => Ending::CannotAccept(error),
             (None, Some((signal, _))) if last.event == Event::StopAsked && last.actions.contains(&Action::Cut) => {
                 Ending::CutShort(signal)
@@ -383,6 +400,33 @@ impl Drop for Runner {
     /// still have to say what went wrong.
     fn drop(&mut self) {
         mem::forget(self.predecessor.take());
+    }
+}
+
+/// How this process was asked to stop.
+#[derive(Default)]
+struct Asked {
+    /// The signal by which, and when it came last. Asked again, we die by it.
+    by: Option<(Signal, Instant)>,
+}
+
+impl Asked {
+    /// Whether a signal is a wish of its own, and not the last one, delivered once more: that may come a third time, too.
+    fn is_a_wish(&mut self, signal: Signal, now: Instant) -> bool {
+        match self.by {
+            Some((first, last)) if now < last + ONE_WISH => {
+                self.by = Some((first, now));
+                false
+            }
+            _ => {
+                self.by = Some((signal, now));
+                true
+            }
+        }
+    }
+
+    fn renew(&mut self, now: Instant) {
+        self.by = self.by.map(|(signal, _)| (signal, now));
     }
 }
 
@@ -405,5 +449,21 @@ async fn until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => sleep_until(deadline).await,
         None => pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_that_come_close_together_are_one_wish_however_many_they_are() {
+        let (mut asked, mut now) = (Asked::default(), Instant::now());
+        assert!(asked.is_a_wish(Signal::SIGTERM, now));
+        for _ in 0..3 {
+            now += ONE_WISH * 4 / 5;
+            assert!(!asked.is_a_wish(Signal::SIGTERM, now));
+        }
+        assert!(asked.is_a_wish(Signal::SIGTERM, now + ONE_WISH), "a later one is a wish of its own");
     }
 }

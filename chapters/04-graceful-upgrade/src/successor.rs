@@ -95,11 +95,6 @@ impl Successor {
         self.channel.send(message);
     }
 
-    /// A message that is there already.
-    pub(crate) fn receive_now(&self) -> Option<Message> {
-        self.channel.receive_now()
-    }
-
     /// The next message. May be cancelled.
     ///
     /// # Errors

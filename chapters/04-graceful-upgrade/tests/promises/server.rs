@@ -28,6 +28,12 @@ pub(crate) fn deployment() -> Deployment {
 /// A server that is frozen between its successor's *ready* and its own answer to it, and the successor.
 pub(crate) fn frozen_in_an_upgrade(deployment: &Deployment, more: &[&str]) -> (Generations, Pid) {
     let mut server = deployment.start(more);
+    let successor = freeze_in_an_upgrade(deployment, &mut server);
+    (server, successor)
+}
+
+/// Freezes a server between its successor's *ready* and its own answer to it, and returns the successor.
+pub(crate) fn freeze_in_an_upgrade(deployment: &Deployment, server: &mut Generations) -> Pid {
     let gate = deployment.put_gate("");
     server.signal(Signal::SIGUSR2);
     server.program.line("started");
@@ -39,9 +45,14 @@ pub(crate) fn frozen_in_an_upgrade(deployment: &Deployment, more: &[&str]) -> (G
     // It hears signals before it says that it is ready, and does nothing from then on but wait for its turn: its first thread
     // comes to its runtime after it has said so.
     wait_until("the successor waits for its turn", || {
-        is_in_mask(successor, "SigCgt", Signal::SIGUSR2) && thread_states(successor).iter().all(|state| *state == 'S')
+        is_in_mask(successor, "SigCgt", Signal::SIGUSR2) && waits(successor)
     });
-    (server, successor)
+    successor
+}
+
+/// Whether a process does nothing but wait.
+pub(crate) fn waits(pid: Pid) -> bool {
+    thread_states(pid).iter().all(|state| *state == 'S')
 }
 
 /// The unix socket at this path, as an address.

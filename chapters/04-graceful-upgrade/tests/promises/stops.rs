@@ -1,12 +1,17 @@
 //! A stop, at whatever moment of an upgrade it comes: the service stops, and no generation is left behind.
 
-use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill, killpg};
-use testkit::{Generations, await_exit, await_refusal, children, freeze, hold, thaw, wait_until};
+use graceful_shutdown::ONE_WISH;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use testkit::{
+    Deployment, Generations, await_exit, await_refusal, children, freeze, hold, let_go, probe, thaw, wait_until,
+};
 
 use crate::scarcity::limit_descriptors;
-use crate::server::{BINARY, deployment, frozen_in_an_upgrade, start, unix};
+use crate::server::{deployment, freeze_in_an_upgrade, frozen_in_an_upgrade, start, unix, waits};
 
 /// Asserts that every generation ends, that none serves, and that nothing was cut.
 #[track_caller]
@@ -107,31 +112,120 @@ fn an_upgrade_and_a_stop_at_once_are_a_stop() {
     assert_the_service_stops(server);
 }
 
+/// Upgrades a server until it has retired, and returns its successor, frozen: it does not know yet that it is its turn.
+fn retire(deployment: &Deployment, server: &mut Generations) -> Pid {
+    let successor = freeze_in_an_upgrade(deployment, server);
+    freeze(successor);
+    thaw(server.serving);
+    server.program.line("draining");
+    wait_until("the old process has said that it is the successor's turn", || waits(server.serving));
+    successor
+}
+
+/// What waits for the old process is a stop, and behind it the news that its successor accepts.
 #[test]
-fn sigterm_to_the_group_at_any_moment_of_an_upgrade_ends_every_generation() {
-    for _ in 0..10 {
-        let mut server = start(&[]);
-        server.signal(Signal::SIGUSR2);
-        killpg(server.program.pid(), Signal::SIGTERM).unwrap();
-        server.program.wait();
-        server.program.wait_all();
-        await_refusal(server.address());
-    }
+fn sigterm_to_the_old_process_before_its_successor_accepts_stops_the_service_however_late_it_is_heard() {
+    let deployment = deployment();
+    let mut server = deployment.start(&["--drain-timeout", "1h"]);
+    let first = server.serving;
+    let successor = retire(&deployment, &mut server);
+    freeze(first);
+    kill(first, Signal::SIGTERM).unwrap();
+    thaw(successor);
+    // A predecessor that does not answer keeps the line back for a moment, and not for ever.
+    server.next_generation(1);
+    thaw(first);
+    assert_the_service_stops(server);
+}
+
+/// A script that waits for `listening` and then ends the old process ends no other.
+#[test]
+fn a_successor_says_that_it_listens_when_its_predecessor_knows_it() {
+    let deployment = deployment();
+    let mut server = deployment.start(&["--drain-timeout", "1h"]);
+    let (first, address) = (server.serving, server.address().parse().expect("it is HOST:PORT"));
+    let successor = retire(&deployment, &mut server);
+    freeze(first);
+    let since = Instant::now();
+    thaw(successor);
+    wait_until("the successor answers", || probe(address).is_ok());
+    kill(successor, Signal::SIGUSR2).unwrap();
+    server.program.line("upgrading");
+    let said = server.program.count("generation=2 ") > 0;
+    assert!(!said || since.elapsed() > Duration::from_secs(1), "a stop of the old process would end both");
+    thaw(first);
+}
+
+/// The process that was asked has been replaced twice when it hears that.
+#[test]
+fn a_stop_goes_on_to_the_process_in_charge_however_many_came_between() {
+    let deployment = deployment();
+    let mut server = deployment.start(&["--drain-timeout", "1h"]);
+    let first = server.serving;
+    let successor = retire(&deployment, &mut server);
+    freeze(first);
+    kill(first, Signal::SIGTERM).unwrap();
+    thaw(successor);
+    server.next_generation(1);
+    deployment.put_binary();
+    server.upgrade();
+    server.assert_answered_by(3);
+    thaw(first);
+    assert_the_service_stops(server);
+}
+
+/// One wish that met both. The successor hears it late, passes it on, and that is no second wish.
+#[test]
+fn a_stop_that_a_successor_passes_on_late_cuts_nothing() {
+    let deployment = deployment();
+    let mut server = deployment.start(&["--drain-timeout", "1h"]);
+    let held = hold(server.address());
+    let successor = retire(&deployment, &mut server);
+    kill(successor, Signal::SIGTERM).unwrap();
+    kill(server.serving, Signal::SIGTERM).unwrap();
+    await_stopping(&mut server);
+    thread::sleep(2 * ONE_WISH);
+    thaw(successor);
+    server.program.line("draining");
+    let_go(held);
+    assert_the_service_stops(server);
+}
+
+/// Waits until the process that was started has heard all stops that were sent to it.
+fn await_stopping(server: &mut Generations) {
+    // Stops come first: what it refuses an upgrade with says whether it has heard them.
+    let mut heard = || {
+        server.program.signal(Signal::SIGUSR2);
+        server.program.line("upgrade refused: this process").ends_with("is stopping")
+    };
+    while !heard() {}
+}
+
+/// As a wrapper does that passes on what its process group got, too.
+#[test]
+fn one_wish_that_comes_twice_while_a_successor_is_ended_cuts_nothing() {
+    let deployment = deployment();
+    let mut server = deployment.start(&["--drain-timeout", "1h"]);
+    let held = hold(server.address());
+    deployment.put_script("exec tail -f /dev/null");
+    server.signal(Signal::SIGUSR2);
+    server.program.line("upgrading");
+    server.signal(Signal::SIGTERM);
+    server.signal(Signal::SIGINT);
+    server.program.line("draining");
+    await_stopping(&mut server);
+    let_go(held);
+    assert_the_service_stops(server);
 }
 
 /// To stop the service, ask the process that serves: an older one only ends itself.
 #[test]
 fn sigterm_to_a_process_that_has_been_replaced_leaves_its_successor_alone() {
-    let mut command = Command::new(BINARY);
-    command.env("RUST_LOG", "debug").args(["--listen", "127.0.0.1:0", "--drain-timeout", "1h"]);
-    let mut server = Generations::start(&mut command, 1);
-    let mut held = hold(server.address());
+    let mut server = start(&["--drain-timeout", "1h"]);
+    let held = hold(server.address());
     let first = server.upgrade();
-    // Until it has heard of that, a stop is meant for both.
-    server.program.line("event=SuccessorAccepts");
     kill(first, Signal::SIGTERM).unwrap();
-    held.send("rest.");
-    assert_eq!(held.reply().text(), "firstrest.");
+    let_go(held);
     await_exit(first);
     server.assert_answered_by(2);
 }
@@ -146,13 +240,7 @@ fn a_generation_that_others_have_committed_is_not_cut_by_the_first_sigterm() {
     for generation in [first, second, server.serving] {
         kill(generation, Signal::SIGTERM).expect("all three are alive: the first one holds the second");
     }
-    // What it refuses an upgrade with says whether it has heard the SIGTERM yet.
-    let mut heard = || {
-        server.program.signal(Signal::SIGUSR2);
-        server.program.line("upgrade refused: this process").ends_with("is stopping")
-    };
-    while !heard() {}
-
+    await_stopping(&mut server);
     slow.send("rest.");
     assert_eq!(slow.reply().text(), "firstrest.", "generation 1 was asked to stop once, and cut its client off");
     await_exit(first);
