@@ -29,7 +29,7 @@ pub enum State {
     Upgrading,
     /// Replaced, and finishing what it owes. Comes back if the successor is lost.
     Retiring,
-    /// The same, but no successor needs it to come back.
+    /// The same, but no successor needs it to come back; or it could not.
     Committed,
     /// Asked to stop, and finishing what it owes.
     Stopping,
@@ -222,8 +222,9 @@ pub fn next(life: Life, event: Event) -> (Life, &'static [Action]) {
         // An older generation that came back now would find the successor in its place.
         (Serving, UpgradeAsked) => (to(Upgrading), &[CommitToPredecessor, StartSuccessor]),
         (Serving, StopAsked | StopPassedOn) => (to(Stopping), &[CommitToPredecessor, Stop]),
-        // Our end brings the predecessor back, or whatever supervises us.
-        (Serving, CannotAccept) => (to(Ended), &[Cut]),
+        // Our end brings the predecessor back, or whatever supervises us: it does not wait for older generations. One that was to
+        // come back has clients, though.
+        (Serving, CannotAccept) => (alone(Committed), &[Stop]),
 
         // Retire first: from here to the successor's first accept(2), connections wait in the queue.
         (Upgrading, SuccessorReady) => (to(Retiring), &[Retire, ActivateSuccessor]),

@@ -22,7 +22,7 @@ struct Held {
     name: String,
     /// As bound: with the port that the kernel chose, if none was asked for.
     address: Address,
-    /// `None` once it is abandoned: the successor has no use for it.
+    /// `None` once it is abandoned, since the successor has no use for it; and if it could not be had again.
     listener: Option<Listener>,
     /// The file of this unix socket, if that is the last generation's to remove. One that systemd made is systemd's.
     file: Option<File>,
@@ -64,25 +64,36 @@ impl Listeners {
         Ok(listeners)
     }
 
-    /// A copy of each for the server to accept from, as the last generation.
-    ///
-    /// # Errors
-    /// If the descriptor limit is reached, or one that was abandoned cannot be bound again.
-    pub(crate) fn copies(&mut self) -> Result<Vec<Named>, StartError> {
-        let copies = self.0.iter_mut().map(|held| Ok((held.name.clone(), held.copy()?)));
-        let copies = copies.collect::<Result<_, StartError>>()?;
+    /// A copy of each that can be had, for the server to accept from; and why the others cannot: the descriptor limit is reached,
+    /// or one that was abandoned cannot be bound again.
+    pub(crate) fn copies(&mut self) -> (Vec<Named>, Vec<StartError>) {
+        let (mut copies, mut errors) = (Vec::new(), Vec::new());
+        for held in &mut self.0 {
+            match held.copy() {
+                Ok(copy) => copies.push((held.name.clone(), copy)),
+                Err(error) => {
+                    // Its clients are to be refused, and not kept waiting.
+                    held.listener = None;
+                    errors.push(error);
+                }
+            }
+        }
+        (copies, errors)
+    }
+
+    /// Takes charge of the files, as the last generation.
+    pub(crate) fn take_files(&mut self) {
         for file in self.0.iter_mut().filter_map(|held| held.file.as_mut()) {
             let ours = file.ours.get_or_insert_with(|| SocketFile::with_id(&file.path, file.id));
             if !ours.is_there() {
                 tracing::warn!(path = %file.path.display(), "the file of a socket is gone, clients do not find it");
             }
         }
-        Ok(copies)
     }
 
     /// Logs where the server accepts.
     pub(crate) fn log(&self, generation: u64) {
-        for Held { name, address, .. } in &self.0 {
+        for Held { name, address, .. } in self.0.iter().filter(|held| held.listener.is_some()) {
             tracing::info!(%address, pid = std::process::id(), generation, name, "listening");
         }
     }

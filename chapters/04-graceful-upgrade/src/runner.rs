@@ -313,10 +313,7 @@ impl Runner {
                 Ok(successor) => self.successor = Some(successor),
                 Err(error) => self.failure = Some(format!("cannot start {}: {error}", self.own.program.path.display())),
             },
-            Action::Accept => match self.own.listeners.copies() {
-                Ok(listeners) => return Some(Step::Accept(listeners)),
-                Err(error) => self.cannot_accept(error),
-            },
+            Action::Accept => return self.accept(),
             Action::Retire => return Some(Step::Retire(self.own.listeners.leave_to_successor(&self.unused))),
             Action::ActivateSuccessor => {
                 self.log_draining();
@@ -345,6 +342,22 @@ impl Runner {
             Action::Cut => {}
         }
         None
+    }
+
+    fn accept(&mut self) -> Option<Step> {
+        let (listeners, mut errors) = self.own.listeners.copies();
+        // Where a new process cannot, its predecessor accepts again. Where one that comes back cannot, no process does.
+        let comes_back = self.performing.is_some_and(|transition| transition.from.state == State::Retiring);
+        if comes_back {
+            let then = if listeners.is_empty() { "start the server again" } else { "upgrade" };
+            errors.iter().for_each(|error| tracing::error!("{error}; then {then}"));
+        }
+        if !errors.is_empty() && (listeners.is_empty() || !comes_back) {
+            self.cannot_accept(errors.swap_remove(0));
+            return None;
+        }
+        self.own.listeners.take_files();
+        Some(Step::Accept(listeners))
     }
 
     /// The server cannot accept from the listeners that it was given.

@@ -1,11 +1,17 @@
 //! Many signals at once.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
+use std::time::Instant;
+
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use testkit::load::Plan;
-use testkit::{Answerer, Unanswered, await_exit, field, probe};
+use testkit::{
+    Answerer, Generations, TIMEOUT, Unanswered, await_exit, await_refusal, field, hold, let_go, probe, wait_until,
+};
 
-use crate::server::start;
+use crate::server::{deployment, start};
 
 #[test]
 fn a_burst_of_upgrade_signals_leaves_one_server_and_loses_nothing() {
@@ -54,13 +60,42 @@ fn assert_one_at_a_time(log: &str) {
     }
 }
 
-#[test]
-fn a_burst_of_all_signals_ends_everything() {
-    let mut server = start(&[]);
-    for signal in [Signal::SIGUSR2, Signal::SIGUSR2, Signal::SIGTERM, Signal::SIGUSR2, Signal::SIGINT, Signal::SIGTERM]
-    {
-        // The group may be gone already.
-        let _ = killpg(server.program.pid(), signal);
-    }
+/// Sends SIGUSR2 as fast as four threads can, SIGTERM in the middle of it, and asserts one stop that cuts nothing.
+#[track_caller]
+fn assert_a_stop_is_heard_in_a_flood(mut server: Generations) {
+    let held = hold(server.address());
+    let (pid, is_over, since) = (server.serving, AtomicBool::new(false), Instant::now());
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !is_over.load(Relaxed) && since.elapsed() < TIMEOUT {
+                    kill(pid, Signal::SIGUSR2).expect("its request is under way");
+                }
+            });
+        }
+        wait_until("it is flooded", || server.program.count("upgrade") > 8);
+        server.signal(Signal::SIGTERM);
+        server.program.line("draining");
+        is_over.store(true, Relaxed);
+    });
+    let_go(held);
+    assert_eq!(server.program.wait().code(), 0, "{}", server.program.output());
     server.program.wait_all();
+    await_refusal(server.address());
+}
+
+#[test]
+fn a_stop_is_not_lost_in_a_flood_of_upgrades_that_are_refused() {
+    let deployment = deployment();
+    let server = deployment.start(&["--drain-timeout", "1h"]);
+    let _gate = deployment.put_gate("");
+    assert_a_stop_is_heard_in_a_flood(server);
+}
+
+#[test]
+fn a_stop_is_not_lost_in_a_flood_of_upgrades_that_fail() {
+    let deployment = deployment();
+    let server = deployment.start(&["--drain-timeout", "1h"]);
+    deployment.put_script("exit 7");
+    assert_a_stop_is_heard_in_a_flood(server);
 }

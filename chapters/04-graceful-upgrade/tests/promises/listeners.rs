@@ -3,7 +3,8 @@
 use std::process::Command;
 
 use nix::sys::signal::{Signal, kill};
-use testkit::{Generations, await_exit, await_refusal, hold};
+use std::net::TcpListener;
+use testkit::{Generations, await_exit, await_refusal, hold, let_go};
 
 use crate::server::{BINARY, deployment, get, unix};
 
@@ -88,6 +89,38 @@ fn a_listener_that_the_new_version_does_not_want_refuses_clients() {
     }
     server.stop();
     assert!(!path.exists());
+}
+
+#[test]
+fn a_process_that_comes_back_listens_on_what_can_be_had() {
+    let deployment = deployment();
+    let mut command = Command::new(deployment.server());
+    command.args(["--listen", "127.0.0.1:0"].repeat(2)).args(["--drain-timeout", "1h"]);
+    let mut server = Generations::start(&mut command, 2);
+    let (first, [kept, lost]) = (server.serving, [server.addresses[0].clone(), server.addresses[1].clone()]);
+    let held = hold(&kept);
+    deployment.put_script(&format!("exec '{BINARY}' --listen {kept}"));
+    server.signal(Signal::SIGUSR2);
+    server.next_generation(1);
+    await_refusal(&lost);
+    let taken = TcpListener::bind(&lost).expect("it was given up");
+    kill(server.serving, Signal::SIGKILL).unwrap();
+
+    let line = server.program.line("cannot listen on");
+    assert!(line.contains(&lost), "{line}");
+    server.generation = 0;
+    assert_eq!(server.next_generation(1), [kept.as_str()], "it says where it listens, and nothing else");
+    assert!(get(&kept, "/").ends_with("generation 1\n"));
+    let_go(held);
+
+    // As the line says: once the address is free, an upgrade has it back.
+    drop(taken);
+    deployment.put_script(&format!("exec '{BINARY}' --listen {kept} --listen {lost}"));
+    (server.serving, server.generation) = (first, 1);
+    await_exit(server.upgrade());
+    for address in [kept, lost] {
+        assert!(get(&address, "/").ends_with("generation 2\n"));
+    }
 }
 
 /// As many as chapter 3 can pass on; and if that is too many, the start says so, and not the first upgrade at night.

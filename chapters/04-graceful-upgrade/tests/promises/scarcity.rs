@@ -5,10 +5,10 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getuid};
 use rustix::process::{Resource, Rlimit, getrlimit, prlimit};
-use testkit::{Generations, Wire, await_exit};
+use testkit::{Generations, Wire, await_exit, await_refusal, hold, let_go};
 
 use crate::server::deployment;
 
@@ -37,6 +37,20 @@ fn a_server_whose_clients_have_all_its_descriptors_says_why_it_cannot_be_upgrade
     server.assert_answered_by(1);
     await_exit(server.upgrade());
     server.assert_answered_by(2);
+}
+
+#[test]
+fn a_process_that_has_no_descriptor_to_come_back_with_answers_what_it_owes() {
+    let deployment = deployment();
+    let mut server = deployment.start(&["--drain-timeout", "1h"]);
+    let held = hold(server.address());
+    let first = server.upgrade();
+    limit_descriptors(first, 4);
+    kill(server.serving, Signal::SIGKILL).expect("it serves");
+    server.program.line("Too many open files (os error 24); check the limits of this process (ulimit -a); then start");
+    await_refusal(server.address());
+    let_go(held);
+    assert_eq!(server.program.wait().code(), 1, "whatever supervises it should know");
 }
 
 /// Sets how many processes the user of a process may have, as that user.

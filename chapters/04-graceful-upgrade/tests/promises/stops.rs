@@ -102,13 +102,17 @@ fn sigterm_to_both_in_the_middle_of_an_upgrade_is_one_stop_and_cuts_nothing() {
 }
 
 #[test]
-fn an_upgrade_and_a_stop_at_once_are_a_stop() {
-    let mut server = start(&[]);
+fn all_signals_at_once_are_one_stop() {
+    let mut server = start(&["--drain-timeout", "1h"]);
+    let held = hold(server.address());
     freeze(server.serving);
-    server.signal(Signal::SIGUSR2);
-    server.signal(Signal::SIGTERM);
+    for signal in [Signal::SIGUSR2, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT] {
+        server.signal(signal);
+    }
     thaw(server.serving);
     server.program.line("draining");
+    await_stopping(&mut server);
+    let_go(held);
     assert_the_service_stops(server);
 }
 
