@@ -57,7 +57,7 @@ const ARROWS: [Arrow; 18] = {
         arrow(Called, Stopping, "M60,292 V392 H403", &[Label(190, 384, MIDDLE), Label(190, 409, MIDDLE)]),
         arrow(Serving, Upgrading, "M304,90 V176 H442", &[Label(374, 168, MIDDLE)]),
         arrow(Serving, Stopping, "M280,90 V368 H403", &[Label(342, 360, MIDDLE)]),
-        arrow(Serving, Ended, "M350,43 V20 H880 V380 H752", &[Label(600, 15, MIDDLE)]),
+        arrow(Serving, Committed, "M350,43 V20 H880 V262 H715", &[Label(600, 15, MIDDLE)]),
         arrow(Upgrading, Stopping, "M452,199 V357", &[Label(444, 264, END)]),
         arrow(Upgrading, Retiring, "M549,176 H616 V76 H645", &[Label(608, 120, END)]),
         arrow(Upgrading, Serving, "M484,153 V76 H366", &[Label(476, 112, END), Label(476, 130, END)]),

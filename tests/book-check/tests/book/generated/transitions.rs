@@ -67,7 +67,7 @@ const CASES: [Case; 19] = [
         "it is asked to upgrade with too many generations alive",
     ),
     case(Event::StopAsked, 0, false, "asked to stop", "it is asked to stop"),
-    case(Event::StopPassedOn, 1, false, "asked to stop", "its predecessor tells it to stop"),
+    case(Event::StopPassedOn, 1, false, "asked to stop", "another generation passes a stop on to it"),
     early(Event::StopAsked, false, "asked to stop", "it is asked to stop before its successor accepts"),
     case(Event::Activated, 1, false, "activated", "its predecessor says that it is its turn"),
     case(Event::Older(1), 2, false, "an older one gone", "one of several older generations has ended"),
