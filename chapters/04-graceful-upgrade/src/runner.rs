@@ -250,8 +250,7 @@ impl Runner {
     /// stop must not hand over its charge meanwhile.
     async fn in_order(&mut self, event: Event) -> Event {
         // A successor that is gone cannot stop in our place: first of all we are in charge again.
-        let first = event == Event::SuccessorGone || self.asked.by.is_some() || !self.own.stop_caught.load(SeqCst);
-        if first {
+        if event == Event::SuccessorGone || self.asked.by.is_some() || !self.own.stop_caught.load(SeqCst) {
             return event;
         }
         if let Some(signal) = self.own.stops.recv().await {
@@ -350,7 +349,9 @@ impl Runner {
         let comes_back = self.performing.is_some_and(|transition| transition.from.state == State::Retiring);
         if comes_back {
             let then = if listeners.is_empty() { "start the server again" } else { "upgrade" };
-            errors.iter().for_each(|error| tracing::error!("{error}; then {then}"));
+            for error in &errors {
+                tracing::error!("{error}; then {then}");
+            }
         }
         if !errors.is_empty() && (listeners.is_empty() || !comes_back) {
             self.cannot_accept(errors.swap_remove(0));

@@ -17,8 +17,8 @@ pub trait Serve {
     /// successor is lost: the server serves on as if nothing had happened.
     ///
     /// # Errors
-    /// If a listener cannot be accepted from. This process ends then, and its predecessor, or whatever supervises it, takes
-    /// over.
+    /// If a listener cannot be accepted from. This process answers what it owes then and ends, and its predecessor, or whatever
+    /// supervises it, takes over.
     fn accept(&mut self, listeners: Vec<Named>) -> io::Result<()>;
 
     /// A successor is about to accept from the same sockets: stops accepting, closes its descriptors of the listeners, leaves

@@ -8,9 +8,9 @@ use std::process::Command;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getuid};
 use rustix::process::{Resource, Rlimit, getrlimit, prlimit};
-use testkit::{Generations, Wire, await_exit, await_refusal, hold, let_go};
+use testkit::{Generations, Wire, await_exit, await_refusal, hold, let_go, wait_until};
 
-use crate::server::deployment;
+use crate::server::{BINARY, deployment};
 
 /// Forbids a process all descriptors from this number on.
 pub(crate) fn limit_descriptors(pid: Pid, to: u64) {
@@ -37,6 +37,28 @@ fn a_server_whose_clients_have_all_its_descriptors_says_why_it_cannot_be_upgrade
     server.assert_answered_by(1);
     await_exit(server.upgrade());
     server.assert_answered_by(2);
+}
+
+#[test]
+fn a_successor_that_has_too_few_descriptors_is_survived_however_far_it_comes() {
+    let deployment = deployment();
+    let server = deployment.start(&["--drain-timeout", "1h"]);
+    // Each has one more than the one before, until one has enough.
+    for limit in 5..100 {
+        deployment.put_script(&format!("ulimit -n {limit}; exec '{BINARY}' \"$@\""));
+        server.signal(Signal::SIGUSR2);
+        wait_until("it fails, or not", || server.program.count("upgrade failed") + 4 >= limit || listens(&server));
+        if listens(&server) {
+            return;
+        }
+        server.assert_answered_by(1);
+    }
+
+    panic!("99 descriptors are too few for it, too:\n{}", server.program.output());
+}
+
+fn listens(server: &Generations) -> bool {
+    server.program.count("generation=2 name") > 0
 }
 
 #[test]
