@@ -14,7 +14,8 @@ use tokio::task::coop::consume_budget;
 use tokio::time::sleep;
 use tokio_util::either::Either;
 
-use crate::address::{Address, Listener, SocketFile};
+use crate::address::{Address, Listener};
+use crate::socket_file::SocketFile;
 
 /// An accepted connection.
 pub type Stream = Either<TcpStream, UnixStream>;
@@ -25,8 +26,9 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_s
 
 /// A listener that the runtime waits on.
 pub struct Acceptor {
-    listener: Either<TcpListener, UnixListener>,
+    /// Dropped first.
     file: Option<SocketFile>,
+    listener: Either<TcpListener, UnixListener>,
 }
 
 impl Acceptor {
@@ -42,7 +44,7 @@ impl Acceptor {
             Address::Tcp(_) => Either::Left(TcpListener::from_std(socket.into())?),
             Address::Unix(_) => Either::Right(UnixListener::from_std(socket.into())?),
         };
-        Ok(Acceptor { listener, file })
+        Ok(Acceptor { file, listener })
     }
 
     // ANCHOR: run

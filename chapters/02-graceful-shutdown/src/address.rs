@@ -5,12 +5,14 @@
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
-use std::{fmt, fs, io};
+use std::{env, fmt, io};
 
+use nix::errno::Errno;
 use socket2::{Domain, SockAddr, Socket, Type};
+
+use crate::socket_file::{Obstacle, SocketFile, lock_directory, make_way};
 
 /// Connections that the kernel keeps for us until we accept them.
 ///
@@ -18,29 +20,24 @@ use socket2::{Domain, SockAddr, Socket, Type};
 /// kernel itself caps it at by default (`net.core.somaxconn`, listen(2)).
 const BACKLOG: i32 = 4096;
 
+/// `sun_path` has 108 bytes, the last one a NUL (unix(7)).
+const LONGEST_PATH: usize = 107;
+
 /// `HOST:PORT`, where port 0 means any free one, or `unix:PATH`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Address {
     /// A TCP address.
     Tcp(SocketAddr),
-    /// The path of a unix socket, absolute: the process may change its working directory.
+    /// The path of a unix socket, which may be relative until the address is bound.
     Unix(PathBuf),
 }
 
 /// A stream socket that listens. Closed when dropped.
 #[derive(Debug)]
 pub struct Listener {
+    /// The file of a unix socket, if that is ours to remove: a socket that was handed to us has none. Dropped first.
+    file: Option<SocketFile>,
     socket: Socket,
-    /// The file of a unix socket, if that is ours to remove: a socket that was handed to us has none.
-    pub(crate) file: Option<SocketFile>,
-}
-
-/// The file of a unix socket, removed when this is dropped: the socket's last owner holds it.
-#[derive(Debug)]
-pub struct SocketFile {
-    path: PathBuf,
-    /// Its device and inode. A file that was put in its place stays.
-    id: (u64, u64),
 }
 
 /// Why an address was not understood.
@@ -52,7 +49,7 @@ pub enum ParseAddressError {
     /// The host is unknown.
     #[error("cannot listen on {0:?}: {1}; check the name of the host")]
     Resolve(String, io::Error),
-    /// `unix:` with a path that no socket can have (`sun_path` has 108 bytes, the last one a NUL: unix(7)).
+    /// `unix:` with a path that no socket can have.
     #[error("cannot listen on {0:?}: the path of a unix socket has 1 to 107 bytes; choose another one")]
     PathLength(String),
 }
@@ -63,12 +60,24 @@ pub enum BindError {
     /// Another process serves there.
     #[error("cannot listen on {0}: it is taken; stop whatever listens there, or choose another address with --listen")]
     InUse(Address),
-    /// The file of a unix socket outlived its owner.
-    #[error("cannot listen on {0}: the socket file was left behind by a process that is gone; remove it: rm {path}", path = quoted(.1))]
-    Stale(Address, PathBuf),
+    /// The file of a unix socket outlived its owner, and the next start cannot remove it.
+    #[error(
+        "cannot listen on {0}: the socket file was left behind by a process that is gone, and cannot be removed: {2}; \
+         remove it: rm {path}", path = quoted(.1)
+    )]
+    Stale(Address, PathBuf, io::Error),
     /// There is a file where the socket should be, and it is not a socket.
     #[error("cannot listen on {0}: there is a file in its place that is not a socket; choose another path")]
     NotASocket(Address),
+    /// From the root, the path is too long (unix(7)).
+    #[error("cannot listen on {0}: the path of a unix socket has 1 to 107 bytes from the root; choose another one")]
+    PathLength(Address),
+    /// A relative path begins nowhere.
+    #[error("cannot listen on {0}: the working directory is gone ({1}); write the path from the root")]
+    NoDirectory(Address, io::Error),
+    /// EMFILE or ENFILE.
+    #[error("cannot listen on {0}: {1}; raise the limit of descriptors: ulimit -n")]
+    Descriptors(Address, io::Error),
     /// Anything else: no such directory, no permission, an address this machine does not have.
     #[error("cannot listen on {0}: {1}; check the address and who may use it")]
     Other(Address, io::Error),
@@ -79,8 +88,10 @@ impl FromStr for Address {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if let Some(path) = text.strip_prefix("unix:") {
-            let path = std::path::absolute(path).ok().filter(|path| (1..=107).contains(&path.as_os_str().len()));
-            return path.map(Address::Unix).ok_or_else(|| ParseAddressError::PathLength(text.to_owned()));
+            let fits = (1..=LONGEST_PATH).contains(&path.len());
+            return fits
+                .then(|| Address::Unix(path.into()))
+                .ok_or_else(|| ParseAddressError::PathLength(text.to_owned()));
         }
         let form = || ParseAddressError::Form(text.to_owned());
         text.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok()).ok_or_else(form)?;
@@ -106,31 +117,84 @@ impl Address {
         socket.as_socket().map(Address::Tcp).or_else(unix)
     }
 
-    /// Binds and listens.
+    /// The same address, a relative path made absolute: a process may change its working directory.
+    ///
+    /// # Errors
+    /// If there is no working directory any more.
+    pub fn absolute(&self) -> Result<Address, BindError> {
+        let Address::Unix(path) = self else { return Ok(self.clone()) };
+        let absolute = absolute(path).map_err(|error| BindError::NoDirectory(self.clone(), error))?;
+        Ok(Address::Unix(absolute))
+    }
+
+    /// Binds and listens. Where a unix socket was left behind by a process that is gone, its file is removed first.
     ///
     /// # Errors
     /// A sentence for a person; nothing is left behind.
     pub fn bind(&self) -> Result<Listener, BindError> {
-        self.try_bind().map_err(|error| match (error.kind(), self) {
-            (io::ErrorKind::AddrInUse, Address::Unix(path)) => why_taken(path, self.clone()),
-            (io::ErrorKind::AddrInUse, Address::Tcp(_)) => BindError::InUse(self.clone()),
-            _ => BindError::Other(self.clone(), error),
-        })
+        match self.absolute()? {
+            Address::Tcp(address) => listen(Domain::for_address(address), &address.into()),
+            Address::Unix(path) => return Address::bind_unix(&path),
+        }
+        .map_err(|error| self.refused(error))
     }
 
-    fn try_bind(&self) -> io::Result<Listener> {
-        let (domain, address) = match self {
-            Address::Tcp(address) => (Domain::for_address(*address), SockAddr::from(*address)),
-            Address::Unix(path) => (Domain::UNIX, SockAddr::unix(path)?),
-        };
-        let socket = Socket::new(domain, Type::STREAM.nonblocking(), None)?;
-        // Connections in TIME_WAIT do not keep us from the port.
-        socket.set_reuse_address(true)?;
-        socket.bind(&address)?;
-        let file = address.as_pathname().map(SocketFile::at).transpose()?;
-        socket.listen(BACKLOG)?;
-        Ok(Listener { socket, file })
+    fn bind_unix(path: &Path) -> Result<Listener, BindError> {
+        let asked = Address::Unix(path.to_owned());
+        if path.as_os_str().len() > LONGEST_PATH {
+            return Err(BindError::PathLength(asked));
+        }
+        let address = SockAddr::unix(path).map_err(|error| asked.refused(error))?;
+        let lock = lock_directory(path);
+        match listen(Domain::UNIX, &address) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                make_way(path, &lock).map_err(|obstacle| match obstacle {
+                    Obstacle::NotASocket => BindError::NotASocket(asked.clone()),
+                    Obstacle::Taken => BindError::InUse(asked.clone()),
+                    Obstacle::LeftBehind(error) => BindError::Stale(asked.clone(), path.to_owned(), error),
+                })?;
+                listen(Domain::UNIX, &address)
+            }
+            bound => bound,
+        }
+        .map_err(|error| asked.refused(error))
     }
+
+    fn refused(&self, error: io::Error) -> BindError {
+        match error.raw_os_error().map(Errno::from_raw) {
+            Some(Errno::EADDRINUSE) => BindError::InUse(self.clone()),
+            Some(Errno::EMFILE | Errno::ENFILE) => BindError::Descriptors(self.clone(), error),
+            _ => BindError::Other(self.clone(), error),
+        }
+    }
+}
+
+fn listen(domain: Domain, address: &SockAddr) -> io::Result<Listener> {
+    let socket = Socket::new(domain, Type::STREAM.nonblocking(), None)?;
+    // Connections in TIME_WAIT do not keep us from the port.
+    socket.set_reuse_address(true)?;
+    socket.bind(address)?;
+    let file = address.as_pathname().map(SocketFile::at).transpose()?;
+    socket.listen(BACKLOG)?;
+    Ok(Listener { file, socket })
+}
+
+/// A path from the root, without a leading `..`: the way up from a working directory is lost when that is deleted. getcwd(2)
+/// knows no symbolic links, so going up is the same as taking the last name off.
+///
+/// # Errors
+/// What getcwd(2) says, if it is needed.
+pub fn absolute(path: &Path) -> io::Result<PathBuf> {
+    if path.is_absolute() {
+        return Ok(path.to_owned());
+    }
+    let (mut directory, mut rest) = (env::current_dir()?, path.components());
+    while let Some(Component::CurDir | Component::ParentDir) = rest.clone().next() {
+        if rest.next() == Some(Component::ParentDir) {
+            directory.pop();
+        }
+    }
+    Ok(directory.join(rest.as_path()))
 }
 
 impl Listener {
@@ -146,7 +210,7 @@ impl Listener {
         let socket = Socket::from(socket);
         socket.set_nonblocking(true)?;
         socket.listen(BACKLOG)?;
-        Ok(Listener { socket, file: None })
+        Ok(Listener { file: None, socket })
     }
 
     /// The address it is bound to, with the port the kernel chose if none was asked for.
@@ -163,7 +227,7 @@ impl Listener {
     /// # Errors
     /// What fcntl(2) says: the descriptor limit is reached.
     pub fn try_clone(&self) -> io::Result<Listener> {
-        Ok(Listener { socket: self.socket.try_clone()?, file: None })
+        Ok(Listener { file: None, socket: self.socket.try_clone()? })
     }
 
     /// Takes the file of a unix socket away from it, if that is ours to remove.
@@ -181,57 +245,6 @@ impl AsFd for Listener {
 impl From<Listener> for OwnedFd {
     fn from(listener: Listener) -> OwnedFd {
         listener.socket.into()
-    }
-}
-
-impl SocketFile {
-    /// Takes charge of the socket file that is at `path` now.
-    ///
-    /// # Errors
-    /// What stat(2) says.
-    pub fn at(path: &Path) -> io::Result<SocketFile> {
-        let meta = path.symlink_metadata()?;
-        Ok(SocketFile { path: path.to_owned(), id: (meta.dev(), meta.ino()) })
-    }
-
-    /// Takes charge of the socket file that was bound at `path` as this device and inode, whatever is there now.
-    #[must_use]
-    pub fn with_id(path: &Path, id: (u64, u64)) -> SocketFile {
-        SocketFile { path: path.to_owned(), id }
-    }
-
-    /// Its device and inode, which tell it from a file that was put in its place.
-    #[must_use]
-    pub fn id(&self) -> (u64, u64) {
-        self.id
-    }
-
-    /// Whether it is where it was bound.
-    #[must_use]
-    pub fn is_there(&self) -> bool {
-        self.path.symlink_metadata().is_ok_and(|meta| (meta.dev(), meta.ino()) == self.id)
-    }
-}
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        if self.is_there() {
-            // `Err`: the directory is no longer ours to write to, and the file no longer ours to remove.
-            let _ = fs::remove_file(&self.path);
-        }
-    }
-}
-
-/// A unix path is taken as long as the file exists, served or not: only a connection tells.
-fn why_taken(path: &Path, address: Address) -> BindError {
-    if !path.metadata().is_ok_and(|meta| meta.file_type().is_socket()) {
-        return BindError::NotASocket(address);
-    }
-    // Non-blocking: a server that hangs, its queue full, must not make us hang too.
-    let probe = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None);
-    match probe.and_then(|socket| socket.connect(&SockAddr::unix(path)?)) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => BindError::Stale(address, path.to_owned()),
-        _ => BindError::InUse(address),
     }
 }
 

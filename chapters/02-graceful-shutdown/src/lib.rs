@@ -15,11 +15,13 @@ mod outcome;
 mod phase;
 mod run;
 mod server;
+mod socket_file;
 
 pub use accept::{Acceptor, Stream};
-pub use address::{Address, BindError, Listener, ParseAddressError, SocketFile};
+pub use address::{Address, BindError, Listener, ParseAddressError, absolute};
 pub use connection::{HEAD_TIMEOUT, HttpService, IDLE_TIMEOUT};
 pub use exchange::{Count, Exchange};
 pub use outcome::Outcome;
 pub use run::{ONE_WISH, block_on};
 pub use server::Server;
+pub use socket_file::SocketFile;

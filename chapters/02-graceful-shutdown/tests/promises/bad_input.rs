@@ -2,8 +2,12 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
 
+use nix::fcntl::{Flock, FlockArg};
 use testkit::{End, Program};
 
 use crate::server::{Server, command};
@@ -11,13 +15,18 @@ use crate::server::{Server, command};
 /// The program refuses these options, in one line with these words. Returns the line.
 #[track_caller]
 fn assert_refused(options: &[&str], words: &[&str]) -> String {
-    let mut program = Program::start(&mut command(options));
+    assert_refuses(&mut command(options), words)
+}
+
+#[track_caller]
+fn assert_refuses(command: &mut Command, words: &[&str]) -> String {
+    let mut program = Program::start(command);
     let end = program.wait();
     let said = program.wait_all();
-    assert_eq!(end, End::Exited(1), "{options:?} should be refused with status 1: {said}");
-    assert!(said.starts_with("error: ") && said.lines().count() == 1, "{options:?} should be one error line: {said:?}");
+    assert_eq!(end, End::Exited(1), "{command:?} should be refused with status 1: {said}");
+    assert!(said.starts_with("error: ") && said.lines().count() == 1, "{command:?} should be one error line: {said:?}");
     for word in words {
-        assert!(said.contains(word), "{options:?}: the sentence should contain {word:?}: {said:?}");
+        assert!(said.contains(word), "{command:?}: the sentence should contain {word:?}: {said:?}");
     }
     said
 }
@@ -91,21 +100,53 @@ fn a_unix_socket_that_is_served_is_refused_and_left_alone() {
     assert_eq!(other.connect().ask("/").status, 200, "the other server goes on");
 }
 
+/// To remove one that is stale takes the right to do it, and a lock on its directory: two that start must not remove each
+/// other's.
 #[test]
-fn a_unix_socket_that_was_left_behind_is_refused_with_the_fix() {
+fn a_unix_socket_that_was_left_behind_and_cannot_be_removed_is_refused_with_the_fix() {
     let directory = tempfile::tempdir().expect("there is room in /tmp");
     let path = directory.path().join("it's a socket");
     drop(UnixListener::bind(&path).expect("the place is free"));
     let options = ["--listen", &format!("unix:{}", path.display())];
-    let said = assert_refused(&options, &["a process that is gone", "remove it: rm "]);
-    assert!(path.exists(), "it is not ours to remove");
+    let lock = fs::File::open(directory.path()).expect("it is ours");
+    let _lock = Flock::lock(lock, FlockArg::LockExclusive).expect("a file can be locked");
+    let said = assert_refused(&options, &["a process that is gone", "cannot be removed: ", "remove it: rm "]);
+    assert!(path.exists(), "another process may be about to take it");
 
     let fix = said.split_once("remove it: ").expect("it says how").1;
-    let rm = std::process::Command::new("sh").args(["-c", fix]).status().expect("there is a shell");
+    let rm = Command::new("sh").args(["-c", fix]).status().expect("there is a shell");
     assert!(rm.success() && !path.exists(), "the advice does not work: {fix}");
+    // As `flock DIRECTORY graceful-shutdown` has it: for as long as the server runs.
     let mut server = Server::listening(&options);
     server.drain();
     server.assert_ends_well();
+}
+
+#[test]
+fn a_directory_where_we_may_not_write_is_refused() {
+    let directory = tempfile::tempdir().expect("there is room in /tmp");
+    let stale = directory.path().join("stale");
+    drop(UnixListener::bind(&stale).expect("the place is free"));
+    fs::set_permissions(&stale, fs::Permissions::from_mode(0o777)).expect("our own file");
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o555)).expect("our own directory");
+    for (path, words) in [(directory.path().join("new"), "Permission denied"), (stale, "cannot be removed: Permission")]
+    {
+        let mut command = command(&["--listen", &format!("unix:{}", path.display())]);
+        if nix::unistd::geteuid().is_root() {
+            // Root may write everywhere, and this user nowhere.
+            command.uid(65_534);
+        }
+        assert_refuses(&mut command, &[&format!("unix:{}", path.display()), words]);
+    }
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).expect("our own directory");
+}
+
+#[test]
+fn a_program_that_may_not_open_another_descriptor_is_refused_with_the_limit() {
+    let many = ["--listen", "127.0.0.1:0"].repeat(100);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "ulimit -n 64; exec \"$0\" \"$@\""]).arg(command(&[]).get_program());
+    assert_refuses(shell.args(many), &["Too many open files", "ulimit -n"]);
 }
 
 #[test]
@@ -116,12 +157,22 @@ fn a_file_that_is_no_socket_is_refused_and_left_alone() {
     assert_refused(&["--listen", &format!("unix:{}", path.display())], &["not a socket"]);
     assert_eq!(fs::read_to_string(&path).expect("it is there"), "precious");
     assert_refused(&["--listen", &format!("unix:{}", directory.path().display())], &["not a socket"]);
+    // Nor is a link to one, and what it leads to may be wanted for something.
+    let (link, socket) = (directory.path().join("link"), directory.path().join("socket"));
+    drop(UnixListener::bind(&socket).expect("the place is free"));
+    std::os::unix::fs::symlink(&socket, &link).expect("the place is free");
+    assert_refused(&["--listen", &format!("unix:{}", link.display())], &["not a socket"]);
+    assert!(link.exists() && socket.exists());
 }
 
 #[test]
 fn a_path_that_is_too_long_or_empty_is_refused() {
     assert_refused(&["--listen", &format!("unix:/tmp/{}", "x".repeat(103))], &["1 to 107 bytes"]);
     assert_refused(&["--listen", "unix:"], &["1 to 107 bytes"]);
+    // Short as it is written, and long from the root.
+    let directory = tempfile::Builder::new().prefix(&"x".repeat(90)).tempdir().expect("there is room in /tmp");
+    let mut command = command(&["--listen", "unix:s-o-c-k-e-t"]);
+    assert_refuses(command.current_dir(directory.path()), &["/s-o-c-k-e-t", "1 to 107 bytes"]);
 }
 
 #[test]
@@ -130,6 +181,14 @@ fn a_directory_that_does_not_exist_is_refused() {
         &["--listen", "unix:/nonexistent/socket"],
         &["unix:/nonexistent/socket", "No such file or directory"],
     );
+}
+
+#[test]
+fn a_relative_path_without_a_working_directory_is_refused() {
+    let directory = tempfile::tempdir().expect("there is room in /tmp");
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "rmdir \"$PWD\"; exec \"$0\" --listen unix:../s"]).arg(command(&[]).get_program());
+    assert_refuses(shell.current_dir(directory.path()), &["unix:../s", "the working directory", "from the root"]);
 }
 
 #[test]

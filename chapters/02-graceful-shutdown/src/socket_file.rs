@@ -1,0 +1,127 @@
+//! The file of a unix socket, which outlives the socket unless it is removed.
+//!
+//! The invariant: a file is removed if it is our own, or if its owner is provably gone; never that of a socket that listens,
+//! and never one that is no socket.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg, OFlag};
+use socket2::{Domain, SockAddr, Socket, Type};
+
+/// How long to wait for the lock on a directory. Another start has it for milliseconds, and `flock DIRECTORY server` (flock(1))
+/// for as long as the server runs: that one must not wait for itself.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The file of a unix socket, removed when this is dropped: the socket's last owner holds it.
+///
+/// Drop it before the socket is closed: until then, the kernel gives the inode to no other file, and no start takes the
+/// file for one that was left behind.
+#[derive(Debug)]
+pub struct SocketFile {
+    path: PathBuf,
+    /// Its device and inode. A file that was put in its place stays.
+    id: (u64, u64),
+}
+
+/// What is in the place of a socket that is to be bound.
+#[derive(Debug)]
+pub(crate) enum Obstacle {
+    NotASocket,
+    /// A process serves there; or one may: it does not let us connect.
+    Taken,
+    /// A socket whose owner is gone, and why it is still there.
+    LeftBehind(io::Error),
+}
+
+impl SocketFile {
+    /// Takes charge of the socket file that is at `path` now.
+    ///
+    /// # Errors
+    /// What stat(2) says.
+    pub fn at(path: &Path) -> io::Result<SocketFile> {
+        let meta = path.symlink_metadata()?;
+        Ok(SocketFile::with_id(path, (meta.dev(), meta.ino())))
+    }
+
+    /// Takes charge of the socket file that was bound at `path` as this device and inode, whatever is there now.
+    #[must_use]
+    pub fn with_id(path: &Path, id: (u64, u64)) -> SocketFile {
+        SocketFile { path: path.to_owned(), id }
+    }
+
+    /// Its device and inode, which tell it from a file that was put in its place.
+    #[must_use]
+    pub fn id(&self) -> (u64, u64) {
+        self.id
+    }
+
+    /// Whether it is where it was bound.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        is_at(&self.path, self.id)
+    }
+}
+
+fn is_at(path: &Path, id: (u64, u64)) -> bool {
+    path.symlink_metadata().is_ok_and(|meta| (meta.dev(), meta.ino()) == id)
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if self.is_there() {
+            // `Err`: the directory is no longer ours to write to, and the file no longer ours to remove.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Locks the directory of a socket, which is to be held from before bind(2) until after listen(2).
+///
+/// A socket that is bound and does not listen yet refuses connections, as one does whose owner is gone. No start of ours
+/// takes the one for the other while it has the lock. (Another program that binds and takes its time before it listens
+/// cannot be told from one that is gone.)
+pub(crate) fn lock_directory(path: &Path) -> io::Result<Flock<File>> {
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    // Not to wait, should it be a pipe.
+    let mut directory = OpenOptions::new().read(true).custom_flags(OFlag::O_DIRECTORY.bits()).open(directory)?;
+    let deadline = Instant::now() + LOCK_TIMEOUT;
+    loop {
+        match Flock::lock(directory, FlockArg::LockExclusiveNonblock) {
+            // flock(2) knows no timeout.
+            Err((unlocked, Errno::EWOULDBLOCK)) if Instant::now() < deadline => directory = unlocked,
+            locked => return locked.map_err(|(_, error)| error.into()),
+        }
+        sleep(Duration::from_millis(1));
+    }
+}
+
+/// Removes a socket file that was left behind by a process that is gone. The path is taken as long as the file exists, served
+/// or not: only a connection tells.
+pub(crate) fn make_way(path: &Path, lock: &io::Result<Flock<File>>) -> Result<(), Obstacle> {
+    // Gone by now: binding again tells.
+    let Ok(found) = path.symlink_metadata() else { return Ok(()) };
+    if !found.file_type().is_socket() {
+        return Err(Obstacle::NotASocket);
+    }
+    // Non-blocking: a server that hangs, its queue full, must not make us hang too.
+    let probe = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None);
+    let answer = probe.and_then(|socket| socket.connect(&SockAddr::unix(path)?));
+    if !answer.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
+        return Err(Obstacle::Taken);
+    }
+    let removed = match lock {
+        // Only what was probed: another program may have bound its own there meanwhile.
+        Ok(_) if is_at(path, (found.dev(), found.ino())) => fs::remove_file(path),
+        Ok(_) => Ok(()),
+        Err(error) => Err(io::Error::other(format!("its directory cannot be locked: {error}"))),
+    };
+    removed.map_err(Obstacle::LeftBehind)?;
+    tracing::info!(path = %path.display(), "removed a socket file that was left behind by a process that is gone");
+    Ok(())
+}
