@@ -179,22 +179,25 @@ fn listen(domain: Domain, address: &SockAddr) -> io::Result<Listener> {
     Ok(Listener { file, socket })
 }
 
-/// A path from the root, without a leading `..`: the way up from a working directory is lost when that is deleted. getcwd(2)
-/// knows no symbolic links, so going up is the same as taking the last name off.
+/// A path from the root.
 ///
 /// # Errors
 /// What getcwd(2) says, if it is needed.
 pub fn absolute(path: &Path) -> io::Result<PathBuf> {
-    if path.is_absolute() {
-        return Ok(path.to_owned());
-    }
-    let (mut directory, mut rest) = (env::current_dir()?, path.components());
+    if path.is_absolute() { Ok(path.to_owned()) } else { Ok(absolute_in(env::current_dir()?, path)) }
+}
+
+/// A path that begins in a working directory, from the root, and without a leading `..`: the way up from a directory is lost
+/// when that is deleted. getcwd(2) knows no symbolic links, so going up is the same as taking the last name off.
+#[must_use]
+pub fn absolute_in(mut directory: PathBuf, path: &Path) -> PathBuf {
+    let mut rest = path.components();
     while let Some(Component::CurDir | Component::ParentDir) = rest.clone().next() {
         if rest.next() == Some(Component::ParentDir) {
             directory.pop();
         }
     }
-    Ok(directory.join(rest.as_path()))
+    directory.join(rest.as_path())
 }
 
 impl Listener {

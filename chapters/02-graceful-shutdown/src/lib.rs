@@ -18,7 +18,7 @@ mod server;
 mod socket_file;
 
 pub use accept::{Acceptor, Stream};
-pub use address::{Address, BindError, Listener, ParseAddressError, absolute};
+pub use address::{Address, BindError, Listener, ParseAddressError, absolute, absolute_in};
 pub use connection::{HEAD_TIMEOUT, HttpService, IDLE_TIMEOUT};
 pub use exchange::{Count, Exchange};
 pub use outcome::Outcome;

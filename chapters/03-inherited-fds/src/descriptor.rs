@@ -2,8 +2,10 @@
 //!
 //! The invariant: it has one owner, and looking changes nothing about it.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd as _, AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 
 use graceful_shutdown::Address;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
@@ -24,6 +26,17 @@ const HANGUP_TIMEOUT: u16 = 2_000;
 pub(crate) struct Descriptor {
     pub(crate) name: String,
     pub(crate) fd: OwnedFd,
+}
+
+/// Whether two paths lead to one file: they are the same, or give it the same name in the same directory, which may be written
+/// in many ways.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let directory = |path: &Path| {
+        let meta = Path::new(".").join(path.parent()?).metadata().ok()?;
+        Some((meta.dev(), meta.ino()))
+    };
+    one == other
+        || one.file_name() == other.file_name() && directory(one).is_some_and(|it| directory(other) == Some(it))
 }
 
 /// Whether the descriptor has CLOEXEC; `None` if no open one has this number.
@@ -64,19 +77,28 @@ impl Descriptor {
     fn serves(&self, asked: &Address) -> bool {
         match (asked, self.address()) {
             (Address::Tcp(asked), Some(Address::Tcp(actual))) => {
-                let both_families = actual.ip().is_unspecified() && !self.socket().only_v6().unwrap_or(true);
+                let (ip, ours) = (asked.ip().to_canonical(), actual.ip().to_canonical());
                 [0, actual.port()].contains(&asked.port())
-                    && (asked.ip() == actual.ip() || both_families && asked.ip() == Ipv4Addr::UNSPECIFIED)
+                    && (ip == ours || ip == Ipv4Addr::UNSPECIFIED && self.takes_both_families(ours))
             }
-            (asked, actual) => Some(asked) == actual.as_ref(),
+            (Address::Unix(asked), Some(Address::Unix(actual))) => is_same_file(asked, &actual),
+            _ => false,
         }
     }
 
-    /// Whether it is a listener in the way of `asked`: it has that port, and one of the two stands for every address.
+    /// Whether it is a listener in the way of `asked`: it has that port, one of the two stands for every address, and there
+    /// are some that both would take.
     pub(crate) fn is_in_the_way(&self, asked: &Address) -> bool {
         let (Address::Tcp(asked), Some(Address::Tcp(actual))) = (asked, self.address()) else { return false };
-        let overlap = asked.ip().is_unspecified() || actual.ip().is_unspecified();
+        let (ip, ours) = (asked.ip().to_canonical(), actual.ip().to_canonical());
+        let family_in_common =
+            ip.is_ipv4() == ours.is_ipv4() || ip == Ipv6Addr::UNSPECIFIED || self.takes_both_families(ours);
+        let overlap = (ip.is_unspecified() || ours.is_unspecified()) && family_in_common;
         overlap && asked.port() == actual.port() && self.check(Type::STREAM, None).is_ok()
+    }
+
+    fn takes_both_families(&self, ours: IpAddr) -> bool {
+        ours == Ipv6Addr::UNSPECIFIED && !self.socket().only_v6().unwrap_or(true)
     }
 
     // ANCHOR: authenticate

@@ -3,6 +3,7 @@
 mod common;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
 use common::{ask_for_stream, get, pid_of, server, with};
@@ -117,4 +118,70 @@ fn an_inherited_listener_gets_a_queue_as_long_as_one_that_we_bind() {
     let connect = |_| TcpStream::connect_timeout(&address, Duration::from_secs(5)).is_ok();
     let connected = (0..50).map(connect).take_while(|connected| *connected).count();
     assert_eq!(connected, 50, "the queue should be longer than the one connection that its parent asked for");
+}
+
+/// Starts the server with a listener on any port of `host`, told to listen on that port of each of `asked`.
+fn with_listener_on(host: &str, only_v6: bool, asked: &[&str]) -> (Program, u16) {
+    let bound: SocketAddr = format!("{host}:0").parse().expect("an address");
+    let socket = Socket::new(Domain::for_address(bound), Type::STREAM, None).expect("a socket");
+    if only_v6 {
+        socket.set_only_v6(true).expect("it is for IPv6");
+    }
+    socket.bind(&bound.into()).expect("a free port");
+    socket.listen(1).expect("it is bound");
+    let port = socket.local_addr().ok().and_then(|address| address.as_socket()).expect("it is bound").port();
+    let asked: Vec<_> = asked.iter().map(|host| format!("{host}:{port}")).collect();
+    let server = server(&asked.iter().map(String::as_str).collect::<Vec<_>>());
+    (Program::start(&mut with("export LISTEN_FDS=1 LISTEN_PID=$$", vec![socket.into()], &server)), port)
+}
+
+#[test]
+fn an_ipv4_address_and_the_ipv6_form_of_it_are_one_address() {
+    for (bound, asked) in [
+        ("127.0.0.1", "[::ffff:127.0.0.1]"),
+        ("[::ffff:127.0.0.1]", "127.0.0.1"),
+        ("0.0.0.0", "[::ffff:0.0.0.0]"),
+        ("[::]", "[::ffff:0.0.0.0]"),
+    ] {
+        let (mut program, port) = with_listener_on(bound, false, &[asked]);
+        assert_eq!(program.listening(), format!("{bound}:{port}"), "it should serve {asked}, too");
+        get(&format!("127.0.0.1:{port}"), "/");
+    }
+}
+
+#[test]
+fn a_listener_for_one_family_is_not_in_the_way_of_the_other() {
+    for (bound, only_v6, asked) in [
+        ("[::]", true, "0.0.0.0"),
+        ("[::]", true, "127.0.0.1"),
+        ("0.0.0.0", false, "[::1]"),
+        ("[::1]", false, "0.0.0.0"),
+    ] {
+        let (mut program, port) = with_listener_on(bound, only_v6, &[asked, bound]);
+        assert_eq!(program.listening(), format!("{asked}:{port}"), "{bound} takes nothing that comes for {asked}");
+        assert_eq!(program.listening(), format!("{bound}:{port}"));
+    }
+    for (bound, asked) in [("[::]", "127.0.0.1"), ("0.0.0.0", "[::]"), ("0.0.0.0", "[::ffff:127.0.0.1]")] {
+        let (mut program, port) = with_listener_on(bound, false, &[asked]);
+        let words = format!("descriptor 3 (unknown) is bound to {bound}:{port}, not to {asked}:{port}");
+        assert_eq!(program.wait(), End::Exited(1));
+        assert!(program.wait_all().contains(&words), "it should say {words:?}: {}", program.output());
+    }
+}
+
+#[test]
+fn a_unix_listener_is_found_whichever_way_its_path_is_written() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let (real, link) = (dir.path().join("real"), dir.path().join("link"));
+    std::fs::create_dir(&real).expect("our own directory");
+    std::os::unix::fs::symlink(&real, &link).expect("our own directory");
+    let bound = format!("unix:{}", real.join("socket").display());
+    for path in ["unix:real/socket", "unix:link/socket", "unix:real/../link/./socket", &bound] {
+        let socket = UnixListener::bind(real.join("socket")).expect("the place is free");
+        let mut command = with("export LISTEN_FDS=1 LISTEN_PID=$$", vec![socket.into()], &server(&[path]));
+        let mut program = Program::start(command.current_dir(dir.path()));
+        assert_eq!(program.listening(), bound, "{path} should lead there");
+        get(&bound, "/");
+        std::fs::remove_file(real.join("socket")).expect("it is ours");
+    }
 }

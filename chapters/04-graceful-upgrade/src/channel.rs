@@ -19,8 +19,18 @@ use tokio::net::UnixDatagram;
 /// for some thousand names of listeners. The kernel cuts what is longer.
 const LONGEST: usize = 212_992;
 
-/// Which files the unix sockets among the listeners were bound to: device and inode.
-pub(crate) type FileIds = BTreeMap<String, (u64, u64)>;
+/// What a successor cannot find out about the unix sockets among its listeners.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Files {
+    /// Which files they were bound to, device and inode, by the inode of the socket: names change sides from one version to
+    /// the next.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) ids: BTreeMap<u64, (u64, u64)>,
+    /// Where relative paths begin, if there were any: the working directory of the first generation that had one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) directory: Option<String>,
+}
 
 // ANCHOR: message
 /// What one generation can tell the other. It travels as JSON, so that it can be read with strace(1), and so that another
@@ -35,7 +45,7 @@ pub(crate) enum Message {
         /// How many older generations are alive, this one included.
         older: u8,
         /// The files of unix sockets that are the last generation's to remove.
-        files: FileIds,
+        files: Files,
     },
     /// To the successor: so many older generations are alive now.
     Older(u8),

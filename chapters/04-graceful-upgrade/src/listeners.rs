@@ -4,28 +4,35 @@
 //! copies; and the file of a unix socket is removed by the last generation alone.
 
 use std::collections::BTreeSet;
+use std::env;
 use std::path::PathBuf;
 
-use graceful_shutdown::{Address, Listener, SocketFile};
+use graceful_shutdown::{Address, BindError, Listener, SocketFile, absolute_in};
 use inherited_fds::{AddError, Inherited, PassedFds};
+use nix::sys::stat::fstat;
 
-use crate::channel::FileIds;
+use crate::channel::Files;
 use crate::error::StartError;
 use crate::serve::Named;
 
 /// The listeners of a server, in the order in which they were asked for.
 #[derive(Debug, Default)]
-pub(crate) struct Listeners(Vec<Held>);
+pub(crate) struct Listeners {
+    held: Vec<Held>,
+    /// See [`Files::directory`].
+    directory: Option<PathBuf>,
+}
 
 #[derive(Debug)]
 struct Held {
     name: String,
     /// As bound: with the port that the kernel chose, if none was asked for.
     address: Address,
+    /// The file of this unix socket, if that is the last generation's to remove. One that systemd made is systemd's. Dropped
+    /// before the socket.
+    file: Option<File>,
     /// `None` once it is abandoned, since the successor has no use for it; and if it could not be had again.
     listener: Option<Listener>,
-    /// The file of this unix socket, if that is the last generation's to remove. One that systemd made is systemd's.
-    file: Option<File>,
 }
 
 #[derive(Debug)]
@@ -45,30 +52,45 @@ impl Listeners {
     pub(crate) fn claim_or_bind(
         asked: impl IntoIterator<Item = (String, Address)>,
         inherited: &mut Inherited,
-        files: &FileIds,
+        files: &Files,
     ) -> Result<Listeners, StartError> {
-        let claim = |(name, address): (String, Address)| {
+        let mut listeners = Listeners { held: Vec::new(), directory: files.directory.clone().map(PathBuf::from) };
+        for (name, address) in asked {
+            let address = listeners.absolute(address)?;
             let listener = inherited.listener(&name, &address)?;
             let address = listener.as_ref().map_or(Ok(address), Listener::address)?;
-            let file = match (&address, files.get(&name)) {
+            let id = listener.as_ref().and_then(|listener| files.ids.get(&inode(listener)?));
+            let file = match (&address, id) {
                 (Address::Unix(path), Some(id)) => Some(File { path: path.clone(), id: *id, ours: None }),
                 _ => None,
             };
-            Ok(Held { name, address, listener, file })
-        };
-        let mut listeners = Listeners(asked.into_iter().map(claim).collect::<Result<_, StartError>>()?);
+            listeners.held.push(Held { name, address, file, listener });
+        }
         // After all were claimed: an address may be held by a descriptor that another name claims.
-        for held in listeners.0.iter_mut().filter(|held| held.listener.is_none()) {
+        for held in listeners.held.iter_mut().filter(|held| held.listener.is_none()) {
             held.bind()?;
         }
         Ok(listeners)
+    }
+
+    /// What a relative path meant to the first generation that had one: our working directory may be another one, or deleted.
+    fn absolute(&mut self, address: Address) -> Result<Address, BindError> {
+        let Address::Unix(path) = &address else { return Ok(address) };
+        if path.is_absolute() {
+            return Ok(address);
+        }
+        let directory = self.directory.take().map_or_else(env::current_dir, Ok);
+        let directory = directory.map_err(|error| BindError::NoDirectory(address.clone(), error))?;
+        let absolute = absolute_in(directory.clone(), path);
+        self.directory = Some(directory);
+        Ok(Address::Unix(absolute))
     }
 
     /// A copy of each that can be had, for the server to accept from; and why the others cannot: the descriptor limit is reached,
     /// or one that was abandoned cannot be bound again.
     pub(crate) fn copies(&mut self) -> (Vec<Named>, Vec<StartError>) {
         let (mut copies, mut errors) = (Vec::new(), Vec::new());
-        for held in &mut self.0 {
+        for held in &mut self.held {
             match held.copy() {
                 Ok(copy) => copies.push((held.name.clone(), copy)),
                 Err(error) => {
@@ -83,7 +105,7 @@ impl Listeners {
 
     /// Takes charge of the files, as the last generation.
     pub(crate) fn take_files(&mut self) {
-        for file in self.0.iter_mut().filter_map(|held| held.file.as_mut()) {
+        for file in self.held.iter_mut().filter_map(|held| held.file.as_mut()) {
             let ours = file.ours.get_or_insert_with(|| SocketFile::with_id(&file.path, file.id));
             if !ours.is_there() {
                 tracing::warn!(path = %file.path.display(), "the file of a socket is gone, clients do not find it");
@@ -93,7 +115,7 @@ impl Listeners {
 
     /// Logs where the server accepts.
     pub(crate) fn log(&self, generation: u64) {
-        for Held { name, address, .. } in self.0.iter().filter(|held| held.listener.is_some()) {
+        for Held { name, address, .. } in self.held.iter().filter(|held| held.listener.is_some()) {
             tracing::info!(%address, pid = std::process::id(), generation, name, "listening");
         }
     }
@@ -102,7 +124,7 @@ impl Listeners {
     /// refused, and not kept waiting.
     pub(crate) fn leave_to_successor(&mut self, unused: &BTreeSet<String>) -> Vec<Named> {
         let mut abandoned = Vec::new();
-        for held in &mut self.0 {
+        for held in &mut self.held {
             let file = held.file.as_mut().and_then(|file| file.ours.take());
             if unused.contains(&held.name) {
                 drop(file);
@@ -118,7 +140,7 @@ impl Listeners {
 
     /// Closes all, and removes the files that are ours.
     pub(crate) fn close(&mut self) {
-        self.0.clear();
+        self.held.clear();
     }
 
     /// All of them, for a successor.
@@ -127,7 +149,7 @@ impl Listeners {
     /// If two have the same name, one has a name that cannot be passed on, or the descriptor limit is reached.
     pub(crate) fn pass(&self) -> Result<PassedFds, AddError> {
         let mut passed = PassedFds::new();
-        for Held { name, listener, .. } in &self.0 {
+        for Held { name, listener, .. } in &self.held {
             if let Some(listener) = listener {
                 passed.add(name, listener)?;
             }
@@ -135,10 +157,18 @@ impl Listeners {
         Ok(passed)
     }
 
-    /// The files that are the last generation's to remove.
-    pub(crate) fn file_ids(&self) -> FileIds {
-        self.0.iter().filter_map(|held| Some((held.name.clone(), held.file.as_ref()?.id))).collect()
+    /// What a successor has to know about the files that are the last generation's to remove.
+    pub(crate) fn files(&self) -> Files {
+        let id = |held: &Held| Some((inode(held.listener.as_ref()?)?, held.file.as_ref()?.id));
+        // One that JSON cannot express is not passed on: a relative path begins where the successor does.
+        let directory = self.directory.as_ref().and_then(|path| path.to_str()).map(str::to_owned);
+        Files { ids: self.held.iter().filter_map(id).collect(), directory }
     }
+}
+
+/// What tells a socket from all others, in every process that has it open.
+fn inode(listener: &Listener) -> Option<u64> {
+    fstat(listener).ok().map(|stat| stat.st_ino)
 }
 
 impl Held {

@@ -8,7 +8,9 @@ use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
+
+use graceful_shutdown::absolute;
 
 /// The program and the arguments to start a successor with.
 #[derive(Debug, Clone)]
@@ -44,26 +46,11 @@ fn as_started(name: &Path, running: &Path) -> Option<PathBuf> {
     let running = id(Path::new("/proc/self/exe")).or_else(|| id(running))?;
     let is_running = |path: &PathBuf| id(path) == Some(running);
     if name.as_os_str().as_bytes().contains(&b'/') {
-        return absolute(name).filter(is_running);
+        return absolute(name).ok().filter(is_running);
     }
     // A shell searches a bare name on PATH, and so do we (nginx does not, and fails to upgrade).
     let directories = env::var_os("PATH")?;
-    env::split_paths(&directories).filter_map(|dir| absolute(&dir.join(name))).find(is_running)
-}
-
-/// Without a leading `..`: the way up from a working directory is lost when that is deleted. getcwd(2) knows no symbolic
-/// links, so going up is the same as taking the last name off.
-fn absolute(path: &Path) -> Option<PathBuf> {
-    if path.is_absolute() {
-        return Some(path.to_owned());
-    }
-    let (mut directory, mut rest) = (env::current_dir().ok()?, path.components());
-    while let Some(Component::CurDir | Component::ParentDir) = rest.clone().next() {
-        if rest.next() == Some(Component::ParentDir) {
-            directory.pop();
-        }
-    }
-    Some(directory.join(rest.as_path()))
+    env::split_paths(&directories).filter_map(|dir| absolute(&dir.join(name)).ok()).find(is_running)
 }
 
 #[cfg(test)]

@@ -377,7 +377,7 @@ impl Runner {
                 passed.add(&name, fd)?;
             }
         }
-        let files = self.own.listeners.file_ids();
+        let files = self.own.listeners.files();
         let (generation, older) = (self.own.generation + 1, self.life.older + 1);
         Ok(Successor::start(&self.own.program, passed, &Message::Handshake { generation, older, files })?)
     }

@@ -19,7 +19,7 @@ use inherited_fds::{Inherited, PassedFds};
 use signal_channel::{Receiver, Signal, notify};
 use signal_hook::flag;
 
-use crate::channel::{FileIds, Message, receive_now, send_now};
+use crate::channel::{Files, Message, receive_now, send_now};
 use crate::error::StartError;
 use crate::listeners::Listeners;
 use crate::observe::Observe;
@@ -89,7 +89,7 @@ pub struct Upgrader {
     pub(crate) started_by_us: bool,
     pub(crate) predecessor: Option<OwnedFd>,
     /// Files of unix sockets that the predecessor leaves to the last generation.
-    files: FileIds,
+    files: Files,
     pub(crate) listeners: Listeners,
     /// What the predecessor passed on and this program has no use for.
     pub(crate) unused: BTreeSet<String>,
@@ -118,7 +118,7 @@ impl Upgrader {
         let (generation, older, files) = match handshake {
             Some(Message::Handshake { generation, older, files }) => (generation, older, files),
             Some(_) => return Err(StartError::Handshake(io::ErrorKind::InvalidData.into())),
-            None => (1, 0, FileIds::new()),
+            None => (1, 0, Files::default()),
         };
         let started_by_us = predecessor.is_some();
         if older == 0 {
@@ -149,7 +149,7 @@ impl Upgrader {
     /// If the descriptor limit is reached.
     pub fn vouch(passed: &mut PassedFds) -> Result<OwnedFd, StartError> {
         let channel = passed.add_channel(CHANNEL)?;
-        send_now(&channel, &Message::Handshake { generation: 1, older: 0, files: FileIds::new() })?;
+        send_now(&channel, &Message::Handshake { generation: 1, older: 0, files: Files::default() })?;
         Ok(channel)
     }
 

@@ -1,13 +1,13 @@
 //! Files that outlive a process: the paths of unix sockets.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::os::unix::net::UnixListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nix::sys::signal::{Signal, kill};
-use testkit::{Generations, await_exit, hold};
+use testkit::{Deployment, Generations, await_exit, freeze, hold, is_in_mask, thaw, wait_until};
 
 use crate::server::{BINARY, deployment, unix};
 
@@ -79,4 +79,119 @@ fn a_process_that_comes_back_does_not_take_another_socket_for_its_own() {
     drop(held);
     server.stop();
     assert!(path.exists(), "it removed a file that no generation has bound");
+}
+
+/// Starts the program on these addresses, then upgrades it twice to a version that lists them in this order, and stops it.
+#[track_caller]
+fn assert_keeps_its_files(first: &[&str], then: &[&str], files: &[&Path]) {
+    let deployment = deployment();
+    let listen =
+        |addresses: &[&str]| addresses.iter().flat_map(|it| ["--listen", it]).map(str::to_owned).collect::<Vec<_>>();
+    let mut server = Generations::start(Command::new(deployment.server()).args(listen(first)), first.len());
+    deployment.put_script(&format!("exec '{BINARY}' {}", listen(then).join(" ")));
+    for _ in 0..2 {
+        await_exit(server.upgrade());
+        assert!(files.iter().all(|file| file.exists()), "a file is gone: {files:?}");
+    }
+    server.stop();
+    let log = server.program.wait_all();
+    assert!(!log.contains("WARN") && !log.contains("ERROR"), "nothing is wrong, and nothing should be said:\n{log}");
+    assert!(files.iter().all(|file| !file.exists()), "a file was left behind: {files:?}");
+}
+
+#[test]
+fn the_files_of_sockets_that_a_new_version_lists_in_another_order_are_each_their_own() {
+    let deployment = deployment();
+    let (public, admin) = (deployment.socket().with_file_name("pub"), deployment.socket().with_file_name("adm"));
+    let (one, two) = (unix(&public), unix(&admin));
+    assert_keeps_its_files(&[&one, &two], &[&two, &one], &[&public, &admin]);
+    // It has to be one that both versions can name.
+    let tcp = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).unwrap().to_string();
+    assert_keeps_its_files(&[&tcp, &one], &[&one, &tcp], &[&public]);
+}
+
+#[test]
+fn a_successor_that_was_killed_leaves_nothing_that_keeps_the_next_one_from_its_place() {
+    let deployment = deployment();
+    let path = deployment.socket();
+    let mut server = deployment.start(&[]);
+    let more = format!("--listen {}", unix(&path));
+    let gate = deployment.put_gate(&more);
+    server.signal(Signal::SIGUSR2);
+    let line = server.program.line("upgrading");
+    let successor = testkit::field(&line, "successor").and_then(|pid| pid.parse().ok()).map(nix::unistd::Pid::from_raw);
+    let successor = successor.expect("the line names the process that was started");
+    freeze(server.serving);
+    gate.open();
+    wait_until("the successor has bound its own", || path.exists() && is_in_mask(successor, "SigCgt", Signal::SIGUSR2));
+    kill(successor, Signal::SIGKILL).unwrap();
+    thaw(server.serving);
+    server.program.line("upgrade failed");
+    assert!(path.exists(), "a process that is killed removes nothing");
+
+    deployment.put_script(&format!("exec '{BINARY}' \"$@\" {more}"));
+    let first = server.serving;
+    server.signal(Signal::SIGUSR2);
+    server.next_generation(2);
+    await_exit(first);
+    assert!(testkit::Wire::connect(&unix(&path)).ask("/").text().ends_with("generation 2\n"));
+    server.stop();
+    assert!(!path.exists());
+}
+
+/// Starts the program in a directory beside the socket's.
+fn start_in(deployment: &Deployment, listen: &str) -> (Generations, PathBuf) {
+    let directory = deployment.socket().with_file_name("work");
+    fs::create_dir(&directory).expect("our own directory");
+    let mut command = Command::new(deployment.server());
+    (Generations::start(command.args(["--listen", listen]).current_dir(&directory), 1), directory)
+}
+
+#[track_caller]
+fn assert_upgrades_and_removes(mut server: Generations, path: &Path) {
+    for generation in 2..=3 {
+        await_exit(server.upgrade());
+        assert_eq!(server.addresses, [unix(path)]);
+        server.assert_answered_by(generation);
+    }
+    server.stop();
+    let log = server.program.wait_all();
+    assert!(!path.exists() && !log.contains("WARN"), "a file was left behind, or missed:\n{log}");
+}
+
+#[test]
+fn a_relative_path_means_the_same_file_when_the_working_directory_was_deleted() {
+    let deployment = deployment();
+    let (server, directory) = start_in(&deployment, "unix:../socket");
+    fs::remove_dir(&directory).expect("it is empty");
+    assert_upgrades_and_removes(server, &deployment.socket());
+}
+
+#[test]
+fn a_relative_path_means_the_same_file_when_a_new_version_starts_elsewhere() {
+    let deployment = deployment();
+    let (mut server, directory) = start_in(&deployment, "unix:socket");
+    let (path, more) = (directory.join("socket"), deployment.socket());
+    // Also one that only the new version has.
+    deployment.put_script(&format!("cd /; exec '{BINARY}' \"$@\" --listen unix:../socket"));
+    server.addresses.push(unix(&more));
+    for _ in 0..2 {
+        let old = server.serving;
+        server.signal(Signal::SIGUSR2);
+        assert_eq!(server.next_generation(2), [unix(&path), unix(&more)]);
+        await_exit(old);
+    }
+    server.stop();
+    server.program.wait_all();
+    assert!(!path.exists() && !more.exists(), "a file was left behind");
+}
+
+#[test]
+fn a_new_version_may_write_a_path_another_way() {
+    let deployment = deployment();
+    let path = deployment.socket();
+    symlink(path.parent().unwrap(), path.with_file_name("link")).unwrap();
+    let (server, _) = start_in(&deployment, "unix:../link/socket");
+    deployment.put_script(&format!("exec '{BINARY}' --listen unix:./../work/.././socket"));
+    assert_upgrades_and_removes(server, &path.with_file_name("link").join("socket"));
 }
