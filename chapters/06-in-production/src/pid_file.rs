@@ -90,6 +90,13 @@ impl PidFile {
         file.is_ok_and(|file| File::from(file).read_to_string(&mut text).is_ok())
             && text.trim_end() == process::id().to_string()
     }
+
+    fn remove(&self) {
+        if self.names_us() {
+            // `Err`: a stale pid file is overwritten by the next start.
+            let _ = unlinkat(&self.directory, &self.path, AtFlags::empty());
+        }
+    }
 }
 
 // ANCHOR: observe
@@ -112,6 +119,10 @@ impl Observe for PidFile {
             self.ours = true;
             self.complain(renameat(&self.directory, &self.beside, &self.directory, &self.path));
         }
+        if transition.event == Event::SuccessorAccepts {
+            // One that keeps it here has its own pid in it by now. This one may keep it elsewhere, or not at all.
+            self.remove();
+        }
         // It was lost before it came to that.
         self.ours |= transition.event == Event::SuccessorGone && self.names_us();
     }
@@ -128,9 +139,8 @@ impl PidFile {
 
 impl Drop for PidFile {
     fn drop(&mut self) {
-        if self.ours && self.names_us() {
-            // `Err`: a stale pid file is overwritten by the next start.
-            let _ = unlinkat(&self.directory, &self.path, AtFlags::empty());
+        if self.ours {
+            self.remove();
         }
     }
 }

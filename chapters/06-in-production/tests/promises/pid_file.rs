@@ -287,8 +287,31 @@ fn a_new_version_may_put_it_elsewhere() {
     deployment.put_script(&format!("exec {BINARY} --listen {} --pid-file {}", server.address(), other.display()));
     await_exit(server.upgrade());
     assert_names(&other, server.serving);
+    assert!(files(&path).is_empty(), "a file that names a dead process was left: {:?}", files(&path));
     server.stop();
     assert!(!other.exists());
+}
+
+/// From then on the file would name a process that drains: a stop that is sent there would not stop the service.
+#[test]
+fn when_a_new_version_without_one_accepts_the_file_is_gone() {
+    let deployment = deployment();
+    let path = place(&deployment);
+    let mut server = deployment.start(&[&with_pid_file(&path)[..], &["--drain-timeout", "1h"]].concat());
+    let first = server.serving;
+    let held = hold(server.address());
+    deployment.put_script(&format!("exec {BINARY} --listen {}", server.address()));
+    server.upgrade();
+    wait_until("the file is gone", || files(&path).is_empty());
+
+    // If the new version is lost, the old process is in charge again, and named.
+    kill(server.serving, Signal::SIGKILL).expect("it serves");
+    (server.serving, server.generation) = (first, 0);
+    server.next_generation(1);
+    assert_names(&path, first);
+    let_go(held);
+    server.stop();
+    assert!(files(&path).is_empty(), "{:?}", files(&path));
 }
 
 #[test]
