@@ -8,14 +8,14 @@ use std::ffi::c_int;
 use std::fs;
 use std::io;
 use std::mem;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use graceful_shutdown::Address;
-use inherited_fds::{Inherited, PassedFds};
+use inherited_fds::{AddError, Inherited, PassedFds};
 use signal_channel::{Receiver, Signal, notify};
 use signal_hook::flag;
 
@@ -30,6 +30,10 @@ use crate::successor::keep_children_until_reaped;
 
 /// The name under which a successor finds its end of the channel to its predecessor.
 pub(crate) const CHANNEL: &str = "predecessor";
+
+/// What else is open when a successor is started: the runtime, the channel, and what is open only for a moment; and a few for
+/// clients.
+const OTHERS: usize = 16;
 
 /// They mean a graceful stop.
 const STOPS: [Signal; 4] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT];
@@ -180,8 +184,14 @@ impl Upgrader {
         if self.predecessor.is_none() {
             inherited.finish()?;
         }
-        // What cannot be passed on is refused now, not at the first upgrade.
-        drop(self.listeners.pass()?);
+        // What cannot be passed on is refused now, not at the first upgrade. By then, the server has copies as well.
+        let copies = [self.listeners.pass()?, self.listeners.pass()?];
+        // Less for a successor, which has a channel to its predecessor: one that the first generation has enough for must not
+        // find that it has not.
+        let others = if self.predecessor.is_none() { OTHERS } else { OTHERS / 2 };
+        let others: io::Result<Vec<_>> = (0..others).map(|_| io::stdin().as_fd().try_clone_to_owned()).collect();
+        others.map_err(AddError::Copy)?;
+        drop(copies);
         Ok(())
     }
 

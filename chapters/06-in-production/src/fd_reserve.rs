@@ -9,6 +9,7 @@ use std::os::fd::{OwnedFd, RawFd};
 use graceful_upgrade::lifecycle::{Action, State};
 use graceful_upgrade::{Observe, Transition};
 use rustix::io::fcntl_dupfd_cloexec;
+use rustix::process::{Resource, getrlimit};
 
 /// The lowest number that is kept back. Below it are those that a person looks for with strace(1) or in `/proc/PID/fd`, in
 /// the order in which they were opened.
@@ -20,6 +21,15 @@ const TO_START: usize = 12;
 
 /// What accepting again needs beside two for each listener, which may have to be bound anew: a pid file.
 const TO_ACCEPT: usize = 1;
+
+/// Why there can be no reserve.
+#[derive(Debug, thiserror::Error)]
+#[error("{listeners} listeners take {needed} descriptors, and the limit is {limit}; raise it: ulimit -n")]
+pub struct FdReserveError {
+    listeners: usize,
+    needed: u64,
+    limit: u64,
+}
 
 /// Descriptors without a use, closed when others are needed.
 #[derive(Debug)]
@@ -37,14 +47,20 @@ struct Kept {
 
 impl FdReserve {
     /// Enough for whatever happens to a process with so many listeners. Observe with it before others that need a
-    /// descriptor.
-    #[must_use]
-    pub fn for_listeners(listeners: usize) -> FdReserve {
+    /// descriptor. It is filled once the process accepts, and has all that it needs itself.
+    ///
+    /// # Errors
+    /// If the limit leaves too little for everything else.
+    pub fn for_listeners(listeners: usize) -> Result<FdReserve, FdReserveError> {
         let kept = |size| Kept { descriptors: Vec::new(), size };
-        let mut reserve =
-            FdReserve { to_start: kept(listeners + TO_START), to_accept: kept(2 * listeners + TO_ACCEPT) };
-        reserve.fill();
-        reserve
+        let reserve = FdReserve { to_start: kept(listeners + TO_START), to_accept: kept(2 * listeners + TO_ACCEPT) };
+        // The listeners and the server's copies, and those that have always been below what is kept back.
+        let own = 2 * listeners as u64 + u64::from(LOWEST.cast_unsigned());
+        let needed = own + (reserve.to_start.size + reserve.to_accept.size) as u64;
+        match getrlimit(Resource::Nofile).current {
+            Some(limit) if limit < needed => Err(FdReserveError { listeners, needed, limit }),
+            _ => Ok(reserve),
+        }
     }
 
     fn fill(&mut self) {

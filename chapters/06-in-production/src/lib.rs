@@ -18,7 +18,7 @@ pub mod init;
 mod pid_file;
 
 pub use connection_handover::Server;
-pub use fd_reserve::FdReserve;
+pub use fd_reserve::{FdReserve, FdReserveError};
 pub use graceful_shutdown::{Address, block_on};
 pub use graceful_upgrade::{Limits, Upgrader};
 pub use pid_file::{PidFile, PidFileError};

@@ -62,7 +62,7 @@ fn serve(args: Args) -> Result<ExitCode, Box<dyn Error>> {
     for (name, _) in demo::names().zip(&listen) {
         server.add(&name, demo::service(&name, upgrader.generation(), server.readiness()));
     }
-    upgrader.observe(FdReserve::for_listeners(listen.len()));
+    upgrader.observe(FdReserve::for_listeners(listen.len())?);
     if let Some(path) = pid_file {
         PidFile::keep(path, &mut upgrader)?;
     }

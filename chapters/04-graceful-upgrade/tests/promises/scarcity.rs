@@ -8,7 +8,7 @@ use std::process::Command;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getuid};
 use rustix::process::{Resource, Rlimit, getrlimit, prlimit};
-use testkit::{Generations, Wire, await_exit, await_refusal, hold, let_go, wait_until};
+use testkit::{Generations, Program, Wire, await_exit, await_refusal, hold, let_go, wait_until};
 
 use crate::server::{BINARY, deployment};
 
@@ -73,6 +73,27 @@ fn a_process_that_has_no_descriptor_to_come_back_with_answers_what_it_owes() {
     await_refusal(server.address());
     let_go(held);
     assert_eq!(server.program.wait().code(), 1, "whatever supervises it should know");
+}
+
+/// By the time of an upgrade, the server has its own copies of the listeners, and the runtime what it needs.
+#[test]
+fn a_server_with_too_many_listeners_for_its_descriptors_is_refused_at_the_start_and_any_other_can_be_upgraded() {
+    let listeners = ["--listen", "127.0.0.1:0"].repeat(20);
+    let mut started = 0;
+    // 20 of its own, 20 for the server, 20 for a successor, and some.
+    for limit in (60..=100).step_by(2) {
+        let script = format!("ulimit -n {limit}; exec '{BINARY}' \"$@\"");
+        let mut program = Program::start(Command::new("sh").args(["-c", &script, "sh"]).args(&listeners));
+        if program.try_line("listening").is_err() {
+            assert_eq!(program.wait().code(), 1, "with {limit} descriptors: {}", program.output());
+            assert!(program.output().contains("ulimit"), "with {limit} descriptors: {}", program.output());
+            continue;
+        }
+        started += 1;
+        program.signal(Signal::SIGUSR2);
+        assert!(program.try_line("generation=2 ").is_ok(), "with {limit} descriptors: {}", program.output());
+    }
+    assert!((1..20).contains(&started), "it was started {started} times");
 }
 
 /// Sets how many processes the user of a process may have, as that user.

@@ -3,7 +3,7 @@
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rustix::process::{Resource, Rlimit, getrlimit, prlimit};
-use testkit::{Census, Generations, Wire, await_exit, children, wait_until};
+use testkit::{Census, Generations, Program, Wire, await_exit, children, field, wait_until};
 
 use crate::server::{BINARY, command, deployment, start};
 
@@ -102,6 +102,32 @@ fn a_slow_start_in_which_clients_take_what_was_given_up_does_not_keep_a_process_
     assert_eq!(std::fs::read_to_string(&pid_file).expect("it serves"), format!("{first}\n"));
     drop(clients);
     server.assert_answered_by(1);
+}
+
+/// The reserve must leave the server and its clients something, and an upgrade must find what it needs.
+#[test]
+fn a_server_with_too_many_listeners_for_its_descriptors_is_refused_at_the_start_and_any_other_can_be_upgraded() {
+    let listeners = ["--listen", "127.0.0.1:0"].repeat(20);
+    let mut started = 0;
+    for limit in (90..=180).step_by(5) {
+        let script = format!("ulimit -n {limit}; exec {BINARY} \"$@\"");
+        let mut program = Program::start(command("sh", &["-c", &script, "sh"]).args(&listeners));
+        let Ok(line) = program.try_line("listening") else {
+            assert_eq!(program.wait().code(), 1, "with {limit} descriptors: {}", program.output());
+            assert!(program.output().contains("ulimit -n"), "with {limit} descriptors: {}", program.output());
+            continue;
+        };
+        started += 1;
+        let mut clients: Vec<_> =
+            (0..8).map(|_| Wire::connect(field(&line, "address").expect("it is named"))).collect();
+        assert!(
+            clients.iter_mut().all(|client| client.ask("/").status == 200),
+            "{limit} descriptors leave none to clients"
+        );
+        program.signal(Signal::SIGUSR2);
+        assert!(program.try_line("generation=2 ").is_ok(), "with {limit} descriptors: {}", program.output());
+    }
+    assert!((6..19).contains(&started), "it was started {started} times");
 }
 
 #[test]
