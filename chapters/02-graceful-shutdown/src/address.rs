@@ -12,7 +12,7 @@ use std::{env, fmt, io};
 use nix::errno::Errno;
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use crate::socket_file::{Obstacle, SocketFile, lock_directory, make_way};
+use crate::socket_file::{SocketFile, lock_directory, make_way};
 
 /// Connections that the kernel keeps for us until we accept them.
 ///
@@ -88,10 +88,10 @@ impl FromStr for Address {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if let Some(path) = text.strip_prefix("unix:") {
-            let fits = (1..=LONGEST_PATH).contains(&path.len());
-            return fits
-                .then(|| Address::Unix(path.into()))
-                .ok_or_else(|| ParseAddressError::PathLength(text.to_owned()));
+            return match path.len() {
+                1..=LONGEST_PATH => Ok(Address::Unix(path.into())),
+                _ => Err(ParseAddressError::PathLength(text.to_owned())),
+            };
         }
         let form = || ParseAddressError::Form(text.to_owned());
         text.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok()).ok_or_else(form)?;
@@ -117,47 +117,35 @@ impl Address {
         socket.as_socket().map(Address::Tcp).or_else(unix)
     }
 
-    /// The same address, a relative path made absolute: a process may change its working directory.
-    ///
-    /// # Errors
-    /// If there is no working directory any more.
-    pub fn absolute(&self) -> Result<Address, BindError> {
-        let Address::Unix(path) = self else { return Ok(self.clone()) };
-        let absolute = absolute(path).map_err(|error| BindError::NoDirectory(self.clone(), error))?;
-        Ok(Address::Unix(absolute))
-    }
-
-    /// Binds and listens. Where a unix socket was left behind by a process that is gone, its file is removed first.
+    /// Binds and listens. A relative path is made absolute: a process may change its working directory. Where a unix socket was
+    /// left behind by a process that is gone, its file is removed first.
     ///
     /// # Errors
     /// A sentence for a person; nothing is left behind.
     pub fn bind(&self) -> Result<Listener, BindError> {
-        match self.absolute()? {
-            Address::Tcp(address) => listen(Domain::for_address(address), &address.into()),
-            Address::Unix(path) => return Address::bind_unix(&path),
+        match self {
+            Address::Tcp(address) => {
+                listen(Domain::for_address(*address), &(*address).into()).map_err(|error| self.refused(error))
+            }
+            Address::Unix(path) if path.is_absolute() => self.bind_unix(path),
+            Address::Unix(path) => {
+                Address::Unix(absolute(path).map_err(|error| BindError::NoDirectory(self.clone(), error))?).bind()
+            }
         }
-        .map_err(|error| self.refused(error))
     }
 
-    fn bind_unix(path: &Path) -> Result<Listener, BindError> {
-        let asked = Address::Unix(path.to_owned());
+    fn bind_unix(&self, path: &Path) -> Result<Listener, BindError> {
         if path.as_os_str().len() > LONGEST_PATH {
-            return Err(BindError::PathLength(asked));
+            return Err(BindError::PathLength(self.clone()));
         }
-        let address = SockAddr::unix(path).map_err(|error| asked.refused(error))?;
+        let address = SockAddr::unix(path).map_err(|error| self.refused(error))?;
         let lock = lock_directory(path);
-        match listen(Domain::UNIX, &address) {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                make_way(path, &lock).map_err(|obstacle| match obstacle {
-                    Obstacle::NotASocket => BindError::NotASocket(asked.clone()),
-                    Obstacle::Taken => BindError::InUse(asked.clone()),
-                    Obstacle::LeftBehind(error) => BindError::Stale(asked.clone(), path.to_owned(), error),
-                })?;
-                listen(Domain::UNIX, &address)
-            }
-            bound => bound,
+        let mut bound = listen(Domain::UNIX, &address);
+        if bound.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse) {
+            make_way(self, path, &lock)?;
+            bound = listen(Domain::UNIX, &address);
         }
-        .map_err(|error| asked.refused(error))
+        bound.map_err(|error| self.refused(error))
     }
 
     fn refused(&self, error: io::Error) -> BindError {

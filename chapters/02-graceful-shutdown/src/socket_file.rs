@@ -14,6 +14,8 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
 use socket2::{Domain, SockAddr, Socket, Type};
 
+use crate::address::{Address, BindError};
+
 /// How long to wait for the lock on a directory. Another start has it for milliseconds, and `flock DIRECTORY server` (flock(1))
 /// for as long as the server runs: that one must not wait for itself.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
@@ -27,16 +29,6 @@ pub struct SocketFile {
     path: PathBuf,
     /// Its device and inode. A file that was put in its place stays.
     id: (u64, u64),
-}
-
-/// What is in the place of a socket that is to be bound.
-#[derive(Debug)]
-pub(crate) enum Obstacle {
-    NotASocket,
-    /// A process serves there; or one may: it does not let us connect.
-    Taken,
-    /// A socket whose owner is gone, and why it is still there.
-    LeftBehind(io::Error),
 }
 
 impl SocketFile {
@@ -103,17 +95,18 @@ pub(crate) fn lock_directory(path: &Path) -> io::Result<Flock<File>> {
 
 /// Removes a socket file that was left behind by a process that is gone. The path is taken as long as the file exists, served
 /// or not: only a connection tells.
-pub(crate) fn make_way(path: &Path, lock: &io::Result<Flock<File>>) -> Result<(), Obstacle> {
+pub(crate) fn make_way(asked: &Address, path: &Path, lock: &io::Result<Flock<File>>) -> Result<(), BindError> {
     // Gone by now: binding again tells.
     let Ok(found) = path.symlink_metadata() else { return Ok(()) };
     if !found.file_type().is_socket() {
-        return Err(Obstacle::NotASocket);
+        return Err(BindError::NotASocket(asked.clone()));
     }
     // Non-blocking: a server that hangs, its queue full, must not make us hang too.
     let probe = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None);
     let answer = probe.and_then(|socket| socket.connect(&SockAddr::unix(path)?));
     if !answer.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
-        return Err(Obstacle::Taken);
+        // It is served; or it may be: we may not connect.
+        return Err(BindError::InUse(asked.clone()));
     }
     let removed = match lock {
         // Only what was probed: another program may have bound its own there meanwhile.
@@ -121,7 +114,7 @@ pub(crate) fn make_way(path: &Path, lock: &io::Result<Flock<File>>) -> Result<()
         Ok(_) => Ok(()),
         Err(error) => Err(io::Error::other(format!("its directory cannot be locked: {error}"))),
     };
-    removed.map_err(Obstacle::LeftBehind)?;
+    removed.map_err(|error| BindError::Stale(asked.clone(), path.to_owned(), error))?;
     tracing::info!(path = %path.display(), "removed a socket file that was left behind by a process that is gone");
     Ok(())
 }
