@@ -24,7 +24,10 @@ const TO_ACCEPT: usize = 1;
 
 /// Why there can be no reserve.
 #[derive(Debug, thiserror::Error)]
-#[error("{listeners} listeners take {needed} descriptors, and the limit is {limit}; raise it: ulimit -n")]
+#[error(
+    "cannot start with a limit of {limit} descriptors: as many listeners as here ({listeners}) need {needed}; raise it: \
+     ulimit -n"
+)]
 pub struct FdReserveError {
     listeners: usize,
     needed: u64,

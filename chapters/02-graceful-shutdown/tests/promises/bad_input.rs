@@ -128,10 +128,16 @@ fn a_directory_where_we_may_not_write_is_refused() {
     let stale = directory.path().join("stale");
     drop(UnixListener::bind(&stale).expect("the place is free"));
     fs::set_permissions(&stale, fs::Permissions::from_mode(0o777)).expect("our own file");
+    // Where another user finds it. Not written from here: a child of another test could hold it open for writing, and then it
+    // cannot be executed.
+    let server = directory.path().join("server");
+    let installed = Command::new("install").arg("-m755").arg(command(&[]).get_program()).arg(&server).status();
+    assert!(installed.expect("coreutils are there").success());
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o555)).expect("our own directory");
     for (path, words) in [(directory.path().join("new"), "Permission denied"), (stale, "cannot be removed: Permission")]
     {
-        let mut command = command(&["--listen", &format!("unix:{}", path.display())]);
+        let mut command = Command::new(&server);
+        command.args(["--listen", &format!("unix:{}", path.display())]).env_remove("RUST_LOG");
         if nix::unistd::geteuid().is_root() {
             // Root may write everywhere, and this user nowhere.
             command.uid(65_534);

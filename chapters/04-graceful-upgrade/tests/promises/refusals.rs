@@ -56,6 +56,11 @@ fn what_cannot_have_the_descriptors_that_it_needs_leaves_nothing_behind() {
         }
         let code = program.wait().code();
         assert_eq!(code, 1, "with {limit} descriptors: {}", program.output());
+        assert!(
+            program.wait_all().contains("(ulimit -") || program.output().contains(": ulimit -n"),
+            "{}",
+            program.output()
+        );
         assert!(!socket.exists(), "with {limit} descriptors: {}", program.output());
     }
     panic!("it does not start with 99 descriptors either");
