@@ -160,11 +160,14 @@ fn assert_upgrades_and_removes(mut server: Generations, path: &Path) {
 }
 
 #[test]
-fn a_relative_path_means_the_same_file_when_the_working_directory_was_deleted() {
-    let deployment = deployment();
-    let (server, directory) = start_in(&deployment, "unix:../socket");
-    fs::remove_dir(&directory).expect("it is empty");
-    assert_upgrades_and_removes(server, &deployment.socket());
+fn a_relative_path_means_the_same_file_when_the_working_directory_was_deleted_or_moved() {
+    for moved in [false, true] {
+        let deployment = deployment();
+        let (server, directory) = start_in(&deployment, "unix:../socket");
+        let elsewhere = directory.with_file_name("moved");
+        if moved { fs::rename(&directory, elsewhere) } else { fs::remove_dir(&directory) }.expect("it is ours");
+        assert_upgrades_and_removes(server, &deployment.socket());
+    }
 }
 
 #[test]
