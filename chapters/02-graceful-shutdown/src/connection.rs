@@ -7,8 +7,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http_body_util::BodyExt as _;
-use hyper::body::{Body, Incoming};
+use http_body_util::{BodyExt as _, Either};
+use hyper::body::{Body, Bytes, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper::{Request, Response};
@@ -18,6 +18,7 @@ use tokio::time::sleep;
 
 use crate::accept::Stream;
 use crate::exchange::{Count, Exchange, say_close};
+use crate::host::refuse_bad_host;
 use crate::phase::{Phase, at_least};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -32,7 +33,7 @@ pub trait HttpService:
     + 'static
 {
     /// The body of its answers.
-    type Body: Body<Data: Send, Error: Into<BoxError>> + Send + 'static;
+    type Body: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static;
 }
 
 impl<S, B> HttpService for S
@@ -42,7 +43,7 @@ where
         + Send
         + Sync
         + 'static,
-    B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     type Body = B;
 }
@@ -70,6 +71,9 @@ pub(crate) async fn serve<S: HttpService>(
     let counted = service_fn(|request| {
         let (exchange, service, goal) = (Exchange::begin(&exchanges, &all), &service, &goal);
         async move {
+            if let Some(refusal) = refuse_bad_host(&request) {
+                return Ok(refusal.map(Either::Right));
+            }
             let answer = service.call(request).await?;
             let answer = if goal.borrow().drains() { say_close(answer) } else { answer };
             // The body owns this closure, and with it the exchange, until its last byte. (`map_err` keeps the size hint of
@@ -78,7 +82,7 @@ pub(crate) async fn serve<S: HttpService>(
                 let _open = &exchange;
                 error
             };
-            Ok::<_, S::Error>(answer.map(|body| body.map_err(keep_open)))
+            Ok::<_, S::Error>(answer.map(|body| Either::Left(body.map_err(keep_open))))
         }
     });
     let connection = http1::Builder::new()

@@ -11,8 +11,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use graceful_shutdown::{Count, Exchange, HEAD_TIMEOUT, HttpService, IDLE_TIMEOUT};
-use http_body_util::BodyExt as _;
+use graceful_shutdown::{Count, Exchange, HEAD_TIMEOUT, HttpService, IDLE_TIMEOUT, refuse_bad_host};
+use http_body_util::{BodyExt as _, Either};
 use hyper::body::{Body, Incoming};
 use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::{http1, http2};
@@ -245,6 +245,9 @@ fn counted<S: HttpService>(
     service_fn(move |request| {
         let (exchange, here) = (Exchange::begin(&here.connection, &here.server), Arc::clone(&here));
         async move {
+            if let Some(refusal) = refuse_bad_host(&request) {
+                return Ok(refusal.map(Either::Right));
+            }
             let mut answer = here.service.call(request).await?;
             here.comes_to(&mut answer);
             // The body owns this closure, and with it the exchange, until its last byte. (`map_err` keeps the size hint of
@@ -253,7 +256,7 @@ fn counted<S: HttpService>(
                 let _open = &exchange;
                 error
             };
-            Ok(answer.map(|body| body.map_err(keep_open)))
+            Ok(answer.map(|body| Either::Left(body.map_err(keep_open))))
         }
     })
 }

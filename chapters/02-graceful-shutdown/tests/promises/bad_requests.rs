@@ -122,3 +122,57 @@ fn a_client_that_vanishes_while_its_body_is_read_is_no_cut() {
     drop(half_a_body);
     server.assert_ends_well();
 }
+
+/// What comes back for a request with this first line and these headers; nothing but a close must follow a 400.
+fn ask_with(server: &Server, first: &str, headers: &[u8]) -> Reply {
+    let mut client = server.connect();
+    client.send([first.as_bytes(), b"\r\n", headers, b"\r\n"].concat());
+    let reply = client.reply();
+    if reply.status == 400 {
+        assert!(reply.says_close() && reply.text().lines().count() == 1, "{first:?}: {reply:?}");
+        assert_eq!(client.ending(), Ending::Eof);
+    }
+    reply
+}
+
+#[test]
+fn a_request_that_does_not_name_one_host_is_400_and_the_last_on_its_connection() {
+    let server = Server::start(&[]);
+    let (http_11, http_10) = ("GET / HTTP/1.1", "GET / HTTP/1.0");
+    let refused: [(&str, &[u8]); 16] = [
+        (http_11, b""),
+        ("GET http://a/ HTTP/1.1", b""),
+        ("POST /echo HTTP/1.1", b"Content-Length: 0\r\n"),
+        (http_11, b"Host: a\r\nHost: b\r\n"),
+        (http_11, b"Host: a\r\nX: y\r\nhost: a\r\n"),
+        (http_11, b"Host: a, b\r\n"),
+        (http_11, b"Host: a b\r\n"),
+        (http_11, b"Host: u@a\r\n"),
+        (http_11, b"Host: a/b\r\n"),
+        (http_11, b"Host: a:99x\r\n"),
+        (http_11, b"Host: a:99999\r\n"),
+        (http_11, b"Host: [::zz]\r\n"),
+        (http_11, b"Host: \xe9\r\n"),
+        ("GET http://u@a/ HTTP/1.1", b"Host: a\r\n"),
+        (http_10, b"Host: a\r\nHost: a\r\n"),
+        (http_10, b"Host: a b\r\n"),
+    ];
+    for (first, headers) in refused {
+        let reply = ask_with(&server, first, headers);
+        assert_eq!(reply.status, 400, "{first} {:?}: {reply:?}", headers.escape_ascii().to_string());
+    }
+    let served: [(&str, &[u8]); 8] = [
+        (http_11, b"Host:\r\n"),
+        (http_11, b"Host: a:\r\n"),
+        (http_11, b"Host: a:80 \r\n"),
+        (http_11, b"Host: [::1]:80\r\n"),
+        (http_11, b"Host: a_b\r\n"),
+        (http_11, b"Host: %41.example\r\n"),
+        ("GET http://a/ HTTP/1.1", b"Host: b\r\n"),
+        (http_10, b"Content-Length: 0\r\n"),
+    ];
+    for (first, headers) in served {
+        let reply = ask_with(&server, first, headers);
+        assert_eq!(reply.status, 200, "{first} {:?}: {reply:?}", headers.escape_ascii().to_string());
+    }
+}

@@ -14,6 +14,11 @@ const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
 
+/// Of HPACK's static table (RFC 7541, appendix A).
+const AUTHORITY: u8 = 1;
+const HOST: u8 = 38;
+const STATUS_400: u8 = 0x80 | 12;
+
 const ACK: u8 = 1;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
@@ -62,12 +67,21 @@ impl Client {
 
     /// `GET path`, with two of HPACK's static entries and two short literals (RFC 7541, appendix A).
     fn get(&mut self, stream: u32, path: &str) {
-        let (method_get, scheme_http, authority, colon_path) = (0x82, 0x86, 1, 4);
+        self.get_from(stream, path, &[(AUTHORITY, "lab")]);
+    }
+
+    /// The same, with other fields to name a host.
+    fn get_from(&mut self, stream: u32, path: &str, hosts: &[(u8, &str)]) {
+        let (method_get, scheme_http, colon_path) = (0x82, 0x86, 4);
         let literal = |index: u8, value: &str| {
             let length = u8::try_from(value.len()).expect("our values are short");
             [&[0x40 | index, length], value.as_bytes()].concat()
         };
-        let block = [vec![method_get, scheme_http], literal(authority, "lab"), literal(colon_path, path)].concat();
+        let hosts = hosts.iter().flat_map(|(index, value)| {
+            // A large index does not fit into the prefix of six bits: without indexing, four.
+            if *index < 15 { literal(*index, value) } else { [&[0x0f, index - 15], &literal(0, value)[1..]].concat() }
+        });
+        let block = [vec![method_get, scheme_http], literal(colon_path, path), hosts.collect()].concat();
         self.send(HEADERS, END_STREAM | END_HEADERS, stream, &block);
     }
 
@@ -137,6 +151,33 @@ fn a_request_under_way_is_finished_and_goaway_comes_in_two_steps() {
     assert_eq!(client.answer(1), "line 2 of 2\n");
     assert_eq!(client.wire.ending(), Ending::Eof);
     assert_ends_well(server);
+}
+
+#[test]
+fn a_request_that_does_not_name_one_host_is_refused_and_its_connection_stays() {
+    let server = start(&[]);
+    let mut client = Client::connect_and_greet(&server);
+    let refused: [&[(u8, &str)]; 7] = [
+        &[(AUTHORITY, "u@a")],
+        &[(AUTHORITY, "a"), (HOST, "b")],
+        &[(AUTHORITY, "a"), (HOST, "a"), (HOST, "a")],
+        &[(AUTHORITY, "a:99x")],
+        &[(HOST, "a/b")],
+        &[(HOST, "a, b")],
+        &[],
+    ];
+    for (stream, hosts) in (1..).step_by(4).zip(refused) {
+        client.get_from(stream, "/readyz", hosts);
+        assert_eq!(client.next(HEADERS).payload[0], STATUS_400, "{hosts:?}");
+        assert!(client.answer(stream).contains("host"), "a sentence should say what is wrong with {hosts:?}");
+        client.get(stream + 2, "/readyz");
+        assert_eq!(client.answer(stream + 2), "ready\n", "the request behind one for {hosts:?}");
+        client.next(HEADERS);
+    }
+    for (stream, hosts) in [(31, &[(AUTHORITY, "LAB:80"), (HOST, "lab:80")][..]), (33, &[(HOST, "lab")])] {
+        client.get_from(stream, "/readyz", hosts);
+        assert_eq!(client.answer(stream), "ready\n", "{hosts:?}");
+    }
 }
 
 #[test]
