@@ -1,11 +1,11 @@
 //! One connection's life, from its first byte to its close.
 //!
 //! The invariant: in a drain, a connection ends in one of four ways: the client ends it, an answer that said `close` ends it,
-//! it was idle for [`IDLE_TIMEOUT`], or the deadline cuts it.
+//! it was idle for [`IDLE_TIMEOUT`], or the deadline cuts it. Outside of one, it may be idle for longer, but not for ever.
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http_body_util::{BodyExt as _, Either};
 use hyper::body::{Body, Bytes, Incoming};
@@ -14,6 +14,7 @@ use hyper::service::{Service, service_fn};
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::watch;
+use tokio::task::yield_now;
 use tokio::time::sleep;
 
 use crate::accept::Stream;
@@ -54,9 +55,21 @@ where
 /// pause between requests. It is shorter than the default drain timeout of 5 s, so that silent clients do not use that up.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long a client may take for the head of a request, and so how long it may keep an idle connection at other times.
-/// The close comes without notice, so the client should be the first to close: balancers keep idle connections for 60 s.
-pub const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
+/// How long a server waits for a client outside of a drain. One too long for the clock is no limit.
+#[derive(Debug, Clone, Copy)]
+pub struct ClientTimeouts {
+    /// How long a connection may be idle: without a byte of a next request. 75 s, if nothing else is said: the close comes without
+    /// notice, so the client should be the first to close, and balancers keep idle connections for 60 s.
+    pub idle: Duration,
+    /// How long the head of a request may take, from its first byte to its end. 30 s, if nothing else is said, as in hyper.
+    pub head: Duration,
+}
+
+impl Default for ClientTimeouts {
+    fn default() -> ClientTimeouts {
+        ClientTimeouts { idle: Duration::from_secs(75), head: Duration::from_secs(30) }
+    }
+}
 
 // ANCHOR: serve
 /// Serves one connection until it ends.
@@ -64,6 +77,7 @@ pub(crate) async fn serve<S: HttpService>(
     stream: Stream,
     service: S,
     all: Arc<Count>,
+    timeouts: ClientTimeouts,
     goal: watch::Receiver<Phase>,
     mut phase: watch::Receiver<Phase>,
 ) {
@@ -85,9 +99,11 @@ pub(crate) async fn serve<S: HttpService>(
             Ok::<_, S::Error>(answer.map(|body| Either::Left(body.map_err(keep_open))))
         }
     });
+    // hyper's clock starts before the first byte. (And it panics at a time that the clock cannot tell.)
+    let whole = timeouts.idle.saturating_add(timeouts.head);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
+        .header_read_timeout(Instant::now().checked_add(whole).map(|_| whole))
         // A client that closes its sending side behind a request still wants the answer (RFC 9112, section 9.6).
         .half_close(true)
         .serve_connection(TokioIo::new(stream), counted)
@@ -97,7 +113,7 @@ pub(crate) async fn serve<S: HttpService>(
     tokio::select! {
         biased;
         _ = &mut connection => return,
-        () = idle_in_a_drain(&exchanges, &mut phase) => {}
+        () = idle(&exchanges, timeouts.idle, &mut phase) => {}
     }
     // hyper closes an idle connection now, and one that still writes an answer once that is written.
     connection.as_mut().graceful_shutdown();
@@ -108,14 +124,26 @@ pub(crate) async fn serve<S: HttpService>(
     }
 }
 
-/// Ready when a drain has found the connection idle for [`IDLE_TIMEOUT`], or when the deadline has passed.
-async fn idle_in_a_drain(exchanges: &Count, phase: &mut watch::Receiver<Phase>) {
-    while at_least(Phase::Retiring, phase).await != Phase::Cut {
+/// Ready when the connection was idle for as long as it may be, or when the deadline has passed.
+async fn idle(exchanges: &Count, timeout: Duration, phase: &mut watch::Receiver<Phase>) {
+    loop {
+        let timeout = match *phase.borrow_and_update() {
+            Phase::Serving => timeout,
+            Phase::Retiring | Phase::Stopping => IDLE_TIMEOUT,
+            Phase::Cut => return,
+        };
         let before = exchanges.begun();
         let was_idle = exchanges.ended() == before;
         tokio::select! {
-            _ = phase.changed() => {}
-            () = sleep(IDLE_TIMEOUT) => if was_idle && exchanges.begun() == before { return },
+            // `Err`: the server was dropped, and no deadline will come any more.
+            changed = phase.changed() => if changed.is_err() { return },
+            () = sleep(timeout) => {
+                // A request may be there that the runtime does not know of yet: let it look, and hyper read it.
+                yield_now().await;
+                if was_idle && exchanges.begun() == before {
+                    return;
+                }
+            }
         }
     }
 }

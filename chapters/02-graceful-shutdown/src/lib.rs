@@ -20,7 +20,7 @@ mod socket_file;
 
 pub use accept::{Acceptor, Stream};
 pub use address::{Address, BindError, Listener, ParseAddressError, absolute, absolute_in};
-pub use connection::{HEAD_TIMEOUT, HttpService, IDLE_TIMEOUT};
+pub use connection::{ClientTimeouts, HttpService, IDLE_TIMEOUT};
 pub use exchange::{Count, Exchange};
 pub use host::refuse_bad_host;
 pub use outcome::Outcome;

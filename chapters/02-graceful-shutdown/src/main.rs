@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use demo::{Options, log_to_stderr};
-use graceful_shutdown::{Address, Server, block_on};
+use graceful_shutdown::{Address, ClientTimeouts, Server, block_on};
 use signal_channel::{Signal, notify};
 
 /// A server that stops without dropping a request.
@@ -27,7 +27,8 @@ fn serve(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
     let addresses = options.listen.iter().map(|address| address.parse::<Address>()).collect::<Result<Vec<_>, _>>()?;
     let listeners = addresses.iter().map(Address::bind).collect::<Result<Vec<_>, _>>()?;
     block_on(async {
-        let server = Server::new();
+        let timeouts = ClientTimeouts { idle: options.idle_timeout, head: options.head_timeout };
+        let server = Server::new().with_timeouts(timeouts);
         for (listener, name) in listeners.into_iter().zip(demo::names()) {
             let address = listener.address()?;
             server.serve(listener, demo::service(&name, 1, server.readiness()))?;

@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::accept::{Acceptor, Stream};
 use crate::address::Listener;
-use crate::connection::{self, HttpService};
+use crate::connection::{self, ClientTimeouts, HttpService};
 use crate::exchange::Count;
 use crate::outcome::Outcome;
 use crate::phase::{Phase, at_least};
@@ -53,6 +53,7 @@ pub struct Server {
     /// The accept loops and the connections: a drain is over when both are. A tracker is told of a task before the task
     /// runs, so none is missed between accept(2) and its first step.
     tasks: TaskTracker,
+    timeouts: ClientTimeouts,
     exchanges: Arc<Count>,
     /// How many had ended when the drain began.
     ended_before: AtomicUsize,
@@ -72,7 +73,15 @@ impl Server {
         // A tracker that is closed still tracks; it only lets `wait` return once nothing is left.
         tasks.close();
         let [goal, phase] = [(); 2].map(|()| watch::Sender::new(Phase::Serving));
-        Server { goal, phase, tasks, exchanges: Arc::default(), ended_before: AtomicUsize::new(0) }
+        let (timeouts, exchanges, ended_before) = (ClientTimeouts::default(), Arc::default(), AtomicUsize::new(0));
+        Server { goal, phase, tasks, timeouts, exchanges, ended_before }
+    }
+
+    /// The same, which waits for its clients for as long. It counts requests, and sees no byte of one before its head is whole: so
+    /// it notices between once and twice the idle timeout that a connection is idle, and half a head does not change that.
+    #[must_use]
+    pub fn with_timeouts(self, timeouts: ClientTimeouts) -> Server {
+        Server { timeouts, ..self }
     }
 
     /// Accepts connections from `listener` and answers their requests with `service`, until a drain begins. A server that
@@ -113,14 +122,15 @@ impl Server {
     /// What is done with each connection.
     fn connections<S: HttpService>(&self, service: S) -> impl Fn(Stream) + Send + use<S> {
         let (tasks, exchanges) = (self.tasks.clone(), Arc::clone(&self.exchanges));
-        let (goal, phase) = (self.goal.subscribe(), self.phase.subscribe());
+        let (timeouts, goal, phase) = (self.timeouts, self.goal.subscribe(), self.phase.subscribe());
         move |stream| {
             if let Either::Left(tcp) = &stream {
                 // Answers are written whole; waiting for more to send with them (Nagle) only delays them.
                 let _ = tcp.set_nodelay(true);
             }
             let exchanges = Arc::clone(&exchanges);
-            tasks.spawn(connection::serve(stream, service.clone(), exchanges, goal.clone(), phase.clone()));
+            let serve = connection::serve(stream, service.clone(), exchanges, timeouts, goal.clone(), phase.clone());
+            tasks.spawn(serve);
         }
     }
 

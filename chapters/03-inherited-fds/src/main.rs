@@ -8,7 +8,7 @@ use std::process::{self, ExitCode};
 
 use clap::Parser;
 use demo::{Options, log_to_stderr};
-use graceful_shutdown::{Address, ParseAddressError, Server, block_on};
+use graceful_shutdown::{Address, ClientTimeouts, ParseAddressError, Server, block_on};
 use inherited_fds::{Inherited, PassedFds, supervise, terminate_with_parent};
 use signal_channel::{Signal, die_by, notify};
 
@@ -75,7 +75,8 @@ fn serve(options: &Options, inherited: Inherited, parent: Option<OwnedFd>) -> Re
         terminate_with_parent(parent)?;
     }
     block_on(async {
-        let server = Server::new();
+        let timeouts = ClientTimeouts { idle: options.idle_timeout, head: options.head_timeout };
+        let server = Server::new().with_timeouts(timeouts);
         for (name, listener) in listeners {
             let address = listener.address()?;
             server.serve(listener, demo::service(&name, 1, server.readiness()))?;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use demo::{Options, ReadyTimeout, log_to_stderr};
-use graceful_shutdown::{Address, block_on};
+use graceful_shutdown::{Address, ClientTimeouts, block_on};
 use graceful_upgrade::{Limits, Services, Upgrader};
 
 /// A server that replaces its own binary without dropping a request.
@@ -24,7 +24,8 @@ fn main() -> ExitCode {
 
 fn serve(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
     log_to_stderr()?;
-    let Args { options: Options { listen, drain_timeout }, ready: ReadyTimeout { ready_timeout } } = args;
+    let Args { options, ready: ReadyTimeout { ready_timeout } } = args;
+    let Options { listen, drain_timeout, idle_timeout, head_timeout } = options;
     let addresses = listen.iter().map(|address| address.parse::<Address>()).collect::<Result<Vec<_>, _>>()?;
     let limits = Limits { drain_timeout: *drain_timeout, ready_timeout: *ready_timeout };
 
@@ -32,7 +33,8 @@ fn serve(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
     let generation = upgrader.generation();
     upgrader.listen(demo::names().zip(addresses))?;
     block_on(async {
-        let mut services = Services::new();
+        let timeouts = ClientTimeouts { idle: *idle_timeout, head: *head_timeout };
+        let mut services = Services::new().with_timeouts(timeouts);
         for (name, _) in demo::names().zip(listen) {
             services.add(&name, demo::service(&name, generation, services.readiness()));
         }

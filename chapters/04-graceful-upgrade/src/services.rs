@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use graceful_shutdown::{HttpService, Listener, Outcome, Server};
+use graceful_shutdown::{ClientTimeouts, HttpService, Listener, Outcome, Server};
 
 use crate::serve::{Named, Serve};
 
@@ -31,6 +31,12 @@ impl Services {
     #[must_use]
     pub fn new() -> Services {
         Services::default()
+    }
+
+    /// See [`Server::with_timeouts`].
+    #[must_use]
+    pub fn with_timeouts(self, timeouts: ClientTimeouts) -> Services {
+        Services { server: self.server.with_timeouts(timeouts), ..self }
     }
 
     /// Serves the listener `name` with `service`.

@@ -8,10 +8,10 @@ use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use graceful_shutdown::{Count, Exchange, HEAD_TIMEOUT, HttpService, IDLE_TIMEOUT, refuse_bad_host};
+use graceful_shutdown::{ClientTimeouts, Count, Exchange, HttpService, IDLE_TIMEOUT, refuse_bad_host};
 use http_body_util::{BodyExt as _, Either};
 use hyper::body::{Body, Incoming};
 use hyper::header::{CONNECTION, HeaderValue};
@@ -22,13 +22,16 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::watch;
 use tokio::task::yield_now;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use crate::drain::{Phase, Shared, becomes};
 use crate::gate::{Control, Gate, Protocol};
 use crate::socket::Socket;
 use crate::transfer::{Departures, Idle, Permit};
 use crate::watched::until;
+
+/// A timeout of zero is no reason to look all the time.
+const SHORTEST_LOOK: Duration = Duration::from_millis(10);
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -37,6 +40,7 @@ pub(crate) struct Connection<S> {
     service: S,
     /// Where the listener is bound that it came to.
     address: Arc<str>,
+    timeouts: ClientTimeouts,
     exchanges: Arc<Count>,
     shared: Arc<Shared>,
     phase: watch::Receiver<Phase>,
@@ -48,16 +52,16 @@ pub(crate) struct Connection<S> {
 enum Leave {
     /// It is quiet, and it is its turn to go to the successor.
     Go(Arc<Departures>, Socket, Bytes, Option<Permit>),
-    /// A drain has found it idle for long enough. The socket, unless the library may still read from it.
-    Idle(Option<Socket>),
+    /// Its client was silent for long enough. The socket and what was read of a next head, unless the library may still read.
+    Silent(Option<(Socket, Bytes)>),
     /// The deadline has passed. So many requests were owed an answer; or it was idle, and the client was not told.
     Cut { owed: usize, untold: bool },
 }
 
 impl<S: HttpService> Connection<S> {
-    pub(crate) fn new(service: S, address: Arc<str>, shared: Arc<Shared>) -> Connection<S> {
+    pub(crate) fn new(service: S, address: Arc<str>, timeouts: ClientTimeouts, shared: Arc<Shared>) -> Connection<S> {
         let phase = shared.phase.subscribe();
-        Connection { service, address, exchanges: Arc::default(), shared, phase, declined_by: Weak::new() }
+        Connection { service, address, timeouts, exchanges: Arc::default(), shared, phase, declined_by: Weak::new() }
     }
 
     /// Serves it until it ends, or until another process has it. `bytes` were read from it before.
@@ -83,24 +87,27 @@ impl<S: HttpService> Connection<S> {
         }
         // No library is asked yet: hyper takes 8 KiB for a connection as soon as it has one, half of what an idle one costs.
         let protocol = {
-            let mut decided = pin!(timeout(HEAD_TIMEOUT, gate.decide()));
-            self.until_it_leaves(&control, decided.as_mut()).await.map(|within| within.unwrap_or(Protocol::Undecided))
+            let mut decided = pin!(gate.decide());
+            self.until_it_leaves(&control, decided.as_mut()).await
         };
         let why = match protocol {
-            // Silent for too long.
-            Ok(Protocol::Undecided) => return None,
-            Ok(Protocol::Http1 | Protocol::Tunnel | Protocol::Unsure) => self.http1(gate, &control).await?,
             // In a box: HTTP/2 needs ten times the room, and an HTTP/1 connection should not pay for it.
             Ok(Protocol::Http2) => Box::pin(self.http2(gate, &control)).await?,
+            Ok(_) => self.http1(gate, &control).await?,
             Err(why) => why,
         };
         match why {
             Leave::Go(to, socket, bytes, permit) => {
                 return Some((to, Idle { address: Arc::clone(&self.address), socket, bytes }, permit));
             }
-            Leave::Idle(socket) => {
+            Leave::Silent(taken) => {
+                let (socket, bytes) = taken?;
+                if socket.has_news() {
+                    // Not silent: we were slow to hear. It is served on.
+                    return Box::pin(self.serve_here(socket, bytes)).await;
+                }
                 // A gate closes as it should.
-                let mut gate = Gate::new(socket?).lingering();
+                let mut gate = Gate::new(socket).lingering();
                 tokio::select! {
                     _ = gate.shutdown() => {}
                     () = becomes(&mut self.phase, Phase::is_cut) => {}
@@ -118,8 +125,8 @@ impl<S: HttpService> Connection<S> {
     async fn http1(&mut self, gate: Gate<Socket>, control: &Control<Socket>) -> Option<Leave> {
         let mut library = pin!(
             http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEAD_TIMEOUT)
+                // See `overdue`. hyper would set a timer for each request.
+                .header_read_timeout(None)
                 // The gate says nothing of a client that closes its sending side behind a request; so hyper need not look for
                 // it while a handler works, which costs a system call and a buffer with every request.
                 .half_close(true)
@@ -140,10 +147,12 @@ impl<S: HttpService> Connection<S> {
                 }
             }
             // The gate cannot tell whether the library is between two requests. The library can, and closes it if so.
-            Some(Leave::Idle(None)) => {
+            Some(Leave::Silent(None)) => {
                 library.as_mut().graceful_shutdown();
                 tokio::select! {
                     _ = library => None,
+                    // Half a head, or an answer that its client does not read.
+                    () = sleep(self.timeouts.idle) => None,
                     () = becomes(&mut self.phase, Phase::is_cut) => {
                         Some(Leave::Cut { owed: owed(control, &self.exchanges), untold: false })
                     }
@@ -159,9 +168,19 @@ impl<S: HttpService> Connection<S> {
         control: &Control<Socket>,
         mut library: Pin<&mut L>,
     ) -> Result<L::Output, Leave> {
+        let mut overdue = pin!(overdue(self.timeouts, control, &self.exchanges));
         loop {
-            if let Some(ended) = until(library.as_mut(), becomes(&mut self.phase, |phase| !phase.accepts())).await {
-                return Ok(ended);
+            let drains = becomes(&mut self.phase, |phase| !phase.accepts());
+            let end = async {
+                tokio::select! {
+                    () = drains => false,
+                    () = overdue.as_mut() => true,
+                }
+            };
+            match until(library.as_mut(), end).await {
+                Ok(ended) => return Ok(ended),
+                Err(true) => return Err(Leave::Silent(control.take())),
+                Err(false) => {}
             }
             // In a box, and only in a drain: ten thousand idle connections should not pay for it all the time.
             let leave = Box::pin(leave(&mut self.phase, control, &self.exchanges, &self.declined_by));
@@ -169,6 +188,7 @@ impl<S: HttpService> Connection<S> {
                 biased;
                 ended = &mut library => return Ok(ended),
                 why = leave => if let Some(why) = why { return Err(why) },
+                () = overdue.as_mut() => return Err(Leave::Silent(control.take())),
             }
         }
     }
@@ -180,7 +200,8 @@ impl<S: HttpService> Connection<S> {
             http2::Builder::new(TokioExecutor::new())
                 .timer(TokioTimer::new())
                 // A client that has been silent for as long is asked whether it is there (PING). hyper gives it 20 s to say so.
-                .keep_alive_interval(HEAD_TIMEOUT)
+                // (And it panics at a time that the clock cannot tell.)
+                .keep_alive_interval(Instant::now().checked_add(self.timeouts.idle).map(|_| self.timeouts.idle))
                 .serve_connection(TokioIo::new(gate), counted(Arc::clone(&here)))
         );
         tokio::select! {
@@ -330,7 +351,7 @@ async fn leave(
         tokio::select! {
             biased;
             _ = phase.changed() => {}
-            () = idle_for(idle, control, exchanges) => return Some(Leave::Idle(control.take().map(|(socket, _)| socket))),
+            () = idle_for(idle, control, exchanges) => return Some(Leave::Silent(control.take())),
         }
     }
 }
@@ -369,6 +390,33 @@ async fn idle_for(idle: Duration, control: &Control<Socket>, exchanges: &Count) 
         // What has arrived in the kernel may be unknown to the runtime: let it look.
         yield_now().await;
         if control.activity() == before && owed(control, exchanges) == 0 {
+            return;
+        }
+    }
+}
+
+/// Ready when the client was silent for too long: without a request, or with a head that it has begun.
+///
+/// Each request would pay for a timer of its own. This looks at the gate's clock instead, so often that neither time passes
+/// between two looks.
+async fn overdue(timeouts: ClientTimeouts, control: &Control<Socket>, exchanges: &Count) {
+    let ClientTimeouts { idle, head } = timeouts;
+    let look = idle.min(head).max(SHORTEST_LOOK);
+    loop {
+        let (before, unsure) = (exchanges.begun(), control.is_unsure());
+        let left = match control.waits_since() {
+            // The gate sees no heads any more. None that began before this look lasts until the next.
+            _ if unsure => idle.saturating_add(head),
+            Some((since, in_head)) => (if in_head { head } else { idle }).saturating_sub(since.elapsed()).min(look),
+            None => look,
+        };
+        if left.is_zero() {
+            return;
+        }
+        sleep(left).await;
+        // What has arrived in the kernel may be unknown to the runtime: let it look.
+        yield_now().await;
+        if unsure && exchanges.begun() == before && exchanges.ended() == before {
             return;
         }
     }

@@ -22,7 +22,7 @@ use std::time::Duration;
 use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::{unconstrained, yield_now};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 
 use head::Head;
 use messages::{Messages, is_blank};
@@ -86,6 +86,10 @@ struct State {
     ended: bool,
     /// The library has asked for more since it last got something: it has used up all of that, a half head aside.
     asked: bool,
+    /// A part of a request's head has come, and no head that was complete since.
+    in_head: bool,
+    /// When the client's turn began: when the library had used up all that came, or when the first part of a head had come.
+    since: Option<Instant>,
     /// The library waits for something that comes from here, and not from the socket.
     parked: bool,
     /// What the library wrote may still be on its way to the socket.
@@ -248,6 +252,13 @@ impl<S> Control<S> {
         .await;
     }
 
+    /// Since when the client has been waited for, while the connection is [quiet](Control::is_quiet): for its next request, or
+    /// (`true`) for the rest of a head that it has begun.
+    pub fn waits_since(&self) -> Option<(Instant, bool)> {
+        let state = &lock(&self.0).state;
+        state.since.filter(|_| state.is_quiet()).map(|since| (since, state.in_head))
+    }
+
     /// Requests that the library has got and whose answers are not written to the last byte and flushed. On a connection that
     /// is [unsure](Protocol::Unsure): those for which that was so at the last byte that was framed.
     pub fn owed(&self) -> usize {
@@ -305,6 +316,10 @@ impl State {
     /// The library waits for more.
     #[inline]
     fn park(&mut self, cx: &Context<'_>) -> Polled<()> {
+        let in_head = self.messages.half_head() || !is_blank(&self.unreleased);
+        if in_head != self.in_head || !(self.asked || in_head) {
+            (self.in_head, self.since) = (in_head, Some(Instant::now()));
+        }
         self.asked = true;
         self.reader.get_or_insert_with(|| cx.waker().clone()).clone_from(cx.waker());
         self.wake_controller();
@@ -315,6 +330,15 @@ impl State {
     fn is_open(&self) -> bool {
         let held = self.messages.held || self.messages.closing || !self.unreleased.is_empty();
         !held && !self.client_ended && self.messages.protocol != Protocol::Undecided
+    }
+
+    #[inline]
+    fn release(&mut self, bytes: &[u8]) -> usize {
+        let owed = self.messages.owed();
+        let released = self.messages.release(bytes);
+        // What may follow of another head is only beginning.
+        self.in_head &= self.messages.owed() == owed;
+        released
     }
 
     fn poll_decide(&mut self, socket: &mut impl Socket, cx: &mut Context<'_>) -> Poll<Protocol> {
@@ -345,7 +369,7 @@ impl State {
             if !new.is_empty() || buf.remaining() == 0 {
                 self.activity += new.len() as u64;
                 self.asked = false;
-                self.messages.release(new);
+                self.release(new);
                 return Poll::Ready(Ok(()));
             }
             self.client_ended = true;
@@ -359,7 +383,9 @@ impl State {
             self.messages.decide(&self.unreleased, self.client_ended);
             let decided = self.messages.protocol != Protocol::Undecided;
             let room = if decided { buf.remaining().min(self.unreleased.len()) } else { 0 };
-            let released = self.messages.release(&self.unreleased[..room]);
+            let unreleased = take(&mut self.unreleased);
+            let released = self.release(&unreleased[..room]);
+            self.unreleased = unreleased;
             if released > 0 || buf.remaining() == 0 {
                 self.asked = false;
                 buf.put_slice(&self.unreleased.split_to(released));
@@ -474,6 +500,10 @@ impl State {
         }
         ready!(Pin::new(socket).poll_flush(cx))?;
         self.unflushed = false;
+        if self.asked && !self.in_head {
+            // The client has waited so far, and not we for the client.
+            self.since = Some(Instant::now());
+        }
         if self.parked {
             self.wake_reader();
         }

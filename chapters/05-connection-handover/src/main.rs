@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use connection_handover::Server;
 use demo::{Options, ReadyTimeout, log_to_stderr};
-use graceful_shutdown::{Address, block_on};
+use graceful_shutdown::{Address, ClientTimeouts, block_on};
 use graceful_upgrade::{Limits, Upgrader};
 
 /// A server that replaces its own binary without closing a connection.
@@ -25,12 +25,14 @@ fn main() -> ExitCode {
 
 fn serve(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
     log_to_stderr()?;
-    let Args { options: Options { listen, drain_timeout }, ready: ReadyTimeout { ready_timeout } } = args;
+    let Args { options, ready: ReadyTimeout { ready_timeout } } = args;
+    let Options { listen, drain_timeout, idle_timeout, head_timeout } = options;
     let addresses = listen.iter().map(|address| address.parse::<Address>()).collect::<Result<Vec<_>, _>>()?;
     let limits = Limits { drain_timeout: *drain_timeout, ready_timeout: *ready_timeout };
 
     let mut upgrader = Upgrader::from_env(limits)?;
-    let mut server = Server::new(*drain_timeout);
+    let timeouts = ClientTimeouts { idle: *idle_timeout, head: *head_timeout };
+    let mut server = Server::new(*drain_timeout).with_timeouts(timeouts);
     server.hand_over(&mut upgrader);
     for (name, _) in demo::names().zip(listen) {
         server.add(&name, demo::service(&name, upgrader.generation(), server.readiness()));

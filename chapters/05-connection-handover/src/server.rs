@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use graceful_shutdown::{Acceptor, HttpService, Listener, Outcome, Stream};
+use graceful_shutdown::{Acceptor, ClientTimeouts, HttpService, Listener, Outcome, Stream};
 use graceful_upgrade::{Named, Serve, Upgrader};
 use tokio::time::timeout;
 
@@ -33,13 +33,14 @@ const CUT_GRACE: Duration = Duration::from_millis(250);
 pub(crate) type Start = Arc<dyn Fn(Socket, Bytes) + Send + Sync>;
 
 /// What makes a [`Start`] for the listener that is bound to an address.
-type Service = Box<dyn Fn(Arc<str>) -> Start + Send>;
+type Service = Box<dyn Fn(Arc<str>, ClientTimeouts) -> Start + Send>;
 
 /// An HTTP/1 and HTTP/2 server for an [`Upgrader`], whose connections can go to the next process.
 pub struct Server {
     shared: Arc<Shared>,
     services: BTreeMap<String, Service>,
     timeouts: Timeouts,
+    client_timeouts: ClientTimeouts,
     /// Where connections come from the predecessor; until we serve.
     arrivals: Option<OwnedFd>,
     /// Where connections go to the last successor that was started.
@@ -56,10 +57,18 @@ impl Server {
             shared: Shared::new(),
             services: BTreeMap::new(),
             timeouts: Timeouts::within(drain_timeout),
+            client_timeouts: ClientTimeouts::default(),
             arrivals: None,
             departures: Arc::default(),
             ended_before: AtomicUsize::new(0),
         }
+    }
+
+    /// The same, which waits for its clients for as long. A client of HTTP/2 that is silent for the idle timeout is asked whether
+    /// it is still there, and keeps its connection if it says so within 20 s.
+    #[must_use]
+    pub fn with_timeouts(self, client_timeouts: ClientTimeouts) -> Server {
+        Server { client_timeouts, ..self }
     }
 
     // ANCHOR: hand_over
@@ -79,10 +88,10 @@ impl Server {
     /// Serves the listener `name` with `service`.
     pub fn add<S: HttpService>(&mut self, name: impl Into<String>, service: S) {
         let shared = Arc::clone(&self.shared);
-        let start = move |address: Arc<str>| -> Start {
+        let start = move |address: Arc<str>, timeouts| -> Start {
             let (service, shared) = (service.clone(), Arc::clone(&shared));
             Arc::new(move |socket, bytes| {
-                let connection = Connection::new(service.clone(), Arc::clone(&address), Arc::clone(&shared));
+                let connection = Connection::new(service.clone(), Arc::clone(&address), timeouts, Arc::clone(&shared));
                 shared.tasks.spawn(connection.serve(socket, bytes));
             })
         };
@@ -100,7 +109,7 @@ impl Server {
         let service = self.services.get(name);
         let service = service.ok_or_else(|| io::Error::other(format!("no service is called {name:?}")))?;
         let address = listener.address()?.to_string();
-        Ok((address.clone(), service(address.into())))
+        Ok((address.clone(), service(address.into(), self.client_timeouts)))
     }
 
     /// What is done with each connection that is accepted.

@@ -4,6 +4,7 @@
 //! that took the connection over, or a transfer. So a drain that has counted down to none is over.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -44,6 +45,14 @@ impl Socket {
             _ => Either::Right(UnixStream::from_std(socket.into())?),
         };
         Ok(Socket { stream, _counted: counted })
+    }
+}
+
+impl Socket {
+    /// Whether the client has sent something that was not read, or has closed its side. The kernel is asked: what the runtime
+    /// knows may be older.
+    pub(crate) fn has_news(&self) -> bool {
+        SockRef::from(self).peek(&mut [MaybeUninit::uninit()]).is_ok()
     }
 }
 

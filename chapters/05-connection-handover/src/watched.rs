@@ -9,20 +9,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::AcqRel, Ordering::Release};
 use std::task::{Context, Poll, Wake, Waker};
 
-/// Drives `work` until it is over, or until `end` is ready (`None`). In this order: what ends it may depend on what it has done.
+/// Drives `work` until it is over, or until `end` is ready (`Err`). In this order: what ends it may depend on what it has done.
 ///
 /// All polls must come from one task.
-pub(crate) async fn until<W: Future>(mut work: Pin<&mut W>, end: impl Future<Output = ()>) -> Option<W::Output> {
+pub(crate) async fn until<W: Future, E: Future>(mut work: Pin<&mut W>, end: E) -> Result<W::Output, E::Output> {
     let mut end = pin!(end);
     let task = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
     let bell = Arc::new(Bell { rang: AtomicBool::new(true), task });
     let waker = Waker::from(Arc::clone(&bell));
     poll_fn(|cx| {
         if let Poll::Ready(over) = work.as_mut().poll(cx) {
-            return Poll::Ready(Some(over));
+            return Poll::Ready(Ok(over));
         }
         if bell.rang.swap(false, AcqRel) {
-            end.as_mut().poll(&mut Context::from_waker(&waker)).map(|()| None)
+            end.as_mut().poll(&mut Context::from_waker(&waker)).map(Err)
         } else {
             Poll::Pending
         }

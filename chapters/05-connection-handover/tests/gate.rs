@@ -67,6 +67,32 @@ async fn quiet(control: &Control<DuplexStream>) {
 }
 
 #[tokio::test]
+async fn the_clock_of_a_head_starts_with_its_first_byte_and_stops_with_its_last() {
+    let (mut client, control, _server) = connection("a");
+    quiet(&control).await;
+    let (connected, in_head) = control.waits_since().expect("it is quiet");
+    assert!(!in_head);
+    client.write_all(b"GET /1 HTTP/1.1\r\n\r\nGET /2 HT").await.expect("the pipe is open");
+    answer(&mut client).await;
+    quiet(&control).await;
+    let (first, in_head) = control.waits_since().expect("it is quiet");
+    assert!(in_head && first > connected);
+    client.write_all(b"TP/1.1\r\n").await.expect("the pipe is open");
+    tokio::task::yield_now().await;
+    assert_eq!(control.waits_since(), Some((first, true)), "more of the same head does not stop it");
+    client.write_all(b"\r\nGET /3 HT").await.expect("the pipe is open");
+    answer(&mut client).await;
+    quiet(&control).await;
+    let (second, in_head) = control.waits_since().expect("it is quiet");
+    assert!(in_head && second > first, "that is another head");
+    client.write_all(b"TP/1.1\r\n\r\n").await.expect("the pipe is open");
+    answer(&mut client).await;
+    quiet(&control).await;
+    let (idle, in_head) = control.waits_since().expect("it is quiet");
+    assert!(!in_head && idle > second);
+}
+
+#[tokio::test]
 async fn half_a_head_goes_over_with_the_socket() {
     let (mut client, control, old) = connection("old");
     client.write_all(b"GET /1 HTTP/1.1\r\n\r\nGET /2 HT").await.expect("the pipe is open");

@@ -8,7 +8,7 @@ use clap::{Parser, ValueEnum};
 use connection_handover::Server;
 use demo::{Options, ReadyTimeout, log_to_stderr};
 use graceful::{FdReserve, PidFile, init};
-use graceful_shutdown::{Address, block_on};
+use graceful_shutdown::{Address, ClientTimeouts, block_on};
 use graceful_upgrade::{Limits, Upgrader};
 
 /// A server that replaces its own binary without closing a connection
@@ -45,8 +45,8 @@ fn main() -> ExitCode {
 
 fn serve(args: Args) -> Result<ExitCode, Box<dyn Error>> {
     log_to_stderr()?;
-    let Args { options: Options { listen, drain_timeout }, ready: ReadyTimeout { ready_timeout }, pid_file, handover } =
-        args;
+    let Args { options, ready: ReadyTimeout { ready_timeout }, pid_file, handover } = args;
+    let Options { listen, drain_timeout, idle_timeout, head_timeout } = options;
     let addresses = listen.iter().map(|address| address.parse::<Address>()).collect::<Result<Vec<_>, _>>()?;
     if let Some(status) = init::supervise()? {
         return Ok(status);
@@ -55,7 +55,8 @@ fn serve(args: Args) -> Result<ExitCode, Box<dyn Error>> {
     // ANCHOR: compose
     let mut upgrader = Upgrader::from_env(Limits { drain_timeout, ready_timeout })?;
     init::report(&mut upgrader)?;
-    let mut server = Server::new(drain_timeout);
+    let timeouts = ClientTimeouts { idle: idle_timeout, head: head_timeout };
+    let mut server = Server::new(drain_timeout).with_timeouts(timeouts);
     if handover == Switch::On {
         server.hand_over(&mut upgrader);
     }

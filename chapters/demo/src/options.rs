@@ -17,6 +17,14 @@ pub struct Options {
     /// How long a graceful shutdown may take before the rest is cut, e.g. 300ms, 1.5s or 2m
     #[arg(long, value_name = "DUR", env = "DRAIN_TIMEOUT", value_parser = parse_duration, default_value = "5s")]
     pub drain_timeout: Duration,
+
+    /// How long a client may keep a connection without asking for anything. Longer than the balancer in front keeps it
+    #[arg(long, value_name = "DUR", env = "IDLE_TIMEOUT", value_parser = parse_duration, default_value = "75s")]
+    pub idle_timeout: Duration,
+
+    /// How long a client may take for the head of a request
+    #[arg(long, value_name = "DUR", env = "HEAD_TIMEOUT", value_parser = parse_duration, default_value = "30s")]
+    pub head_timeout: Duration,
 }
 
 /// The option of every server that can be replaced.

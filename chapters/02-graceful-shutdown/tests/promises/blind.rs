@@ -62,6 +62,22 @@ fn half_a_head_on_a_fresh_connection_holds_the_drain_until_the_deadline_and_is_n
     assert!(begin.elapsed() >= Duration::from_secs(3), "it ended after {:?}", begin.elapsed());
 }
 
+/// To hyper, the time of a head begins with the wait for it; so it has the idle timeout as well.
+#[test]
+fn outside_of_a_drain_half_a_head_has_what_is_left_of_the_idle_timeout_and_the_first_one_the_head_timeout_more() {
+    let server = Program::start(&["--idle-timeout", "500ms", "--head-timeout", "1h"]);
+    let mut kept = server.connect();
+    kept.ask("/");
+    kept.send("GET / HTTP/1.1\r\nHos");
+    kept.ending();
+    let server = Program::start(&["--idle-timeout", "500ms", "--head-timeout", "2s"]);
+    let mut first = server.connect();
+    first.send("GET / HTTP/1.1\r\nHos");
+    let begin = Instant::now();
+    first.ending();
+    assert!(begin.elapsed() > Duration::from_secs(2), "it ended after {:?}", begin.elapsed());
+}
+
 /// The exchange ends with its answer, and the connection with the exchange, whatever the client still sends: Linux resets.
 #[test]
 fn a_client_that_sends_a_body_which_the_handler_does_not_read_is_reset_before_it_reads_its_answer() {

@@ -1,10 +1,15 @@
 //! A connection on which nothing is under way when the drain begins: its next request is answered, and then it ends.
 
+use std::time::{Duration, Instant};
+
 use nix::sys::signal::Signal;
 use testkit::load::allow_descriptors;
 use testkit::{Ending, Wire};
 
 use crate::server::Server;
+
+/// The idle timeout of a test's server.
+const IDLE: Duration = Duration::from_millis(500);
 
 /// The answer is there and says `close`, and the connection keeps the word.
 #[track_caller]
@@ -121,4 +126,34 @@ fn http_1_0_without_keep_alive_is_answered_in_a_drain() {
     assert_eq!(client.ending(), Ending::Eof);
     drop(client);
     server.assert_ends_well();
+}
+
+#[test]
+fn a_connection_may_be_idle_for_the_idle_timeout_and_not_for_twice_as_long() {
+    let server = Server::start(&["--idle-timeout", "500ms"]);
+    let (mut fresh, mut kept) = (server.connect(), server.connect());
+    let begin = Instant::now();
+    assert_eq!(kept.ask("/sleep/?duration=600ms").status, 200, "an answer that takes longer is no idleness");
+    let answered = Instant::now();
+    assert_eq!([fresh.ending(), kept.ending()], [Ending::Eof; 2]);
+    assert!(begin.elapsed() >= IDLE && answered.elapsed() >= IDLE);
+    assert!(answered.elapsed() < Duration::from_secs(5), "it was closed after {:?}", answered.elapsed());
+}
+
+/// The server does not run for a while, and then finds the timeout past and the request there.
+#[test]
+fn a_request_that_arrives_before_the_idle_timeout_is_noticed_is_answered() {
+    let server = Server::start(&["--idle-timeout", "500ms"]);
+    let mut clients: Vec<_> = (0..20).map(|_| server.connect()).collect();
+    // The queue is first in, first out: the others were accepted before.
+    assert_eq!(server.connect().ask("/").status, 200);
+    server.freeze();
+    for client in &mut clients {
+        client.get("/");
+    }
+    std::thread::sleep(2 * IDLE);
+    server.program.signal(Signal::SIGCONT);
+    for client in &mut clients {
+        assert_eq!(client.reply().status, 200);
+    }
 }

@@ -14,7 +14,10 @@ pub(crate) struct Server {
 /// The command that runs the program with these options and none from the environment.
 pub(crate) fn command(options: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_graceful-shutdown"));
-    command.args(options).env_remove("LISTEN").env_remove("DRAIN_TIMEOUT").env_remove("RUST_LOG");
+    command.args(options);
+    for variable in ["LISTEN", "DRAIN_TIMEOUT", "IDLE_TIMEOUT", "HEAD_TIMEOUT", "RUST_LOG"] {
+        command.env_remove(variable);
+    }
     command
 }
 

@@ -1,5 +1,7 @@
 //! A connection on which nothing is under way when the drain begins: its next request is answered, and then it ends.
 
+use std::time::{Duration, Instant};
+
 use nix::sys::signal::Signal;
 use testkit::{Ending, Wire};
 
@@ -164,4 +166,32 @@ fn a_request_that_names_no_host_is_400_and_its_connection_is_closed_politely() {
     }
     drain(&mut server);
     assert_ends_well(server);
+}
+
+/// The server does not run for a while, and then finds the timeout past and the request there.
+#[test]
+fn a_request_that_arrives_before_the_idle_timeout_is_noticed_is_answered() {
+    const IDLE: Duration = Duration::from_secs(1);
+    let server = start(&["--idle-timeout", "1s", "--head-timeout", "1s"]);
+    let (mut fresh, mut kept): (Vec<_>, Vec<_>) =
+        (0..20).map(|_| (Wire::connect(server.address()), Wire::connect(server.address()))).unzip();
+    for client in &mut kept {
+        assert_eq!(client.ask("/").status, 200);
+    }
+    // One whose framing the gate has lost.
+    fresh[0].send("GET / HTTP/1.1\r\nHost: lab\nX: y\r\n\r\n");
+    assert_eq!(fresh[0].reply().status, 200);
+    freeze(&server);
+    let frozen = Instant::now();
+    for client in fresh.iter_mut().chain(&mut kept) {
+        client.get("/");
+    }
+    std::thread::sleep(2 * IDLE);
+    server.signal(Signal::SIGCONT);
+    for client in fresh.iter_mut().chain(&mut kept) {
+        assert_eq!(client.reply().status, 200, "it had asked {:?} ago", frozen.elapsed());
+    }
+    for client in fresh.iter_mut().chain(&mut kept) {
+        assert_eq!(client.ending(), Ending::Eof, "and then it was idle");
+    }
 }

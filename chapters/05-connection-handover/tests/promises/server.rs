@@ -12,7 +12,9 @@ pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_connection-handover");
 /// The program, with none of its options from the environment.
 pub(crate) fn command() -> Command {
     let mut command = Command::new(BINARY);
-    command.env_remove("LISTEN").env_remove("DRAIN_TIMEOUT").env_remove("READY_TIMEOUT").env_remove("RUST_LOG");
+    for variable in ["LISTEN", "DRAIN_TIMEOUT", "IDLE_TIMEOUT", "HEAD_TIMEOUT", "READY_TIMEOUT", "RUST_LOG"] {
+        command.env_remove(variable);
+    }
     command
 }
 
