@@ -15,6 +15,7 @@ use tokio::time::sleep;
 use tokio_util::either::Either;
 
 use crate::address::{Address, Listener};
+use crate::client::ClientAddress;
 use crate::socket_file::SocketFile;
 
 /// An accepted connection.
@@ -49,7 +50,7 @@ impl Acceptor {
 
     // ANCHOR: run
     /// Hands every connection to `take` until `drain` is ready, then comes back.
-    pub async fn run(self, drain: impl Future, take: &impl Fn(Stream)) -> Acceptor {
+    pub async fn run(self, drain: impl Future, take: &impl Fn(Stream, ClientAddress)) -> Acceptor {
         let mut drain = pin!(drain);
         let mut pause = PAUSES.0;
         loop {
@@ -59,9 +60,9 @@ impl Acceptor {
                 accepted = self.accept() => accepted,
             };
             match accepted {
-                Ok(stream) => {
+                Ok((stream, client)) => {
                     pause = PAUSES.0;
-                    take(stream);
+                    take(stream, client);
                 }
                 Err(error) => {
                     tracing::warn!(%error, ?pause, "cannot accept");
@@ -77,11 +78,11 @@ impl Acceptor {
 
     /// Hands the connections that wait in the queue to `take`, for as long as `go_on` says, then closes the listener. The
     /// file of a unix socket is removed first: a client that finds no file does not connect.
-    pub async fn empty_queue(mut self, go_on: impl Fn() -> bool, take: &impl Fn(Stream)) {
+    pub async fn empty_queue(mut self, go_on: impl Fn() -> bool, take: &impl Fn(Stream, ClientAddress)) {
         drop(self.file.take());
         while go_on() {
             match self.next_in_queue() {
-                Ok(stream) => take(stream),
+                Ok((stream, client)) => take(stream, client),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(_) => sleep(PAUSES.0).await,
             }
@@ -90,26 +91,30 @@ impl Acceptor {
         }
     }
 
-    async fn accept(&self) -> io::Result<Stream> {
-        match &self.listener {
-            Either::Left(listener) => Ok(Either::Left(listener.accept().await?.0)),
-            Either::Right(listener) => Ok(Either::Right(listener.accept().await?.0)),
-        }
+    async fn accept(&self) -> io::Result<(Stream, ClientAddress)> {
+        Ok(match &self.listener {
+            Either::Left(listener) => {
+                let (stream, client) = listener.accept().await?;
+                (Either::Left(stream), ClientAddress(Some(client)))
+            }
+            Either::Right(listener) => (Either::Right(listener.accept().await?.0), ClientAddress(None)),
+        })
     }
 
     /// Takes the next connection without waiting, straight from the kernel: what the runtime knows of the queue may be older.
     ///
     /// The kernel completes handshakes without asking us. A client in the queue is connected, may have sent a request, and
     /// would be reset by our close(2).
-    fn next_in_queue(&self) -> io::Result<Stream> {
-        let (socket, _) = match &self.listener {
+    fn next_in_queue(&self) -> io::Result<(Stream, ClientAddress)> {
+        let (socket, client) = match &self.listener {
             Either::Left(listener) => SockRef::from(listener).accept()?,
             Either::Right(listener) => SockRef::from(listener).accept()?,
         };
         socket.set_nonblocking(true)?;
-        Ok(match &self.listener {
+        let stream = match &self.listener {
             Either::Left(_) => Either::Left(TcpStream::from_std(socket.into())?),
             Either::Right(_) => Either::Right(UnixStream::from_std(socket.into())?),
-        })
+        };
+        Ok((stream, ClientAddress(client.as_socket())))
     }
 }

@@ -18,6 +18,7 @@ use tokio::task::yield_now;
 use tokio::time::sleep;
 
 use crate::accept::Stream;
+use crate::client::{ClientAddress, LogLine};
 use crate::exchange::{Count, Exchange, say_close};
 use crate::host::refuse_bad_host;
 use crate::phase::{Phase, at_least};
@@ -74,7 +75,7 @@ impl Default for ClientTimeouts {
 // ANCHOR: serve
 /// Serves one connection until it ends.
 pub(crate) async fn serve<S: HttpService>(
-    stream: Stream,
+    (stream, client): (Stream, ClientAddress),
     service: S,
     all: Arc<Count>,
     timeouts: ClientTimeouts,
@@ -82,13 +83,17 @@ pub(crate) async fn serve<S: HttpService>(
     mut phase: watch::Receiver<Phase>,
 ) {
     let exchanges = Arc::new(Count::default());
-    let counted = service_fn(|request| {
+    let counted = service_fn(|mut request: Request<Incoming>| {
         let (exchange, service, goal) = (Exchange::begin(&exchanges, &all), &service, &goal);
         async move {
+            request.extensions_mut().insert(client);
+            let line = LogLine::of(&request, client);
             if let Some(refusal) = refuse_bad_host(&request) {
+                line.answered(refusal.status());
                 return Ok(refusal.map(Either::Right));
             }
             let answer = service.call(request).await?;
+            line.answered(answer.status());
             let answer = if goal.borrow().drains() { say_close(answer) } else { answer };
             // The body owns this closure, and with it the exchange, until its last byte. (`map_err` keeps the size hint of
             // the body; without that, every answer would be chunked.)

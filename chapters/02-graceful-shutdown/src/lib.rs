@@ -9,6 +9,7 @@
 
 mod accept;
 mod address;
+mod client;
 mod connection;
 mod exchange;
 mod host;
@@ -20,6 +21,7 @@ mod socket_file;
 
 pub use accept::{Acceptor, Stream};
 pub use address::{Address, BindError, Listener, ParseAddressError, absolute, absolute_in};
+pub use client::{ClientAddress, LogLine};
 pub use connection::{ClientTimeouts, HttpService, IDLE_TIMEOUT};
 pub use exchange::{Count, Exchange};
 pub use host::refuse_bad_host;

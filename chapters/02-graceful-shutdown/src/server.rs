@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::accept::{Acceptor, Stream};
 use crate::address::Listener;
+use crate::client::ClientAddress;
 use crate::connection::{self, ClientTimeouts, HttpService};
 use crate::exchange::Count;
 use crate::outcome::Outcome;
@@ -120,15 +121,16 @@ impl Server {
     }
 
     /// What is done with each connection.
-    fn connections<S: HttpService>(&self, service: S) -> impl Fn(Stream) + Send + use<S> {
+    fn connections<S: HttpService>(&self, service: S) -> impl Fn(Stream, ClientAddress) + Send + use<S> {
         let (tasks, exchanges) = (self.tasks.clone(), Arc::clone(&self.exchanges));
         let (timeouts, goal, phase) = (self.timeouts, self.goal.subscribe(), self.phase.subscribe());
-        move |stream| {
+        move |stream, client| {
             if let Either::Left(tcp) = &stream {
                 // Answers are written whole; waiting for more to send with them (Nagle) only delays them.
                 let _ = tcp.set_nodelay(true);
             }
             let exchanges = Arc::clone(&exchanges);
+            let stream = (stream, client);
             let serve = connection::serve(stream, service.clone(), exchanges, timeouts, goal.clone(), phase.clone());
             tasks.spawn(serve);
         }

@@ -11,7 +11,9 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use graceful_shutdown::{ClientTimeouts, Count, Exchange, HttpService, IDLE_TIMEOUT, refuse_bad_host};
+use graceful_shutdown::{
+    ClientAddress, ClientTimeouts, Count, Exchange, HttpService, IDLE_TIMEOUT, LogLine, refuse_bad_host,
+};
 use http_body_util::{BodyExt as _, Either};
 use hyper::body::{Body, Incoming};
 use hyper::header::{CONNECTION, HeaderValue};
@@ -40,6 +42,7 @@ pub(crate) struct Connection<S> {
     service: S,
     /// Where the listener is bound that it came to.
     address: Arc<str>,
+    client: ClientAddress,
     timeouts: ClientTimeouts,
     exchanges: Arc<Count>,
     shared: Arc<Shared>,
@@ -61,7 +64,8 @@ enum Leave {
 impl<S: HttpService> Connection<S> {
     pub(crate) fn new(service: S, address: Arc<str>, timeouts: ClientTimeouts, shared: Arc<Shared>) -> Connection<S> {
         let phase = shared.phase.subscribe();
-        Connection { service, address, timeouts, exchanges: Arc::default(), shared, phase, declined_by: Weak::new() }
+        let (client, exchanges, declined_by) = (ClientAddress(None), Arc::default(), Weak::new());
+        Connection { service, address, client, timeouts, exchanges, shared, phase, declined_by }
     }
 
     /// Serves it until it ends, or until another process has it. `bytes` were read from it before.
@@ -79,6 +83,7 @@ impl<S: HttpService> Connection<S> {
 
     /// Serves it until it ends, or can go to a successor.
     async fn serve_here(&mut self, socket: Socket, bytes: Bytes) -> Option<(Arc<Departures>, Idle, Option<Permit>)> {
+        self.client = socket.client;
         let mut gate = Gate::adopt(socket, bytes).lingering();
         let control = gate.control();
         // What was read before may be answered at once.
@@ -230,6 +235,7 @@ impl<S: HttpService> Connection<S> {
         }
         Arc::new(Here {
             service: self.service.clone(),
+            client: self.client,
             connection: Arc::clone(&self.exchanges),
             server: Arc::clone(&self.shared.exchanges),
             goal,
@@ -243,6 +249,7 @@ impl<S: HttpService> Connection<S> {
 /// What the exchanges of one connection have in common.
 struct Here<S> {
     service: S,
+    client: ClientAddress,
     connection: Arc<Count>,
     server: Arc<Count>,
     /// The connection's task may not have heard of it yet.
@@ -263,13 +270,17 @@ fn counted<S: HttpService>(
     Error = S::Error,
     Future: Send,
 > + use<S> {
-    service_fn(move |request| {
+    service_fn(move |mut request: Request<Incoming>| {
         let (exchange, here) = (Exchange::begin(&here.connection, &here.server), Arc::clone(&here));
         async move {
+            request.extensions_mut().insert(here.client);
+            let line = LogLine::of(&request, here.client);
             if let Some(refusal) = refuse_bad_host(&request) {
+                line.answered(refusal.status());
                 return Ok(refusal.map(Either::Right));
             }
             let mut answer = here.service.call(request).await?;
+            line.answered(answer.status());
             here.comes_to(&mut answer);
             // The body owns this closure, and with it the exchange, until its last byte. (`map_err` keeps the size hint of
             // the body; without that, every answer would be chunked.)
@@ -456,5 +467,35 @@ async fn goaway_due(phase: &mut watch::Receiver<Phase>, answered: &AtomicBool) {
             () = sleep(idle) => return,
             _ = phase.changed() => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use tokio::io::AsyncReadExt as _;
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_handler_is_told_the_address_of_a_client_that_another_process_accepted() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("any port will do");
+        let mut client = TcpStream::connect(listener.local_addr().expect("it is bound")).await.expect("it listens");
+        let accepted = listener.accept().await.expect("one has come").0.into_std().expect("it is a socket");
+        let whose = service_fn(async |request: Request<Incoming>| {
+            let client = request.extensions().get::<ClientAddress>().map(ToString::to_string);
+            Ok::<_, Infallible>(Response::new(client.unwrap_or_default()))
+        });
+        let shared = Shared::new();
+        let socket = Socket::adopted(accepted.into(), shared.sockets.token()).expect("the runtime waits on it");
+        let half = Bytes::from_static(b"GET / HTTP/1.1\r\nHost: lab\r\n");
+        tokio::spawn(Connection::new(whose, "".into(), ClientTimeouts::default(), shared).serve(socket, half));
+        client.write_all(b"Connection: close\r\n\r\n").await.expect("it is connected");
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.expect("an answer");
+        let own = client.local_addr().expect("it is connected").to_string();
+        assert!(answer.ends_with(&format!("\r\n\r\n{own}")), "{answer:?} should be for {own}");
     }
 }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use graceful_shutdown::{Acceptor, ClientTimeouts, HttpService, Listener, Outcome, Stream};
+use graceful_shutdown::{Acceptor, ClientAddress, ClientTimeouts, HttpService, Listener, Outcome, Stream};
 use graceful_upgrade::{Named, Serve, Upgrader};
 use tokio::time::timeout;
 
@@ -113,10 +113,10 @@ impl Server {
     }
 
     /// What is done with each connection that is accepted.
-    fn take(&self, start: Start) -> impl Fn(Stream) + Send + Sync + use<> {
+    fn take(&self, start: Start) -> impl Fn(Stream, ClientAddress) + Send + Sync + use<> {
         let shared = Arc::clone(&self.shared);
         // The token is taken here, not in the task: a drain must not end between accept(2) and the task's first step.
-        move |stream| start(Socket::accepted(stream, shared.sockets.token()), Bytes::new())
+        move |stream, client| start(Socket::accepted(stream, client, shared.sockets.token()), Bytes::new())
     }
 
     /// Hands over, but not until the deadline: those that are left then would be cut without notice.

@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use graceful_shutdown::{Address, Stream};
+use graceful_shutdown::{Address, ClientAddress, Stream};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
@@ -20,19 +20,20 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 #[derive(Debug)]
 pub(crate) struct Socket {
     stream: Stream,
+    pub(crate) client: ClientAddress,
     /// Its drop is what a drain waits for.
     _counted: TaskTrackerToken,
 }
 
 impl Socket {
     /// A connection that was just accepted.
-    pub(crate) fn accepted(stream: Stream, counted: TaskTrackerToken) -> Socket {
+    pub(crate) fn accepted(stream: Stream, client: ClientAddress, counted: TaskTrackerToken) -> Socket {
         if let Either::Left(tcp) = &stream {
             // Answers are written whole; waiting for more to send with them (Nagle) only delays them. It stays with the
             // socket, whichever process serves it later.
             let _ = tcp.set_nodelay(true);
         }
-        Socket { stream, _counted: counted }
+        Socket { stream, client, _counted: counted }
     }
 
     /// A connection that another process had.
@@ -40,11 +41,13 @@ impl Socket {
     /// # Errors
     /// What epoll_ctl(2) says.
     pub(crate) fn adopted(socket: OwnedFd, counted: TaskTrackerToken) -> io::Result<Socket> {
+        // An error is one of a client that has just gone.
+        let client = SockRef::from(&socket).peer_addr().ok().and_then(|address| address.as_socket());
         let stream = match Address::of(&SockRef::from(&socket).local_addr()?) {
             Some(Address::Tcp(_)) => Either::Left(TcpStream::from_std(socket.into())?),
             _ => Either::Right(UnixStream::from_std(socket.into())?),
         };
-        Ok(Socket { stream, _counted: counted })
+        Ok(Socket { stream, client: ClientAddress(client), _counted: counted })
     }
 }
 

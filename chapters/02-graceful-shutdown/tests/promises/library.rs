@@ -1,15 +1,19 @@
 //! What the library promises beyond what the program uses.
 
 use std::convert::Infallible;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use graceful_shutdown::{Address, HttpService, Listener, Outcome, Server, block_on};
+use graceful_shutdown::{Address, ClientAddress, HttpService, Listener, Outcome, Server, block_on};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
-use testkit::{Ending, Wire};
+use testkit::{Ending, Program, Wire};
+
+use crate::server::command;
 
 /// Only a failing test waits so long.
 pub(crate) const A_LONG_TIME: Duration = Duration::from_secs(20);
@@ -84,6 +88,48 @@ async fn a_client_that_closes_its_sending_side_behind_a_request_is_answered() {
     assert_eq!(client.reply().text(), "hello");
     assert_eq!(client.ending(), Ending::Eof);
     assert_eq!(server.shutdown(A_LONG_TIME).await, Outcome { finished: 0, cut: 0 });
+}
+
+/// Answers with the address of the client.
+fn whose() -> impl HttpService {
+    service_fn(async |request: Request<Incoming>| {
+        let client = request.extensions().get::<ClientAddress>().map(ToString::to_string);
+        Ok::<_, Infallible>(Response::new(client.unwrap_or_default()))
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handler_is_told_the_address_of_its_client() {
+    let (listener, address) = bind();
+    let stay = |mut client: TcpStream| {
+        client.write_all(b"GET / HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n").expect("it is connected");
+        let (mut answer, own) = (String::new(), client.local_addr().expect("it is connected").to_string());
+        client.read_to_string(&mut answer).expect("an answer");
+        assert!(answer.ends_with(&format!("\r\n\r\n{own}")), "{answer:?} should be for {own}");
+    };
+    let from_the_queue = TcpStream::connect(&address).expect("the kernel accepts for it");
+    let server = Server::new();
+    server.answer_queue(listener.try_clone().expect("a descriptor"), whose()).expect("the runtime waits on it");
+    stay(from_the_queue);
+    server.serve(listener, whose()).expect("the runtime waits on it");
+    stay(TcpStream::connect(&address).expect("it listens"));
+
+    let directory = tempfile::tempdir().expect("there is room in /tmp");
+    let unix = format!("unix:{}", directory.path().join("socket").display());
+    server.serve(unix.parse::<Address>().expect("an address").bind().expect("it is free"), whose()).expect("as above");
+    assert_eq!(Wire::connect(&unix).ask("/").text(), "unix");
+}
+
+#[test]
+fn at_level_debug_each_answer_is_a_line() {
+    let mut program = Program::start(command(&["--listen", "127.0.0.1:0"]).env("RUST_LOG", "debug"));
+    let mut client = Wire::connect(&program.listening());
+    client.ask("/sleep/?duration=0s");
+    let line = program.line("answered");
+    assert!(line.contains("client=127.0.0.1:") && line.contains("method=GET path=\"/sleep/\" status=200"), "{line}");
+    client.send("GET /secret HTTP/1.1\r\n\r\n");
+    let line = program.line("answered");
+    assert!(line.contains("path=\"/secret\" status=400"), "{line}");
 }
 
 #[test]

@@ -3,9 +3,9 @@
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
-use testkit::{Ending, Wire, await_exit};
+use testkit::{Ending, Generations, Wire, await_exit, field};
 
-use crate::server::{assert_kept, assert_last, assert_served_by, drain, replace, start};
+use crate::server::{assert_kept, assert_last, assert_served_by, command, drain, replace, start};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: lab\r\n\r\n";
 
@@ -279,4 +279,24 @@ fn health_checks_on_a_kept_connection_through_six_upgrades() {
     let reply = client.ask("/readyz");
     assert_eq!(reply.status, 503, "the service stops, so no other process will answer: {reply:?}");
     assert_last(&reply, 7);
+}
+
+/// The address of the client, as the server's next line about an answer has it.
+fn client_in_the_log(server: &mut Generations) -> String {
+    let line = server.program.line("answered");
+    field(&line, "client").expect("it says which client").to_owned()
+}
+
+#[test]
+fn the_address_of_the_client_goes_over() {
+    let mut command = command();
+    command.args(["--listen", "127.0.0.1:0"]).env("RUST_LOG", "debug");
+    let mut server = Generations::start(&mut command, 1);
+    let mut client = Wire::connect(server.address());
+    assert_served_by(&mut client, 1);
+    let accepted = client_in_the_log(&mut server);
+    assert!(accepted.starts_with("127.0.0.1:") && accepted != server.address(), "{accepted}");
+    replace(&mut server);
+    assert_served_by(&mut client, 2);
+    assert_eq!(client_in_the_log(&mut server), accepted);
 }
