@@ -11,9 +11,12 @@ pub mod scratch;
 
 use std::ffi::c_int;
 use std::io;
+use std::mem::MaybeUninit;
+use std::ptr::null;
 use std::thread::{self, JoinHandle};
 
 pub use die::die_by;
+use nix::libc;
 pub use nix::sys::signal::Signal;
 use nix::sys::signal::{SigSet, SigmaskHow};
 use signal_hook::consts::FORBIDDEN;
@@ -51,7 +54,8 @@ pub struct Receiver {
 ///
 /// Each call makes a channel of its own; a signal goes to all the channels that asked for it. Signals that were
 /// inherited as ignored or blocked are heard too: an `exec` keeps both settings (signal(7)), and a program should not
-/// be deaf because of who started it. The signal mask of the calling thread is the same afterwards as before.
+/// be deaf because of who started it. SIGHUP is the exception: it is ignored for programs that are to outlive their
+/// terminal, by nohup(1), and stays so. The signal mask of the calling thread is the same afterwards as before.
 ///
 /// A full channel drops the signal, as Go's does. A signal is a request and not a count: the kernel itself keeps at
 /// most one of each standard signal pending. A thread that waited for the reader instead would keep every other signal
@@ -79,12 +83,12 @@ pub struct Receiver {
 // ANCHOR: notify
 pub fn notify(signals: &[Signal]) -> io::Result<Receiver> {
     refuse_uncatchable(signals)?;
-    let wanted: SigSet = signals.iter().copied().collect();
+    let wanted: SigSet = signals.iter().copied().filter(|signal| !outlives_its_terminal(*signal)).collect();
 
     // `signal-hook` installs its handler a moment before the handler knows our entry, and swallows what comes then.
     // Blocked, a signal waits until that moment is over.
     let before = wanted.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
-    let caught = Signals::new(signals.iter().map(|signal| *signal as c_int));
+    let caught = Signals::new(wanted.iter().map(|signal| signal as c_int));
     before.thread_set_mask()?;
     let mut caught = caught?;
 
@@ -95,10 +99,27 @@ pub fn notify(signals: &[Signal]) -> io::Result<Receiver> {
         // of its creator, who may have inherited it from a stranger. (It cannot fail: the only error is a bad `how`.)
         let _ = wanted.thread_unblock();
         forward(caught.forever(), &sender);
+    });
+    let thread = thread.map_err(|error| {
+        io::Error::new(
+            error.kind(),
+            format!("no thread for signals ({error}): raise the limit of processes, see ulimit -u"),
+        )
     })?;
     Ok(Receiver { channel, handle, thread: Some(thread) })
 }
 // ANCHOR_END: notify
+
+/// Whether this is SIGHUP, and ignored: see nohup(1).
+fn outlives_its_terminal(signal: Signal) -> bool {
+    let mut action = MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: sigaction(2) without a new action changes nothing, and has written the old one if it returns 0.
+    let mut is_ignored = || unsafe {
+        libc::sigaction(libc::SIGHUP, null(), action.as_mut_ptr()) == 0
+            && action.assume_init().sa_sigaction == libc::SIG_IGN
+    };
+    signal == Signal::SIGHUP && is_ignored()
+}
 
 // ANCHOR: receive
 impl Receiver {

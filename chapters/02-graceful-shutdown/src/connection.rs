@@ -75,7 +75,8 @@ impl Default for ClientTimeouts {
 // ANCHOR: serve
 /// Serves one connection until it ends.
 pub(crate) async fn serve<S: HttpService>(
-    (stream, client): (Stream, ClientAddress),
+    stream: Stream,
+    client: ClientAddress,
     service: S,
     all: Arc<Count>,
     timeouts: ClientTimeouts,

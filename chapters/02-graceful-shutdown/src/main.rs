@@ -1,4 +1,4 @@
-//! Chapter 2's program: serve until SIGINT or SIGTERM, then answer what was asked, then end.
+//! Chapter 2's program: serve until a signal says stop, then answer what was asked, then end.
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -23,7 +23,7 @@ fn main() -> ExitCode {
 fn serve(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
     log_to_stderr()?;
     // While there is one thread: see `notify`.
-    let signals = notify(&[Signal::SIGINT, Signal::SIGTERM])?;
+    let signals = notify(&[Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT])?;
     let addresses = options.listen.iter().map(|address| address.parse::<Address>()).collect::<Result<Vec<_>, _>>()?;
     let listeners = addresses.iter().map(Address::bind).collect::<Result<Vec<_>, _>>()?;
     block_on(async {

@@ -2,12 +2,14 @@
 //!
 //! The invariant: the exit status is the contract of our programs, whichever way the server ends.
 
+use std::env;
 use std::io;
 use std::process::ExitCode;
+use std::thread;
 use std::time::Duration;
 
 use signal_channel::{Receiver, Signal, die_by};
-use tokio::runtime::Runtime;
+use tokio::runtime::Builder;
 use tokio::time::Instant;
 
 use crate::server::Server;
@@ -62,10 +64,34 @@ async fn later(signals: &mut Receiver, first: Instant) -> Signal {
 /// its thread ends with the process.
 ///
 /// # Errors
-/// What `main` returns; or what epoll_create(2) and the start of a thread say.
+/// What `main` returns; or what epoll_create(2) says, or that there are too few threads.
 pub fn block_on<T, E: From<io::Error>>(main: impl Future<Output = Result<T, E>>) -> Result<T, E> {
-    let runtime = Runtime::new()?;
+    let workers = workers();
+    check_threads(workers)?;
+    let runtime = Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
     let ended = runtime.block_on(main);
     runtime.shutdown_background();
     ended
+}
+
+/// As many as tokio starts if nothing else is said.
+fn workers() -> usize {
+    let said = env::var("TOKIO_WORKER_THREADS").ok().and_then(|said| said.parse().ok()).filter(|workers| *workers > 0);
+    said.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from))
+}
+
+/// Finds out whether so many threads can be had: a runtime that is one short panics, and then waits for those that it has.
+fn check_threads(workers: usize) -> io::Result<()> {
+    // Twice as many: to the kernel, one that was joined may count for a moment longer.
+    let threads: Vec<_> = (0..2 * workers).map(|_| thread::Builder::new().spawn(thread::park)).collect();
+    threads.into_iter().try_for_each(|thread| {
+        let thread = thread.map_err(|error| {
+            let sentence =
+                format!("cannot start {workers} threads ({error}): raise the limit of processes, see ulimit -u");
+            io::Error::new(error.kind(), sentence)
+        })?;
+        thread.thread().unpark();
+        let _ = thread.join();
+        Ok(())
+    })
 }

@@ -130,8 +130,8 @@ impl Server {
                 let _ = tcp.set_nodelay(true);
             }
             let exchanges = Arc::clone(&exchanges);
-            let stream = (stream, client);
-            let serve = connection::serve(stream, service.clone(), exchanges, timeouts, goal.clone(), phase.clone());
+            let serve =
+                connection::serve(stream, client, service.clone(), exchanges, timeouts, goal.clone(), phase.clone());
             tasks.spawn(serve);
         }
     }

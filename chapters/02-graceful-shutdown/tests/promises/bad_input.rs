@@ -8,6 +8,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
 use nix::fcntl::{Flock, FlockArg};
+use nix::unistd::getuid;
 use testkit::{End, Program};
 
 use crate::server::{Server, command};
@@ -64,6 +65,28 @@ fn a_log_level_that_is_none_is_refused() {
     assert_eq!(program.wait(), End::Exited(1));
     let said = program.wait_all();
     assert!(said.starts_with("error: RUST_LOG=info=what") && said.lines().count() == 1, "{said:?}");
+}
+
+#[test]
+fn without_the_threads_that_it_needs_it_is_refused() {
+    // The limit counts all threads of a user, and does not bind root. So what root tests runs as another user.
+    let other = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"];
+    let other = if getuid().is_root() { &other[..] } else { &["env"] };
+    // Each has one more, and comes one step further, until one has enough.
+    for limit in 1..10_000 {
+        let (server, limit) = (command(&["--listen", "127.0.0.1:0"]), format!("--nproc={limit}"));
+        let mut limited = Command::new(other[0]);
+        limited.args(&other[1..]).args(["prlimit", &limit]).arg(server.get_program()).args(server.get_args());
+        let mut program = Program::start(&mut limited);
+        if program.try_line("listening").is_ok() {
+            return;
+        }
+        assert_eq!(program.wait(), End::Exited(1), "{limit}: {}", program.output());
+        let said = program.wait_all();
+        let is_sentence = said.starts_with("error: ") && said.lines().count() == 1 && said.contains("ulimit -u");
+        assert!(is_sentence, "{limit}: {said}");
+    }
+    panic!("it does not start with 9,999 threads either");
 }
 
 #[test]

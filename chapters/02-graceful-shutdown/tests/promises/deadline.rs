@@ -1,12 +1,13 @@
 //! What cannot be finished is cut at the deadline, or at once by a second signal; and it is counted and said.
 
+use std::os::unix::process::CommandExt as _;
 use std::thread;
 
 use graceful_shutdown::ONE_WISH;
-use nix::sys::signal::Signal;
-use testkit::{End, Wire};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+use testkit::{End, Program, Wire};
 
-use crate::server::Server;
+use crate::server::{Server, command};
 
 /// A request that never ends by itself, under way.
 fn endless(server: &Server) -> Wire {
@@ -143,9 +144,41 @@ fn two_signals_that_come_together_are_one_wish() {
 
 #[test]
 fn a_server_without_clients_ends_at_once() {
-    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT] {
         let server = Server::start(&["--drain-timeout", "1h"]);
         server.program.signal(signal);
+        server.assert_ends_well();
+    }
+}
+
+#[test]
+fn the_end_of_its_terminal_stops_it_gracefully_and_under_nohup_not_at_all() {
+    for nohup in [false, true] {
+        let mut command = command(&["--listen", "127.0.0.1:0", "--drain-timeout", "1h"]);
+        if nohup {
+            // SAFETY: between fork and exec, only sigaction(2) is called, which is async-signal-safe; SIG_IGN is no handler.
+            unsafe {
+                command.pre_exec(|| {
+                    sigaction(Signal::SIGHUP, &SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty()))?;
+                    Ok(())
+                });
+            }
+        }
+        let mut program = Program::start(&mut command);
+        let mut server = Server { address: program.listening(), program };
+        let mut client = server.connect();
+        client.get("/stream?chunks=2&interval=300ms");
+        client.wait_for("line 1 of 2");
+        server.program.signal(Signal::SIGHUP);
+        if !nohup {
+            server.program.line("draining");
+        }
+        assert!(client.reply().text().ends_with("line 2 of 2\n"));
+        assert_eq!(client.ask("/").says_close(), !nohup);
+        drop(client);
+        if nohup {
+            server.drain();
+        }
         server.assert_ends_well();
     }
 }

@@ -17,7 +17,7 @@ const GOAWAY: u8 = 7;
 /// Of HPACK's static table (RFC 7541, appendix A).
 const AUTHORITY: u8 = 1;
 const HOST: u8 = 38;
-const STATUS_400: u8 = 0x80 | 12;
+const STATUS_400: u8 = 0x8c;
 
 const ACK: u8 = 1;
 const END_STREAM: u8 = 1;

@@ -156,7 +156,9 @@ fn http_1_0_without_keep_alive_is_answered_in_a_drain() {
 #[test]
 fn a_request_that_names_no_host_is_400_and_its_connection_is_closed_politely() {
     let mut server = start(&[]);
-    for (first, host) in [("POST /echo HTTP/1.1", ""), ("POST /echo HTTP/1.0", "Connection: keep-alive\r\nHost: a b\r\n")] {
+    for (first, host) in
+        [("POST /echo HTTP/1.1", ""), ("POST /echo HTTP/1.0", "Connection: keep-alive\r\nHost: a b\r\n")]
+    {
         let mut client = Wire::connect(server.address());
         client.send([&format!("{first}\r\n{host}Content-Length: 100000\r\n\r\n"), &*"x".repeat(100_000)].concat());
         let reply = client.reply();
