@@ -14,7 +14,6 @@ use hyper::service::{Service, service_fn};
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::watch;
-use tokio::task::yield_now;
 use tokio::time::sleep;
 
 use crate::accept::Stream;
@@ -55,6 +54,9 @@ where
 /// A request that was on its way when the drain began arrives within a network round trip; the rest is for clients that
 /// pause between requests. It is shorter than the default drain timeout of 5 s, so that silent clients do not use that up.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The shortest sleep in which the runtime asks the kernel for news.
+const ONE_LOOK: Duration = Duration::from_millis(1);
 
 /// How long a server waits for a client outside of a drain. One too long for the clock is no limit.
 #[derive(Debug, Clone, Copy)]
@@ -144,8 +146,8 @@ async fn idle(exchanges: &Count, timeout: Duration, phase: &mut watch::Receiver<
             // `Err`: the server was dropped, and no deadline will come any more.
             changed = phase.changed() => if changed.is_err() { return },
             () = sleep(timeout) => {
-                // A request may be there that the runtime does not know of yet: let it look, and hyper read it.
-                yield_now().await;
+                // A request may be there that the runtime does not know of yet. It looks before it sees that this time is over.
+                sleep(ONE_LOOK).await;
                 if was_idle && exchanges.begun() == before {
                     return;
                 }

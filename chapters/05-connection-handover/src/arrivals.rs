@@ -35,7 +35,8 @@ pub(crate) async fn adopt_all(channel: Channel, services: BTreeMap<String, Start
         for connection in ours {
             match connection {
                 Ok((start, socket, bytes)) => {
-                    start(socket, bytes);
+                    let client = socket.client();
+                    start(socket, client, bytes);
                     taken += 1;
                 }
                 Err(why) => {

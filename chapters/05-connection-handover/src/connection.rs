@@ -23,7 +23,6 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::watch;
-use tokio::task::yield_now;
 use tokio::time::sleep;
 
 use crate::drain::{Phase, Shared, becomes};
@@ -32,7 +31,7 @@ use crate::socket::Socket;
 use crate::transfer::{Departures, Idle, Permit};
 use crate::watched::until;
 
-/// A timeout of zero is no reason to look all the time.
+/// Neither a timeout of zero nor a request that is there and not yet read is a reason to look all the time.
 const SHORTEST_LOOK: Duration = Duration::from_millis(10);
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -55,35 +54,42 @@ pub(crate) struct Connection<S> {
 enum Leave {
     /// It is quiet, and it is its turn to go to the successor.
     Go(Arc<Departures>, Socket, Bytes, Option<Permit>),
-    /// Its client was silent for long enough. The socket and what was read of a next head, unless the library may still read.
-    Silent(Option<(Socket, Bytes)>),
+    /// Its client was silent for long enough. The socket, unless the library may still read from it.
+    Silent(Option<Socket>),
     /// The deadline has passed. So many requests were owed an answer; or it was idle, and the client was not told.
     Cut { owed: usize, untold: bool },
 }
 
 impl<S: HttpService> Connection<S> {
-    pub(crate) fn new(service: S, address: Arc<str>, timeouts: ClientTimeouts, shared: Arc<Shared>) -> Connection<S> {
-        let phase = shared.phase.subscribe();
-        let (client, exchanges, declined_by) = (ClientAddress(None), Arc::default(), Weak::new());
+    pub(crate) fn new(
+        service: S,
+        address: Arc<str>,
+        client: ClientAddress,
+        timeouts: ClientTimeouts,
+        shared: Arc<Shared>,
+    ) -> Connection<S> {
+        let (phase, exchanges, declined_by) = (shared.phase.subscribe(), Arc::default(), Weak::new());
         Connection { service, address, client, timeouts, exchanges, shared, phase, declined_by }
     }
 
     /// Serves it until it ends, or until another process has it. `bytes` were read from it before.
-    pub(crate) async fn serve(mut self, mut socket: Socket, mut bytes: Bytes) {
-        while let Some((to, idle, _permit)) = self.serve_here(socket, bytes).await {
-            let Some(back) = to.send(idle).await else {
-                self.shared.tally.handed_over.fetch_add(1, Relaxed);
-                return;
-            };
-            (socket, bytes) = (back.socket, back.bytes);
-            self.declined_by = Arc::downgrade(&to);
+    #[expect(clippy::manual_async_fn, reason = "the future of an async function keeps its arguments twice")]
+    pub(crate) fn serve(mut self, mut socket: Socket, mut bytes: Bytes) -> impl Future<Output = ()> + Send {
+        async move {
+            while let Some((to, idle, _permit)) = self.serve_here(socket, bytes).await {
+                let Some(back) = to.send(idle).await else {
+                    self.shared.tally.handed_over.fetch_add(1, Relaxed);
+                    return;
+                };
+                (socket, bytes) = (back.socket, back.bytes);
+                self.declined_by = Arc::downgrade(&to);
+            }
+            self.shared.tally.closed.fetch_add(usize::from(!self.phase.borrow().accepts()), Relaxed);
         }
-        self.shared.tally.closed.fetch_add(usize::from(!self.phase.borrow().accepts()), Relaxed);
     }
 
     /// Serves it until it ends, or can go to a successor.
     async fn serve_here(&mut self, socket: Socket, bytes: Bytes) -> Option<(Arc<Departures>, Idle, Option<Permit>)> {
-        self.client = socket.client;
         let mut gate = Gate::adopt(socket, bytes).lingering();
         let control = gate.control();
         // What was read before may be answered at once.
@@ -105,14 +111,9 @@ impl<S: HttpService> Connection<S> {
             Leave::Go(to, socket, bytes, permit) => {
                 return Some((to, Idle { address: Arc::clone(&self.address), socket, bytes }, permit));
             }
-            Leave::Silent(taken) => {
-                let (socket, bytes) = taken?;
-                if socket.has_news() {
-                    // Not silent: we were slow to hear. It is served on.
-                    return Box::pin(self.serve_here(socket, bytes)).await;
-                }
+            Leave::Silent(socket) => {
                 // A gate closes as it should.
-                let mut gate = Gate::new(socket).lingering();
+                let mut gate = Gate::new(socket?).lingering();
                 tokio::select! {
                     _ = gate.shutdown() => {}
                     () = becomes(&mut self.phase, Phase::is_cut) => {}
@@ -173,18 +174,19 @@ impl<S: HttpService> Connection<S> {
         control: &Control<Socket>,
         mut library: Pin<&mut L>,
     ) -> Result<L::Output, Leave> {
-        let mut overdue = pin!(overdue(self.timeouts, control, &self.exchanges));
+        let mut overdue = pin!(overdue(&self.timeouts, control, &self.exchanges));
         loop {
-            let drains = becomes(&mut self.phase, |phase| !phase.accepts());
-            let end = async {
-                tokio::select! {
-                    () = drains => false,
-                    () = overdue.as_mut() => true,
-                }
+            let ended = {
+                let mut drains = pin!(becomes(&mut self.phase, |phase| !phase.accepts()));
+                let silent_or_drains = poll_fn(|cx| match overdue.as_mut().poll(cx) {
+                    Poll::Ready(()) => Poll::Ready(true),
+                    Poll::Pending => drains.as_mut().poll(cx).map(|()| false),
+                });
+                until(library.as_mut(), silent_or_drains).await
             };
-            match until(library.as_mut(), end).await {
+            match ended {
                 Ok(ended) => return Ok(ended),
-                Err(true) => return Err(Leave::Silent(control.take())),
+                Err(true) => return Err(silent(control)),
                 Err(false) => {}
             }
             // In a box, and only in a drain: ten thousand idle connections should not pay for it all the time.
@@ -193,7 +195,7 @@ impl<S: HttpService> Connection<S> {
                 biased;
                 ended = &mut library => return Ok(ended),
                 why = leave => if let Some(why) = why { return Err(why) },
-                () = overdue.as_mut() => return Err(Leave::Silent(control.take())),
+                () = overdue.as_mut() => return Err(silent(control)),
             }
         }
     }
@@ -362,9 +364,13 @@ async fn leave(
         tokio::select! {
             biased;
             _ = phase.changed() => {}
-            () = idle_for(idle, control, exchanges) => return Some(Leave::Silent(control.take())),
+            () = idle_for(idle, control, exchanges) => return Some(silent(control)),
         }
     }
+}
+
+fn silent(control: &Control<Socket>) -> Leave {
+    Leave::Silent(control.take().map(|(socket, _)| socket))
 }
 
 fn declined(by: &Weak<Departures>, successor: &Arc<Departures>) -> bool {
@@ -398,9 +404,7 @@ async fn idle_for(idle: Duration, control: &Control<Socket>, exchanges: &Count) 
     loop {
         let before = control.activity();
         sleep(idle).await;
-        // What has arrived in the kernel may be unknown to the runtime: let it look.
-        yield_now().await;
-        if control.activity() == before && owed(control, exchanges) == 0 {
+        if control.activity() == before && owed(control, exchanges) == 0 && !control.has_unread() {
             return;
         }
     }
@@ -410,24 +414,22 @@ async fn idle_for(idle: Duration, control: &Control<Socket>, exchanges: &Count) 
 ///
 /// Each request would pay for a timer of its own. This looks at the gate's clock instead, so often that neither time passes
 /// between two looks.
-async fn overdue(timeouts: ClientTimeouts, control: &Control<Socket>, exchanges: &Count) {
-    let ClientTimeouts { idle, head } = timeouts;
-    let look = idle.min(head).max(SHORTEST_LOOK);
+async fn overdue(timeouts: &ClientTimeouts, control: &Control<Socket>, exchanges: &Count) {
     loop {
+        let ClientTimeouts { idle, head } = *timeouts;
         let (before, unsure) = (exchanges.begun(), control.is_unsure());
         let left = match control.waits_since() {
             // The gate sees no heads any more. None that began before this look lasts until the next.
             _ if unsure => idle.saturating_add(head),
-            Some((since, in_head)) => (if in_head { head } else { idle }).saturating_sub(since.elapsed()).min(look),
-            None => look,
+            Some((since, true)) => head.saturating_sub(since.elapsed()).min(idle),
+            Some((since, false)) => idle.saturating_sub(since.elapsed()).min(head),
+            None => idle.min(head),
         };
-        if left.is_zero() {
+        if left.is_zero() && !control.has_unread() {
             return;
         }
-        sleep(left).await;
-        // What has arrived in the kernel may be unknown to the runtime: let it look.
-        yield_now().await;
-        if unsure && exchanges.begun() == before && exchanges.ended() == before {
+        sleep(left.max(SHORTEST_LOOK)).await;
+        if unsure && exchanges.begun() == before && exchanges.ended() == before && !control.has_unread() {
             return;
         }
     }
@@ -491,7 +493,8 @@ mod tests {
         let shared = Shared::new();
         let socket = Socket::adopted(accepted.into(), shared.sockets.token()).expect("the runtime waits on it");
         let half = Bytes::from_static(b"GET / HTTP/1.1\r\nHost: lab\r\n");
-        tokio::spawn(Connection::new(whose, "".into(), ClientTimeouts::default(), shared).serve(socket, half));
+        let connection = Connection::new(whose, "".into(), socket.client(), ClientTimeouts::default(), shared);
+        tokio::spawn(connection.serve(socket, half));
         client.write_all(b"Connection: close\r\n\r\n").await.expect("it is connected");
         let mut answer = String::new();
         client.read_to_string(&mut answer).await.expect("an answer");

@@ -14,12 +14,14 @@ mod messages;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::mem::{MaybeUninit, take};
+use std::os::fd::AsFd;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::{unconstrained, yield_now};
 use tokio::time::{Instant, Sleep, sleep};
@@ -257,6 +259,15 @@ impl<S> Control<S> {
     pub fn waits_since(&self) -> Option<(Instant, bool)> {
         let state = &lock(&self.0).state;
         state.since.filter(|_| state.is_quiet()).map(|since| (since, state.in_head))
+    }
+
+    /// Whether the client has sent something that was not read. The kernel is asked: what the runtime knows may be older.
+    pub fn has_unread(&self) -> bool
+    where
+        S: AsFd,
+    {
+        let peek = |socket: &S| SockRef::from(socket).peek(&mut [MaybeUninit::uninit()]);
+        lock(&self.0).socket.as_ref().is_some_and(|socket| peek(socket).is_ok_and(|length| length > 0))
     }
 
     /// Requests that the library has got and whose answers are not written to the last byte and flushed. On a connection that

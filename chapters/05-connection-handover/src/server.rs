@@ -30,7 +30,7 @@ const CONNECTIONS: &str = "connections";
 const CUT_GRACE: Duration = Duration::from_millis(250);
 
 /// Begins to serve a connection of one listener.
-pub(crate) type Start = Arc<dyn Fn(Socket, Bytes) + Send + Sync>;
+pub(crate) type Start = Arc<dyn Fn(Socket, ClientAddress, Bytes) + Send + Sync>;
 
 /// What makes a [`Start`] for the listener that is bound to an address.
 type Service = Box<dyn Fn(Arc<str>, ClientTimeouts) -> Start + Send>;
@@ -90,8 +90,9 @@ impl Server {
         let shared = Arc::clone(&self.shared);
         let start = move |address: Arc<str>, timeouts| -> Start {
             let (service, shared) = (service.clone(), Arc::clone(&shared));
-            Arc::new(move |socket, bytes| {
-                let connection = Connection::new(service.clone(), Arc::clone(&address), timeouts, Arc::clone(&shared));
+            Arc::new(move |socket, client, bytes| {
+                let connection =
+                    Connection::new(service.clone(), Arc::clone(&address), client, timeouts, Arc::clone(&shared));
                 shared.tasks.spawn(connection.serve(socket, bytes));
             })
         };
@@ -116,7 +117,7 @@ impl Server {
     fn take(&self, start: Start) -> impl Fn(Stream, ClientAddress) + Send + Sync + use<> {
         let shared = Arc::clone(&self.shared);
         // The token is taken here, not in the task: a drain must not end between accept(2) and the task's first step.
-        move |stream, client| start(Socket::accepted(stream, client, shared.sockets.token()), Bytes::new())
+        move |stream, client| start(Socket::accepted(stream, shared.sockets.token()), client, Bytes::new())
     }
 
     /// Hands over, but not until the deadline: those that are left then would be cut without notice.

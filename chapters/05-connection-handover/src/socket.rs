@@ -4,7 +4,6 @@
 //! that took the connection over, or a transfer. So a drain that has counted down to none is over.
 
 use std::io;
-use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -20,20 +19,19 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 #[derive(Debug)]
 pub(crate) struct Socket {
     stream: Stream,
-    pub(crate) client: ClientAddress,
     /// Its drop is what a drain waits for.
     _counted: TaskTrackerToken,
 }
 
 impl Socket {
     /// A connection that was just accepted.
-    pub(crate) fn accepted(stream: Stream, client: ClientAddress, counted: TaskTrackerToken) -> Socket {
+    pub(crate) fn accepted(stream: Stream, counted: TaskTrackerToken) -> Socket {
         if let Either::Left(tcp) = &stream {
             // Answers are written whole; waiting for more to send with them (Nagle) only delays them. It stays with the
             // socket, whichever process serves it later.
             let _ = tcp.set_nodelay(true);
         }
-        Socket { stream, client, _counted: counted }
+        Socket { stream, _counted: counted }
     }
 
     /// A connection that another process had.
@@ -41,21 +39,18 @@ impl Socket {
     /// # Errors
     /// What epoll_ctl(2) says.
     pub(crate) fn adopted(socket: OwnedFd, counted: TaskTrackerToken) -> io::Result<Socket> {
-        // An error is one of a client that has just gone.
-        let client = SockRef::from(&socket).peer_addr().ok().and_then(|address| address.as_socket());
         let stream = match Address::of(&SockRef::from(&socket).local_addr()?) {
             Some(Address::Tcp(_)) => Either::Left(TcpStream::from_std(socket.into())?),
             _ => Either::Right(UnixStream::from_std(socket.into())?),
         };
-        Ok(Socket { stream, client: ClientAddress(client), _counted: counted })
+        Ok(Socket { stream, _counted: counted })
     }
 }
 
 impl Socket {
-    /// Whether the client has sent something that was not read, or has closed its side. The kernel is asked: what the runtime
-    /// knows may be older.
-    pub(crate) fn has_news(&self) -> bool {
-        SockRef::from(self).peek(&mut [MaybeUninit::uninit()]).is_ok()
+    /// Whose it is, as the kernel knows it. (An error is one of a client that has just gone.)
+    pub(crate) fn client(&self) -> ClientAddress {
+        ClientAddress(SockRef::from(self).peer_addr().ok().and_then(|address| address.as_socket()))
     }
 }
 

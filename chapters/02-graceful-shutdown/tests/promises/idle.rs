@@ -143,7 +143,7 @@ fn a_connection_may_be_idle_for_the_idle_timeout_and_not_for_twice_as_long() {
 /// The server does not run for a while, and then finds the timeout past and the request there.
 #[test]
 fn a_request_that_arrives_before_the_idle_timeout_is_noticed_is_answered() {
-    let server = Server::start(&["--idle-timeout", "500ms"]);
+    let server = Server::start(&["--idle-timeout", "2s"]);
     let mut clients: Vec<_> = (0..20).map(|_| server.connect()).collect();
     // The queue is first in, first out: the others were accepted before.
     assert_eq!(server.connect().ask("/").status, 200);
@@ -151,7 +151,7 @@ fn a_request_that_arrives_before_the_idle_timeout_is_noticed_is_answered() {
     for client in &mut clients {
         client.get("/");
     }
-    std::thread::sleep(2 * IDLE);
+    std::thread::sleep(Duration::from_millis(2500));
     server.program.signal(Signal::SIGCONT);
     for client in &mut clients {
         assert_eq!(client.reply().status, 200);
