@@ -161,7 +161,7 @@ fn a_request_that_does_not_name_one_host_is_400_and_the_last_on_its_connection()
         let reply = ask_with(&server, first, headers);
         assert_eq!(reply.status, 400, "{first} {:?}: {reply:?}", headers.escape_ascii().to_string());
     }
-    let served: [(&str, &[u8]); 8] = [
+    let answered: [(&str, &[u8]); 8] = [
         (http_11, b"Host:\r\n"),
         (http_11, b"Host: a:\r\n"),
         (http_11, b"Host: a:80 \r\n"),
@@ -171,7 +171,7 @@ fn a_request_that_does_not_name_one_host_is_400_and_the_last_on_its_connection()
         ("GET http://a/ HTTP/1.1", b"Host: b\r\n"),
         (http_10, b"Content-Length: 0\r\n"),
     ];
-    for (first, headers) in served {
+    for (first, headers) in answered {
         let reply = ask_with(&server, first, headers);
         assert_eq!(reply.status, 200, "{first} {:?}: {reply:?}", headers.escape_ascii().to_string());
     }
