@@ -42,7 +42,7 @@ pub use deployment::Deployment;
 pub use end::{End, await_exit, try_await_exit};
 pub use generations::Generations;
 pub use moment::{
-    Gate, Lease, await_refusal, children, freeze, hold, is_stopped, let_go, thaw, thread_states, wait_until,
+    Gate, Lease, await_refusal, children, freeze, hold, is_stopped, let_go, sleeps_in_its_runtime, thaw, wait_until,
 };
 pub use pid_namespace::pid_namespace;
 pub use probe::{Answerer, Unanswered, probe};

@@ -71,14 +71,20 @@ pub fn is_stopped(pid: Pid) -> bool {
 }
 
 /// What each thread of a process does, as proc_pid_stat(5) says it: `S` sleeps, `T` is stopped.
+fn thread_states(pid: Pid) -> Vec<char> {
+    // The command's name comes first, in parentheses; it may hold parentheses, too.
+    let state = |stat: String| stat.rsplit_once(") ")?.1.chars().next();
+    threads(pid, "stat").into_iter().filter_map(state).collect()
+}
+
+/// Whether a process has come to its tokio runtime of several threads, and all its threads sleep.
 ///
 /// # Panics
 /// If it is gone.
 #[must_use]
-pub fn thread_states(pid: Pid) -> Vec<char> {
-    // The command's name comes first, in parentheses; it may hold parentheses, too.
-    let state = |stat: String| stat.rsplit_once(") ")?.1.chars().next();
-    threads(pid, "stat").into_iter().filter_map(state).collect()
+pub fn sleeps_in_its_runtime(pid: Pid) -> bool {
+    let has_runtime = threads(pid, "comm").iter().any(|name| name.starts_with("tokio"));
+    has_runtime && thread_states(pid).iter().all(|state| *state == 'S')
 }
 
 /// The children of a process, living and dead. The kernel's list lacks one while that changes hands

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use testkit::{Deployment, Generations, Wire, field, freeze, is_in_mask, thread_states, wait_until};
+use testkit::{Deployment, Generations, Wire, field, freeze, is_in_mask, sleeps_in_its_runtime, wait_until};
 
 /// The program of this chapter.
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_graceful-upgrade");
@@ -45,14 +45,9 @@ pub(crate) fn freeze_in_an_upgrade(deployment: &Deployment, server: &mut Generat
     // It hears signals before it says that it is ready, and does nothing from then on but wait for its turn: its first thread
     // comes to its runtime after it has said so.
     wait_until("the successor waits for its turn", || {
-        is_in_mask(successor, "SigCgt", Signal::SIGUSR2) && waits(successor)
+        is_in_mask(successor, "SigCgt", Signal::SIGUSR2) && sleeps_in_its_runtime(successor)
     });
     successor
-}
-
-/// Whether a process does nothing but wait.
-pub(crate) fn waits(pid: Pid) -> bool {
-    thread_states(pid).iter().all(|state| *state == 'S')
 }
 
 /// The unix socket at this path, as an address.

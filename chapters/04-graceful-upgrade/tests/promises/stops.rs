@@ -7,11 +7,12 @@ use graceful_shutdown::ONE_WISH;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use testkit::{
-    Deployment, Generations, await_exit, await_refusal, children, freeze, hold, let_go, probe, thaw, wait_until,
+    Deployment, Generations, await_exit, await_refusal, children, freeze, hold, let_go, probe, sleeps_in_its_runtime,
+    thaw, wait_until,
 };
 
 use crate::scarcity::limit_descriptors;
-use crate::server::{deployment, freeze_in_an_upgrade, frozen_in_an_upgrade, start, unix, waits};
+use crate::server::{deployment, freeze_in_an_upgrade, frozen_in_an_upgrade, start, unix};
 
 /// Asserts that every generation ends, that none serves, and that nothing was cut.
 #[track_caller]
@@ -122,7 +123,7 @@ fn retire(deployment: &Deployment, server: &mut Generations) -> Pid {
     freeze(successor);
     thaw(server.serving);
     server.program.line("draining");
-    wait_until("the old process has said that it is the successor's turn", || waits(server.serving));
+    wait_until("the old process has said that it is the successor's turn", || sleeps_in_its_runtime(server.serving));
     successor
 }
 

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use testkit::{Deployment, Generations, children, freeze, is_in_mask, thread_states, wait_until};
+use testkit::{Deployment, Generations, children, freeze, is_in_mask, sleeps_in_its_runtime, wait_until};
 
 /// The program of this chapter.
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_graceful-demo");
@@ -57,8 +57,7 @@ pub(crate) fn frozen_in_an_upgrade(deployment: &Deployment, more: &[&str]) -> (G
 /// Waits until a successor has nothing to do but to wait for its turn: it listens to signals before it says that it is ready.
 pub(crate) fn waits_for_its_turn(successor: Pid) {
     wait_until("the successor waits for its turn", || {
-        // One that has threads has come to its runtime, which is after it has said that it is ready.
-        let states = thread_states(successor);
-        is_in_mask(successor, "SigCgt", Signal::SIGUSR2) && states.len() > 3 && states.iter().all(|state| *state == 'S')
+        // One that sleeps in its runtime has said that it is ready.
+        is_in_mask(successor, "SigCgt", Signal::SIGUSR2) && sleeps_in_its_runtime(successor)
     });
 }
