@@ -7,8 +7,8 @@ use std::process::{self, ExitCode};
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::{Router, routing::get};
-use graceful::{Limits, Server, Upgrader, block_on};
+use axum::{Extension, Router, routing::get};
+use graceful::{ClientAddress, Limits, Server, Upgrader, block_on};
 use hyper_util::service::TowerToHyperService;
 
 // ANCHOR: main
@@ -35,7 +35,10 @@ async fn app(generation: u64) -> Result<Router, Box<dyn Error>> {
     Ok(Router::new().route("/", get(hello)).with_state(generation))
 }
 
-async fn hello(State(generation): State<u64>) -> ([(&'static str, String); 1], String) {
-    let greeting = format!("hello from pid {}, generation {generation}\n", process::id());
+async fn hello(
+    State(generation): State<u64>,
+    Extension(client): Extension<ClientAddress>,
+) -> ([(&'static str, String); 1], String) {
+    let greeting = format!("hello {client}, from pid {}, generation {generation}\n", process::id());
     ([("x-generation", generation.to_string())], greeting)
 }

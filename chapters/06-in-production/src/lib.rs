@@ -19,6 +19,6 @@ mod pid_file;
 
 pub use connection_handover::Server;
 pub use fd_reserve::{FdReserve, FdReserveError};
-pub use graceful_shutdown::{Address, block_on};
+pub use graceful_shutdown::{Address, ClientAddress, ClientTimeouts, block_on};
 pub use graceful_upgrade::{Limits, Upgrader};
 pub use pid_file::{PidFile, PidFileError};
