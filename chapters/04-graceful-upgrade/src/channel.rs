@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixDatagram as StdSocket;
 
 use nix::sys::socket::{MsgFlags, recv, send};
@@ -70,6 +70,12 @@ pub(crate) enum Message {
 /// One end of the channel. Tokio's datagram socket only sends and receives, which is the same for `SOCK_SEQPACKET`.
 #[derive(Debug)]
 pub(crate) struct Channel(UnixDatagram);
+
+impl AsFd for Channel {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
 
 impl Channel {
     /// # Errors

@@ -21,7 +21,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use crate::channel::{Channel, Message};
+use crate::channel::{Channel, Message, receive_now};
 use crate::holders::Socket;
 use crate::program::Program;
 use crate::upgrader::CHANNEL;
@@ -115,7 +115,14 @@ impl Successor {
                 }
             }
         }
-        self.channel.receive().await.ok_or(None)
+        let Process::Running(running) = &self.process else { return self.channel.receive().await.ok_or(None) };
+        tokio::select! {
+            // In this order: what it has sent counts, although it has ended since.
+            biased;
+            message = self.channel.receive() => message.ok_or(None),
+            // The channel does not end with it if it has started a process in the background, which holds the same end.
+            _ = running.end.readable() => receive_now(&self.channel).map_err(|_| None),
+        }
     }
 
     /// Tells it to end, kills it if it does not, reaps it, and kills what it has left behind; says how it ended, if it ever

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use nix::sys::signal::{Signal, kill};
 use testkit::load::Plan;
-use testkit::{Deployment, await_exit, await_refusal, children, hold, wait_until};
+use testkit::{Deployment, await_exit, await_refusal, children, hold, let_go, wait_until};
 
 use crate::scarcity::limit_descriptors;
 use crate::server::{BINARY, deployment, start};
@@ -102,6 +102,27 @@ fn a_wrapper_leaves_nothing_that_holds_the_listeners_however_it_was_started() {
     }
     // The end of the wrapper itself is not the end of the channel: its program holds that, too.
     assert_a_script_leaves_nothing(&format!("setsid {hang} & exit 1"), "it exited with status 1");
+}
+
+#[test]
+fn the_end_of_a_successor_is_noticed_although_it_has_left_a_process_that_holds_its_channel() {
+    let deployment = deployment();
+    let mut server = deployment.start(&["--drain-timeout", "1h", "--ready-timeout", "1h"]);
+    let held = hold(server.address());
+    deployment.put_script(&format!("tail -f /dev/null & exec '{BINARY}' \"$@\""));
+    server.upgrade();
+    server.signal(Signal::SIGKILL);
+    server.program.line("upgrade failed");
+    server.assert_answered_by(1);
+
+    deployment.put_script("tail -f /dev/null & kill -9 $$");
+    kill(server.program.pid(), Signal::SIGUSR2).expect("it serves");
+    server.program.line("upgrade failed");
+    let_go(held);
+    server.program.signal(Signal::SIGTERM);
+    assert_eq!(server.program.wait().code(), 0, "{}", server.program.output());
+    server.program.wait_all();
+    await_refusal(server.address());
 }
 
 #[test]
