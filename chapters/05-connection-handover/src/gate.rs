@@ -328,7 +328,7 @@ impl State {
     #[inline]
     fn park(&mut self, cx: &Context<'_>) -> Polled<()> {
         let in_head = self.messages.half_head() || !is_blank(&self.unreleased);
-        if in_head != self.in_head || !(self.asked || in_head) {
+        if in_head != self.in_head || self.since.is_none() {
             (self.in_head, self.since) = (in_head, Some(Instant::now()));
         }
         self.asked = true;
@@ -347,8 +347,10 @@ impl State {
     fn release(&mut self, bytes: &[u8]) -> usize {
         let owed = self.messages.owed();
         let released = self.messages.release(bytes);
-        // What may follow of another head is only beginning.
-        self.in_head &= self.messages.owed() == owed;
+        if self.messages.owed() != owed {
+            // What may follow of another head is only beginning. Empty lines are no beginning: the clock goes on.
+            (self.in_head, self.since) = (false, None);
+        }
         released
     }
 

@@ -40,14 +40,14 @@ async fn ask(client: &mut TcpStream) {
     while client.read_u8().await.expect("an answer") != b'o' {}
 }
 
-/// Waits for the end of the connection, and says how long it took. One byte is sent every 7.3 s, if there is one.
-async fn ends_after(client: &mut TcpStream, drip: Option<u8>) -> f64 {
+/// Waits for the end of the connection, and says how long it took. Something is sent every 7.3 s, if there is something.
+async fn ends_after(client: &mut TcpStream, drip: Option<&str>) -> f64 {
     let began = Instant::now();
     loop {
         tokio::select! {
             read = client.read_u8() => if read.is_err() { return began.elapsed().as_secs_f64() },
             () = sleep(Duration::from_millis(7_300)) => {
-                let _ = client.write_all(drip.as_slice()).await;
+                let _ = client.write_all(drip.unwrap_or_default().as_bytes()).await;
             }
         }
     }
@@ -78,8 +78,22 @@ async fn a_head_has_30_seconds_from_its_first_byte_however_many_more_follow() {
         }
         sleep(Duration::from_secs(55)).await;
         client.write_all(half.as_bytes()).await.expect("it is read");
-        let after = ends_after(&mut client, Some(b'x')).await;
+        let after = ends_after(&mut client, Some("x")).await;
         assert!((29.9..38.5).contains(&after), "{half:?} was waited for for {after} s");
+    }
+}
+
+/// They are no part of a request (RFC 9112, section 2.2).
+#[tokio::test(start_paused = true)]
+async fn empty_lines_are_silence() {
+    for spoken in [true, false] {
+        let (_server, address) = serve(AN_HOUR, hello());
+        let mut client = TcpStream::connect(&address).await.expect("it listens");
+        if spoken {
+            ask(&mut client).await;
+        }
+        let after = ends_after(&mut client, Some("\r\n")).await;
+        assert!((74.0..85.0).contains(&after), "it was closed after {after} s");
     }
 }
 
@@ -90,7 +104,7 @@ async fn a_head_on_a_connection_that_the_gate_is_unsure_of_has_no_endless_time_e
         let (_server, address) = serve(AN_HOUR, hello());
         let mut client = TcpStream::connect(&address).await.expect("it listens");
         client.write_all(half.as_bytes()).await.expect("it is read");
-        let after = ends_after(&mut client, Some(b'x')).await;
+        let after = ends_after(&mut client, Some("x")).await;
         assert!((74.0..300.0).contains(&after), "{half:?} was waited for for {after} s");
     }
 }
