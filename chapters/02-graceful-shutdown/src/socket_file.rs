@@ -112,7 +112,9 @@ pub(crate) fn make_way(asked: &Address, path: &Path, lock: &io::Result<Flock<Fil
         // Only what was probed: another program may have bound its own there meanwhile.
         Ok(_) if is_at(path, (found.dev(), found.ino())) => fs::remove_file(path),
         Ok(_) => Ok(()),
-        Err(error) => Err(io::Error::other(format!("its directory cannot be locked: {error}"))),
+        Err(error) => Err(io::Error::other(format!(
+            "its directory cannot be locked, perhaps since a server is starting there: {error}"
+        ))),
     };
     removed.map_err(|error| BindError::Stale(asked.clone(), path.to_owned(), error))?;
     tracing::info!(path = %path.display(), "removed a socket file that was left behind by a process that is gone");
