@@ -1,13 +1,13 @@
 //! Standard error, as a log needs it.
 //!
-//! The invariant: a line never waits for its reader and never kills its writer. A server that waited would stop answering because
+//! The invariant: a line never waits for its reader (but for a terminal that is nearly full) and never kills its writer. A server that waited would stop answering because
 //! the reader of its log has stopped (moby/moby#31540). What cannot be written at once is lost, counted, and said later.
 
 use std::io::{self, IoSlice, Write};
 use std::sync::{Mutex, PoisonError};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{FileType, Mode, OFlags, fstat, open};
+use rustix::fs::{FileType, fstat};
 use rustix::io::{Errno, ReadWriteFlags, pwritev2, write};
 use rustix::process::{Resource, getrlimit};
 
@@ -46,18 +46,10 @@ fn write_now(line: &[u8]) -> bool {
     if poll(&mut ready, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) != Ok(1) {
         return false;
     }
-    // Another process may have taken the room meanwhile, and a terminal with some room may not have enough. -1 (all bits set) is
-    // for "where the descriptor is".
+    // Another process may have taken the room meanwhile. -1 (all bits set) is for "where the descriptor is".
     let written = match pwritev2(&stderr, &[IoSlice::new(line)], u64::MAX, ReadWriteFlags::NOWAIT) {
-        // A terminal knows no such write, but may be opened anew: not to wait is a property of an open file (open(2)).
-        Err(Errno::OPNOTSUPP) => {
-            let anew = open(
-                "/proc/self/fd/2",
-                OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC,
-                Mode::empty(),
-            );
-            anew.map_or_else(|_| write(&stderr, line), |anew| write(&anew, line))
-        }
+        // A terminal knows no such write. One with some room that is not read may make a line wait.
+        Err(Errno::OPNOTSUPP) => write(&stderr, line),
         written => written,
     };
     written == Ok(line.len())

@@ -3,9 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use nix::pty::openpty;
 use nix::sys::signal::Signal;
-use nix::unistd::ttyname;
 use tempfile::TempDir;
 use testkit::{End, Program, StalledPipe, Wire, wait_until};
 
@@ -53,19 +51,6 @@ fn lines_that_were_lost_are_counted_and_said() {
     let [lost, rest] = log.splitn(2, '\n').collect::<Vec<_>>()[..] else { panic!("there should be more: {log:?}") };
     assert_eq!(lost, "log: lines lost, since their reader did not keep up: 1", "the line `listening` was lost");
     assert!(rest.contains("draining") && rest.contains("drained"), "there was room for these: {log:?}");
-}
-
-#[test]
-fn a_terminal_that_is_not_read_does_not_stop_the_server() {
-    let terminal = openpty(None, None).expect("there are terminals left");
-    let name = ttyname(&terminal.slave).expect("it is one");
-    let (program, _directory, address) = start(r#"exec 2>"$2"; export RUST_LOG=trace"#, &name);
-    let mut client = Wire::connect(&address);
-    for _ in 0..300 {
-        assert_eq!(client.ask("/").status, 200);
-    }
-    drop(client);
-    assert_stops_well(program);
 }
 
 /// A write past the limit would end the process (SIGXFSZ, setrlimit(2)).
