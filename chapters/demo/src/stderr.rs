@@ -1,7 +1,8 @@
 //! Standard error, as a log needs it.
 //!
-//! The invariant: a line never waits for its reader (but for a terminal that is nearly full) and never kills its writer. A server that waited would stop answering because
-//! the reader of its log has stopped (moby/moby#31540). What cannot be written at once is lost, counted, and said later.
+//! The invariant: a line never waits for its reader and never kills its writer; only a terminal that is nearly full can make one
+//! wait. A server that waited would stop answering because the reader of its log has stopped (moby/moby#31540). What cannot be
+//! written at once is lost, counted, and said later.
 
 use std::io::{self, IoSlice, Write};
 use std::sync::{Mutex, PoisonError};
