@@ -229,7 +229,6 @@ fn s3_says_close_to_a_client_that_was_idle_when_the_drain_began() {
     server.program.line("draining");
     let last = idle.ask("/");
     assert!(last.says_close() && last.text().ends_with("generation 1\n"), "{last:?}");
-    assert!(server.program.is_running(), "the client may not have read its answer yet");
 }
 
 /// What s3 does wrong, and the library does right, begins here.
