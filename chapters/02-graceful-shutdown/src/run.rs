@@ -4,6 +4,7 @@
 
 use std::env;
 use std::io;
+use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
@@ -64,10 +65,11 @@ async fn later(signals: &mut Receiver, first: Instant) -> Signal {
 /// its thread ends with the process.
 ///
 /// # Errors
-/// What `main` returns; or what epoll_create(2) says, or that there are too few threads.
+/// What `main` returns; or what epoll_create(2) says, or that there are too few threads or descriptors.
 pub fn block_on<T, E: From<io::Error>>(main: impl Future<Output = Result<T, E>>) -> Result<T, E> {
     let workers = workers();
     check_threads(workers)?;
+    check_descriptors()?;
     let runtime = Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
     let ended = runtime.block_on(main);
     runtime.shutdown_background();
@@ -78,6 +80,12 @@ pub fn block_on<T, E: From<io::Error>>(main: impl Future<Output = Result<T, E>>)
 fn workers() -> usize {
     let said = env::var("TOKIO_WORKER_THREADS").ok().and_then(|said| said.parse().ok()).filter(|workers| *workers > 0);
     said.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from))
+}
+
+/// Finds out whether the descriptors can be had that a runtime begins with: it panics if it lacks one of those for signals.
+fn check_descriptors() -> io::Result<()> {
+    let room: io::Result<Vec<_>> = (0..4).map(|_| UnixStream::pair()).collect();
+    room.map(drop)
 }
 
 /// Finds out whether so many threads can be had: a runtime that is one short panics, and then waits for those that it has.

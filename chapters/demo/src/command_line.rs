@@ -3,10 +3,11 @@
 //! The invariant: the exit status alone tells success from failure, and every error is one line on stderr.
 
 use std::error::Error;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser;
+use rustix::io::Errno;
 
 use crate::stderr::Stderr;
 
@@ -43,18 +44,30 @@ fn refusal(error: &clap::Error) -> String {
     format!("{}; see --help", sentence.trim_end())
 }
 
-/// Many errors quote their source already; only a source that adds something is added.
-fn with_causes(error: &dyn Error) -> String {
+/// Many errors quote their source already; only a source that adds something is added. And where only a limit is in the way, the
+/// limit is named, whichever call has met it.
+fn with_causes(error: &(dyn Error + 'static)) -> String {
     let mut sentence = error.to_string();
-    let mut source = error.source();
+    let mut source = Some(error);
     while let Some(cause) = source {
         let text = cause.to_string();
         if !sentence.contains(&text) {
             sentence = format!("{sentence}: {text}");
         }
+        let limit = cause.downcast_ref::<io::Error>().and_then(limit_met).filter(|_| !sentence.contains("ulimit"));
+        sentence.extend(limit.map(|limit| format!("; raise the limit: {limit}")));
         source = cause.source();
     }
     sentence
+}
+
+fn limit_met(error: &io::Error) -> Option<&'static str> {
+    match Errno::from_io_error(error)? {
+        Errno::MFILE => Some("ulimit -n"),
+        // What fork(2) and clone(2) say.
+        Errno::AGAIN => Some("ulimit -u"),
+        _ => None,
+    }
 }
 
 fn one_line(text: &str) -> String {
@@ -63,8 +76,6 @@ fn one_line(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-
     use super::*;
 
     #[derive(Debug)]
@@ -92,6 +103,22 @@ mod tests {
     fn a_cause_that_was_quoted_already_is_not_repeated() {
         let error = Wrapped("cannot start: no such file; check the path", Some(io::Error::other("no such file")));
         assert_eq!(with_causes(&error), "cannot start: no such file; check the path");
+    }
+
+    #[test]
+    fn a_limit_is_named_once() {
+        let full = || Some(io::Error::from(Errno::MFILE));
+        let text = full().expect("it is one").to_string();
+        assert_eq!(with_causes(&full().expect("it is one")), format!("{text}; raise the limit: ulimit -n"));
+        assert_eq!(
+            with_causes(&Wrapped("cannot start", full())),
+            format!("cannot start: {text}; raise the limit: ulimit -n")
+        );
+        assert_eq!(with_causes(&Wrapped("see ulimit -n", full())), format!("see ulimit -n: {text}"));
+        assert_eq!(
+            with_causes(&io::Error::from(Errno::AGAIN)),
+            format!("{}; raise the limit: ulimit -u", io::Error::from(Errno::AGAIN))
+        );
     }
 
     #[test]

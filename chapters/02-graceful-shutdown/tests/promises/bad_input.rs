@@ -90,6 +90,23 @@ fn without_the_threads_that_it_needs_it_is_refused() {
 }
 
 #[test]
+fn without_the_descriptors_that_it_needs_it_is_refused() {
+    // Each has one more, and comes one step further, until one has enough.
+    for limit in 5..100 {
+        let script = format!(r#"ulimit -n {limit}; exec "$0" --listen 127.0.0.1:0"#);
+        let mut program = Program::start(Command::new("sh").args(["-c", &script]).arg(command(&[]).get_program()));
+        if program.try_line("listening").is_ok() {
+            return;
+        }
+        assert_eq!(program.wait(), End::Exited(1), "{limit}: {}", program.output());
+        let said = program.wait_all();
+        let is_sentence = said.starts_with("error: ") && said.lines().count() == 1 && said.contains("ulimit -n");
+        assert!(is_sentence, "{limit}: {said}");
+    }
+    panic!("it does not start with 99 descriptors either");
+}
+
+#[test]
 fn an_occupied_port_is_refused() {
     let occupied = TcpListener::bind("127.0.0.1:0").expect("any port will do");
     let address = occupied.local_addr().expect("it is bound").to_string();
