@@ -110,8 +110,9 @@ pub fn notify(signals: &[Signal]) -> io::Result<Receiver> {
 }
 // ANCHOR_END: notify
 
-/// Whether this is SIGHUP, and ignored: see nohup(1).
-fn outlives_its_terminal(signal: Signal) -> bool {
+/// Whether this is SIGHUP, and ignored: [`notify`] leaves it so, as nohup(1) asks for, and so should all other handlers.
+#[must_use]
+pub fn outlives_its_terminal(signal: Signal) -> bool {
     let mut action = MaybeUninit::<libc::sigaction>::uninit();
     // SAFETY: sigaction(2) without a new action changes nothing, and has written the old one if it returns 0.
     let mut is_ignored = || unsafe {

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use graceful_shutdown::Address;
 use inherited_fds::{AddError, Inherited, PassedFds};
-use signal_channel::{Receiver, Signal, notify};
+use signal_channel::{Receiver, Signal, notify, outlives_its_terminal};
 use signal_hook::flag;
 
 use crate::channel::{Files, Message, receive_now, send_now};
@@ -131,7 +131,7 @@ impl Upgrader {
         }
         // Long before we say that we are ready: a process that serves must hear its signals.
         let stop_caught = Arc::new(AtomicBool::new(false));
-        for signal in STOPS {
+        for signal in STOPS.into_iter().filter(|signal| !outlives_its_terminal(*signal)) {
             flag::register(signal as c_int, Arc::clone(&stop_caught))?;
         }
         let stops = notify(&STOPS)?;

@@ -1,5 +1,6 @@
 //! A stop, at whatever moment of an upgrade it comes: the service stops, and no generation is left behind.
 
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -7,12 +8,12 @@ use graceful_shutdown::ONE_WISH;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use testkit::{
-    Deployment, Generations, await_exit, await_refusal, children, freeze, hold, let_go, probe, sleeps_in_its_runtime,
-    thaw, wait_until,
+    Deployment, Generations, Lease, await_exit, await_refusal, children, freeze, hold, let_go, probe,
+    sleeps_in_its_runtime, thaw, wait_until,
 };
 
 use crate::scarcity::limit_descriptors;
-use crate::server::{deployment, freeze_in_an_upgrade, frozen_in_an_upgrade, start, unix};
+use crate::server::{BINARY, deployment, freeze_in_an_upgrade, frozen_in_an_upgrade, start, unix};
 
 /// Asserts that every generation ends, that none serves, and that nothing was cut.
 #[track_caller]
@@ -37,14 +38,20 @@ fn sigterm_while_a_successor_hangs_ends_both() {
     assert_the_service_stops(server);
 }
 
+/// Begins an upgrade whose successor stays at its exec(2) until the lease is dropped. `None` where that cannot be had.
+fn start_slowly(deployment: &Deployment, server: &Generations) -> Option<Lease> {
+    let lease = deployment.put_slow()?;
+    server.signal(Signal::SIGUSR2);
+    wait_until("the successor is at its exec", || !children(server.serving).is_empty());
+    Some(lease)
+}
+
 /// The old process may be gone before the new one has begun to live, and that must not serve then.
 #[test]
 fn sigterm_while_the_successor_is_still_at_its_exec_stops_the_service() {
     let deployment = deployment();
     let mut server = deployment.start(&[]);
-    let Some(lease) = deployment.put_slow() else { return };
-    server.signal(Signal::SIGUSR2);
-    wait_until("the successor is at its exec", || !children(server.serving).is_empty());
+    let Some(lease) = start_slowly(&deployment, &server) else { return };
     server.signal(Signal::SIGTERM);
     assert_eq!(server.program.wait().code(), 0, "{}", server.program.output());
     await_refusal(server.address());
@@ -57,9 +64,7 @@ fn sigterm_while_the_successor_is_still_at_its_exec_stops_the_service() {
 fn a_successor_that_begins_to_live_when_the_service_has_stopped_ends() {
     let deployment = deployment();
     let mut server = deployment.start(&[]);
-    let Some(lease) = deployment.put_slow() else { return };
-    server.signal(Signal::SIGUSR2);
-    wait_until("the successor is at its exec", || !children(server.serving).is_empty());
+    let Some(lease) = start_slowly(&deployment, &server) else { return };
     limit_descriptors(server.serving, 3);
     server.signal(Signal::SIGTERM);
     assert_eq!(server.program.wait().code(), 0, "{}", server.program.output());
@@ -285,4 +290,19 @@ fn a_stop_in_the_middle_of_an_upgrade_leaves_no_socket_file_of_the_new_version()
     thaw(server.serving);
     assert_the_service_stops(server);
     assert!(!path.exists(), "the next start would fail on it");
+}
+
+#[test]
+fn under_nohup_no_generation_ends_with_its_terminal() {
+    let mut nohup = Command::new("sh");
+    nohup.args(["-c", r#"trap '' HUP; exec "$0" --listen 127.0.0.1:0 --drain-timeout 1h"#, BINARY]);
+    let mut server = Generations::start(&mut nohup, 1);
+    for generation in 1..=2 {
+        server.signal(Signal::SIGHUP);
+        server.assert_answered_by(generation);
+        await_exit(server.upgrade());
+    }
+    server.assert_answered_by(3);
+    server.stop();
+    server.program.wait_all();
 }
