@@ -210,13 +210,7 @@ fn s3_changes_nothing_before_the_successor_is_ready() {
 #[test]
 fn s3_serves_if_its_predecessor_is_killed_while_it_starts() {
     let (deployment, mut server) = deploy("s3_ready");
-    let gate = deployment.put_gate("");
-    server.signal(Signal::SIGUSR2);
-    server.program.line("started");
-    server.signal(Signal::SIGKILL);
-    server.program.wait();
-    gate.open();
-    server.next_generation(1);
+    server.kill_during_a_start(&deployment);
     server.assert_answered_by(2);
 }
 

@@ -45,9 +45,7 @@ impl Socket {
         };
         Ok(Socket { stream, _counted: counted })
     }
-}
 
-impl Socket {
     /// Whose it is, as the kernel knows it. (An error is one of a client that has just gone.)
     pub(crate) fn client(&self) -> ClientAddress {
         ClientAddress(SockRef::from(self).peer_addr().ok().and_then(|address| address.as_socket()))

@@ -23,7 +23,7 @@ pub use draw::draw;
 pub use figures::{Figures, Fresh, Restart, Run};
 pub use measure::{CONNECTIONS, RESTARTS, measure};
 pub use ours::Ours;
-pub use prober::{Fate, Probe, Prober};
+pub use prober::{Probe, Prober};
 pub use strategy::{CannotMeasure, Running, Strategy};
 pub use table::table;
 pub use turns::{Outcome, side_by_side};

@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 
 #[cfg(feature = "load")]
 use crate::load::{Plan, Tally};
-use crate::{End, Program, Wire, await_exit, field};
+use crate::{Deployment, End, Program, Wire, await_exit, field};
 
 /// A server that was started, and the generation of it that serves.
 #[derive(Debug)]
@@ -120,6 +120,21 @@ impl Generations {
     pub fn upgrade_in_vain(&mut self) -> String {
         self.signal(Signal::SIGUSR2);
         self.program.line("upgrade failed")
+    }
+
+    /// Kills the process that was started while its successor starts, and waits until that one serves. The deployment's program
+    /// is at a gate then: put another one there for the next.
+    ///
+    /// # Panics
+    /// If it does not serve, with the whole log.
+    pub fn kill_during_a_start(&mut self, deployment: &Deployment) {
+        let gate = deployment.put_gate("");
+        self.signal(Signal::SIGUSR2);
+        self.program.line("started");
+        self.signal(Signal::SIGKILL);
+        self.program.wait();
+        gate.open();
+        self.next_generation(1);
     }
 
     /// Asserts that the given generation answers on the first address, on a fresh connection.

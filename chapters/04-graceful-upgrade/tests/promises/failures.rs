@@ -160,13 +160,7 @@ fn a_hung_successor_is_reaped_although_no_descriptor_is_left() {
 fn a_successor_whose_predecessor_is_killed_while_it_starts_serves() {
     let deployment = deployment();
     let mut server = deployment.start(&[]);
-    let gate = deployment.put_gate("");
-    server.signal(Signal::SIGUSR2);
-    server.program.line("started");
-    server.signal(Signal::SIGKILL);
-    server.program.wait();
-    gate.open();
-    server.next_generation(1);
+    server.kill_during_a_start(&deployment);
     server.assert_answered_by(2);
 
     // And it can be replaced in its turn.

@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use testkit::load::{Latency, Tally};
+use testkit::load::{Fate, Latency, Tally};
 
-use super::prober::{Fate, Probe};
+use super::prober::Probe;
 
 /// One restart, from the signal on.
 #[derive(Debug, Clone, Copy)]

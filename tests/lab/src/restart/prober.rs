@@ -10,6 +10,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{JoinHandle, sleep, spawn};
 use std::time::{Duration, Instant};
 
+use testkit::load::Fate;
 use testkit::{GaveUp, TIMEOUT, Unanswered, probe};
 
 /// Clients, and the timetable of each. Together they probe every quarter of a millisecond: that is how finely the first
@@ -28,17 +29,6 @@ pub struct Probe {
     pub ended: Instant,
     /// What became of it.
     pub fate: Fate,
-}
-
-/// What became of a probe.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
-    /// The process with this pid answered.
-    Answered(u32),
-    /// No connection came about.
-    Refused,
-    /// The connection ended before the answer did, or the answer was none.
-    Cut,
 }
 
 /// Clients at work, each on a thread of its own. They stop when this is dropped; the server has to outlive it.
