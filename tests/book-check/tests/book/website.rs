@@ -7,10 +7,12 @@
 
 mod browser;
 mod built;
+mod epub;
 mod host;
 mod links;
 mod markup;
 mod page;
+mod reading;
 mod tour;
 
 use std::fs;
@@ -19,6 +21,8 @@ use fantoccini::Locator;
 use fantoccini::elements::Element;
 use fantoccini::error::CmdError;
 use fantoccini::key::Key;
+
+use crate::golden;
 
 use browser::{Browser, Tab};
 use built::Built;
@@ -46,6 +50,13 @@ fn every_directive_is_followed_and_every_picture_framed() {
 fn every_link_leads_somewhere_and_nothing_is_loaded_from_elsewhere() {
     let Some(book) = Built::book() else { return };
     assert_none(&links::complaints(&book.pages(), &book.files()));
+}
+
+#[test]
+fn the_main_line_is_read_in_five_hours() {
+    let Some(book) = Built::book() else { return };
+    let summary = fs::read_to_string(golden::root().join("book/src/SUMMARY.md")).expect("the book has a summary");
+    assert_none(&reading::complaints(&reading::main_line(&summary), &book.pages()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
