@@ -20,7 +20,7 @@ use inherited_fds::{Inherited, PassedFds};
 use signal_channel::{Receiver, Signal, notify};
 use tokio::net::TcpListener;
 
-/// The name of one end of a socketpair: it authenticates what was passed, and carries the word that the new process is ready.
+/// The name of one end of a socketpair: it authenticates what was passed, and tells that the new process is ready.
 const CHANNEL: &str = "predecessor";
 
 #[derive(Parser)]
@@ -64,7 +64,7 @@ fn serve(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
     })
 }
 
-/// Ready when a new process is, or when there shall be none.
+/// Ready when a new process is, or when there will be none.
 async fn replaced(mut signals: Receiver, listener: &TcpListener) -> Result<(), Box<dyn Error>> {
     if signals.recv().await != Some(Signal::SIGUSR2) {
         return Ok(());

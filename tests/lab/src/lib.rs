@@ -9,12 +9,14 @@
 //! | restart a server in any way, learn what it cost its clients, and see many ways side by side | [`restart`] |
 //! | do the same with what others use | [`peers`] |
 //! | draw how a cost grows with the work, as the benchmark does | [`curve`] |
+//! | write a measured number with as many digits as it is worth | [`digits`] |
 //! | build the servers, and say where they were measured | [`server_binary`], [`machine`] |
 //!
 //! The program `lab` composes them; its [`options`] say how, and a person who waits sees how far it is ([`show`]). It stands
 //! on the [`testkit`], as every chapter's tests do.
 
 pub mod curve;
+pub mod digits;
 pub mod machine;
 pub mod options;
 pub mod peers;

@@ -11,18 +11,18 @@ use serde::Serialize;
 /// The packages whose versions matter to a figure.
 const PACKAGES: [&str; 4] = ["hyper", "nix", "signal-hook", "tokio"];
 
-/// Something to say about the machine.
+/// A fact about the machine.
 #[derive(Debug, Clone, Serialize)]
 pub struct Fact {
-    /// As the book calls it.
+    /// Its key in the book.
     pub key: &'static str,
-    /// As a reader does.
+    /// Its name for a reader.
     pub what: &'static str,
     /// What the machine says.
     pub value: String,
 }
 
-/// What there is to say. `load` is that of the machine before it had to measure.
+/// The facts that this machine gives. `load` is its load before the measurement.
 #[must_use]
 pub fn facts(load: f64) -> Vec<Fact> {
     let fact = |key, what, value| Fact { key, what, value };

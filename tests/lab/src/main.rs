@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use lab::options::{Command, Compare, Options, Peers};
 use lab::peers::{self, Beside, Peer, Report};
-use lab::report::{losses, lost, table, verdict};
+use lab::report::{listing, losses, lost, table, verdict};
 use lab::restart::{self, Comparison, Ours, Strategy};
 use lab::server_binary::Built;
 use lab::show::Show;
@@ -43,6 +43,9 @@ fn show_upgrades(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
         runs.push(upgrade_run(&server, scenario, options.upgrades, |number, upgrade| show.upgraded(number, upgrade))?);
     }
     println!("{}\n{}{}", table(&runs), losses(&runs), verdict(&runs));
+    if let Some(file) = &options.book {
+        std::fs::write(file, listing(&runs))?;
+    }
     Ok(if lost(&runs) == 0 { ExitCode::SUCCESS } else { ExitCode::from(3) })
 }
 

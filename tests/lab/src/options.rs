@@ -50,6 +50,10 @@ pub struct Options {
     /// address=… and pid=…, answers with `x-generation`, and upgrades itself on SIGUSR2
     #[arg(long, value_name = "PATH")]
     pub server: Option<PathBuf>,
+
+    /// Write the table there, as the book includes it
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["client", "mode", "server"])]
+    pub book: Option<PathBuf>,
 }
 
 /// What else there is.

@@ -47,6 +47,14 @@ pub fn table(runs: &[UpgradeRun]) -> Table {
     table
 }
 
+/// Table and sentence as the book includes them.
+#[must_use]
+pub fn listing(runs: &[UpgradeRun]) -> String {
+    let table = table(runs).to_string();
+    let lines: Vec<_> = table.lines().map(str::trim_end).collect();
+    format!("```text\n{}\n\n{}\n```\n", lines.join("\n"), verdict(runs))
+}
+
 /// Why requests were lost; empty if none were.
 #[must_use]
 pub fn losses(runs: &[UpgradeRun]) -> String {

@@ -1,4 +1,4 @@
-//! What a person sees meanwhile.
+//! What a person sees while a run is under way.
 //!
 //! The invariant: it goes to stderr, drawn over itself on a terminal and line by line into anything else; stdout is
 //! for the report.
@@ -24,7 +24,7 @@ pub struct Show {
 }
 
 impl Show {
-    /// Something that takes a while, nobody knows how long.
+    /// Something that takes a while, for an unknown time.
     #[must_use]
     pub fn task(name: &str) -> Show {
         let bar = ProgressBar::new_spinner().with_message(name.to_owned());
@@ -43,7 +43,7 @@ impl Show {
         Show::new(bar, &scenario.to_string(), upgrades)
     }
 
-    /// So many strategies, each so often in turn, each with [`RESTARTS`] restarts.
+    /// This many strategies, each `repeats` times in turn, each time with [`RESTARTS`] restarts.
     #[must_use]
     #[expect(clippy::missing_panics_doc, reason = "the template is well-formed")]
     pub fn turns(strategies: usize, repeats: u32) -> Show {
@@ -54,7 +54,7 @@ impl Show {
         Show { bar, name: String::new(), upgrades: 0 }
     }
 
-    /// A strategy has restarted its server so often in this repeat, or is about to.
+    /// A strategy has restarted its server `restarts` times in this repeat, or is about to begin.
     pub fn restarted(&self, strategy: &str, repeat: u32, restarts: u32) {
         let Show { bar, .. } = self;
         bar.set_message(format!("run {repeat}, {strategy}: restart {restarts} of {RESTARTS}"));

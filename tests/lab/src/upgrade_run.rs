@@ -46,7 +46,7 @@ pub struct Upgrade {
 /// Why there is nothing to report.
 #[derive(Debug, thiserror::Error)]
 pub enum CannotRun {
-    /// The program is not there, or is none.
+    /// There is no such program, or it cannot be executed.
     #[error("cannot start {0}: {1}; name another server with --server")]
     Start(PathBuf, std::io::Error),
     /// It did not say where it listens, and under which pid.
@@ -104,7 +104,7 @@ pub fn upgrade_run(
     Ok(UpgradeRun { scenario, upgrades: done, tally: load.stop() })
 }
 
-/// Who serves, and where.
+/// The process that serves, and its address.
 pub(crate) struct Listening {
     pub(crate) address: String,
     pub(crate) pid: Pid,
@@ -113,7 +113,7 @@ pub(crate) struct Listening {
 /// What the next generation says when it is ready.
 ///
 /// # Errors
-/// If it says nothing, or names a pid that is none of the program's.
+/// If it says nothing, or names a pid that is not one of the program's.
 pub(crate) fn next_listening(program: &mut Program) -> Result<Listening, GaveUp> {
     let line = program.try_line("listening")?;
     let address = field(&line, "address").map(str::to_owned);

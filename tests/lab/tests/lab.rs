@@ -95,7 +95,7 @@ fn script(address: &str) -> Script {
     Script { _directory: directory, path }
 }
 
-/// A script, and who answers for it.
+/// A script, and a thread that answers for it.
 fn answered_script() -> Script {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let script = script(&listener.local_addr().unwrap().to_string());
@@ -173,7 +173,7 @@ fn a_server_that_names_a_pid_of_somebody_else_gets_status_1() {
     assert!(output.contains("is no process of the server that was started"), "{output}");
 }
 
-/// As grace does. Whoever is an orphan is the lab's child.
+/// As grace does. An orphan is the lab's child.
 #[test]
 fn a_server_that_ends_its_parent_does_not_end_the_lab() {
     let script = script(&answering_thread(usize::MAX));
@@ -247,7 +247,7 @@ fn a_peer_that_there_is_not_gets_status_1_and_the_names_of_those_that_there_are(
     }
 }
 
-/// `lab peers` for nginx's reload, or `None` aloud: it is the one that nothing has to be built for.
+/// `lab peers` for nginx's reload, or `None` aloud: it is the one for which nothing has to be built.
 fn nginx_reload(more: &[&str]) -> Option<Program> {
     require_program("nginx", "nginx-light")?;
     let mut command = Command::new(env!("CARGO_BIN_EXE_lab"));

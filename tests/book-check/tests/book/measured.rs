@@ -10,6 +10,7 @@ mod figures;
 mod growth;
 mod peers;
 mod timelines;
+mod upgrades;
 mod values;
 
 /// What to do about a failure in whatever the benchmark wrote.

@@ -1,4 +1,4 @@
-//! Who else has used the processors.
+//! How much processor time other programs have used.
 //!
 //! The invariant: it only reads. Whatever is neither this program nor a descendant of it is background load, and so are
 //! the other guests of a virtual machine's host; the kernel's own threads work for every process, and belong to none.
@@ -20,7 +20,7 @@ pub(crate) struct BackgroundLoad {
     stolen: Duration,
 }
 
-/// What is asked of a process.
+/// What is read of a process.
 struct Process {
     pid: String,
     parent: String,
@@ -39,7 +39,7 @@ impl BackgroundLoad {
         BackgroundLoad { threads: times.collect(), stolen: stolen() }
     }
 
-    /// What they have used since then. Who has ended since is not counted.
+    /// What they have used since then. Threads that have ended since are not counted.
     pub(crate) fn since(&self, then: &BackgroundLoad) -> Duration {
         let before = |thread| then.threads.get(thread).copied().unwrap_or_default();
         let here: Duration = self.threads.iter().map(|(thread, time)| time.saturating_sub(before(thread))).sum();
@@ -56,12 +56,12 @@ fn is_ours(process: &Process, all: &HashMap<String, Process>) -> bool {
 /// `None` if it has ended meanwhile.
 fn look(pid: String) -> Option<Process> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // Its name comes in parentheses, and may hold some.
+    // The process's name comes in parentheses, and may hold some.
     let mut fields = stat.rsplit_once(") ")?.1.split(' ');
     Some(Process { pid, parent: fields.nth(1)?.to_owned(), flags: fields.nth(4)?.parse().ok()? })
 }
 
-/// What in this folder is called by a number.
+/// The entries of this folder whose names are numbers.
 fn names(folder: &str) -> impl Iterator<Item = String> + use<> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().into_string().ok().filter(|name| name.parse::<u32>().is_ok()))

@@ -63,15 +63,15 @@ fn lines(measured: &Measured) -> String {
 /// A column: its title, and what it says about a row.
 type Column = (&'static str, Box<dyn Fn(&Row) -> String>);
 
-/// The columns of a table: those that every figure has; what was asked, if anything was; and what else there is to say,
-/// of which all rows of a figure have the same.
+/// The columns of a table: those that every figure has; the limit, if any row has one; and what else there is to say,
+/// in columns that all rows of a figure share.
 fn columns(rows: &[Row]) -> Vec<Column> {
     let mut columns: Vec<Column> = vec![("figure", Box::new(|row| row.what.trim().to_owned()))];
     if rows.iter().any(|row| row.kept().is_some()) {
         columns.push(("asked", Box::new(asked)));
     }
     columns.push(("median", Box::new(Row::median)));
-    columns.push(("8 in 10 lie in", Box::new(Row::spread)));
+    columns.push(("range", Box::new(Row::range)));
     columns.push(("samples", Box::new(|row| row.samples().to_string())));
     let also = rows.first().map(|row| row.also.as_slice()).unwrap_or_default();
     let also = also
@@ -96,8 +96,8 @@ fn line(cells: impl IntoIterator<Item = impl AsRef<str>>) -> String {
 fn values(sections: &[(Figure, Measured)], machine: &[machine::Fact]) -> String {
     let of_row = |row: &Row| {
         let also = row.also.iter().map(|(what, also)| value(&format!("{}_{}", row.key, what.replace(' ', "_")), also));
-        let range = value(&format!("{}_range", row.key), &row.spread());
-        [value(&row.key, &row.median()), range].into_iter().chain(also).collect::<String>()
+        let range = value(&format!("{}_range", row.key), &row.range());
+        [value(&row.key, &row.about()), range].into_iter().chain(also).collect::<String>()
     };
     let rows = sections.iter().flat_map(|(_, measured)| &measured.rows).map(of_row);
     let of_line = |Line { key, words, explained, .. }| {

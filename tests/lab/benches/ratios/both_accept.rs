@@ -1,4 +1,4 @@
-//! How long both processes accept, and how long nobody does.
+//! How long both processes accept, and how long neither does.
 //!
 //! The invariant: every fresh connection is timed, from its connect(2) to the end of its answer, and the answer says who
 //! gave it; so what is claimed about both processes is what clients saw.
@@ -14,7 +14,7 @@ use crate::servers::{Binaries, Server, Upgrade};
 const STARTS: usize = 10;
 const UPGRADES: usize = 10;
 
-/// Clients that ask back to back: with only one, there is hardly a connection to be seen at the moment that counts.
+/// Clients that ask back to back: with only one, hardly a connection begins at the moment that counts.
 const CLIENTS: usize = 4;
 
 pub(crate) fn measure(binaries: &Binaries) -> Measured {

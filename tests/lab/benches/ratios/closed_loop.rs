@@ -54,7 +54,7 @@ impl ClosedLoop {
         client
     }
 
-    /// Asks for so long, and returns the number of answers.
+    /// Asks for this long, and returns the number of answers.
     pub(crate) fn run(&mut self, time: Duration) -> u32 {
         let end = Instant::now() + time;
         let mut connections = std::mem::take(&mut self.idle);

@@ -8,7 +8,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 /// Descriptors for all else that a process does.
 const OTHERS: u32 = 256;
 
-/// Raises the soft limit for so many connections, and returns how many there may be: fewer, if the hard limit is too low.
+/// Raises the soft limit for this many connections. Returns how many fit: fewer, if the hard limit is too low.
 pub(crate) fn allow_connections(wanted: u32) -> u32 {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a process may read its own limits");
     let needed = u64::from(wanted + OTHERS).min(hard);

@@ -1,13 +1,12 @@
 //! What each way from a signal to code costs.
 //!
 //! The invariant: all ways wait at the same time, each in a process of its own, and take turns; so whatever else the
-//! machine does falls on all of them. Their threads sleep when the signal is sent, as those of a server do that waits for
-//! one.
+//! machine does falls on all of them. Their threads sleep when the signal is sent, as those of a waiting server do.
 //!
 //! The time is from right before kill(2), in this process, to the first code of ours that has the signal, in the other:
-//! so it has in it half a system call of the sender, the kernel's choice of a thread, the switch to it, and whatever the
-//! way does then. It is measured twice: with all processors [kept awake](awake::Awake), and as they are on a machine that
-//! has nothing to do.
+//! so it includes half a system call of the sender, the kernel's choice of a thread, the switch to it, and whatever the
+//! way does then. It is measured twice: with all processors [kept awake](awake::Awake), and as they are on a machine
+//! that has nothing to do.
 
 mod awake;
 mod calls;
@@ -31,7 +30,7 @@ use awake::Awake;
 use receiver::Receiver;
 use way::Way;
 
-/// The signal that is sent: one that means nothing to anybody else.
+/// The signal that is sent: one that no other code here uses.
 const SIGNAL: Signal = Signal::SIGUSR1;
 
 /// What a process says when it waits for the first signal, and when it has one.
@@ -42,10 +41,10 @@ const AT: &str = "at";
 const STARTS: usize = 10;
 const TURNS: usize = 100;
 
-/// Signals after which a receiver ends by itself: here, it does not.
+/// Signals after which a receiver ends by itself: more than it gets here.
 const MORE_THAN_ENOUGH: usize = 1_000_000;
 
-/// Between two signals. Long enough for the last receiver to fall asleep again; and, if its processor is to sleep as well,
+/// Between two signals. Long enough for the last receiver to fall asleep again; and, if its processor may sleep, too,
 /// for that to be a deep sleep.
 const SHORT: Duration = Duration::from_micros(200);
 const LONG: Duration = Duration::from_millis(1);
@@ -74,7 +73,7 @@ pub(crate) fn measure(binaries: &Binaries) -> Measured {
         let way = samples.way;
         let count = || calls::per_signal(&|count| command(way, count)).saturating_sub(way.calls_for_the_clock());
         let calls = cannot_count.is_none().then(|| ("system calls", count().to_string()));
-        // A row that is a cell of another one: its median is wanted, and nothing else.
+        // A row that becomes a cell of another one: only its median is used.
         let asleep = Row::micros("asleep", "", samples.asleep).median();
         samples.memory.sort_unstable();
         let memory = format!("{}\u{a0}KiB", samples.memory[STARTS / 2]);
@@ -107,7 +106,7 @@ fn take_turns(receivers: &mut [Receiver], pause: Duration, mut took: impl FnMut(
     let last = receivers.len() - 1;
     for turn in 0..TURNS {
         for index in 0..=last {
-            // Nobody always comes after the same other one.
+            // No receiver always comes after the same other one.
             let index = if turn % 2 == 0 { index } else { last - index };
             wait(pause);
             took(index, receivers[index].signal());
@@ -115,7 +114,7 @@ fn take_turns(receivers: &mut [Receiver], pause: Duration, mut took: impl FnMut(
     }
 }
 
-/// The command that receives so many signals.
+/// The command that receives this many signals.
 fn command(binaries: &Binaries, go: Option<&PathBuf>, way: Way, count: usize) -> Command {
     match go {
         Some(program) if way == Way::Go => {

@@ -45,7 +45,7 @@ impl Probe {
 }
 
 impl Fresh {
-    /// Starts so many clients, each with this pause after every answer.
+    /// Starts this many clients, each with this pause after every answer.
     pub(crate) fn start(address: &str, clients: usize, pause: Duration) -> Fresh {
         let address = address.parse().expect("the server names an address");
         let (sender, probes) = channel();

@@ -68,7 +68,7 @@ pub(crate) fn measure(binaries: &Binaries) -> Measured {
     Measured::all(rows).and_charts(charts)
 }
 
-/// What there is to be none more of.
+/// A count that must not grow.
 fn count<'chain>(what: &str, chains: impl Iterator<Item = &'chain Chain> + Clone) -> [Row; 2] {
     let key = format!("generations_{what}");
     let more = chains.clone().map(|chain| chain.last() - chain.first());

@@ -21,7 +21,7 @@ const CONNECTIONS: [u32; 4] = [100, 2_500, 5_000, 10_000];
 /// How often each of them is handed over, by a server of its own.
 const ROUNDS: usize = 5;
 
-/// Two upgrades a second, against none, for so many seconds in turn.
+/// Two upgrades a second, against none, for this many seconds in turn.
 const SECONDS: u64 = 4;
 const TURNS: usize = 9;
 

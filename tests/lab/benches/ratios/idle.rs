@@ -1,8 +1,8 @@
 //! What an upgrade costs while thousands of connections are open and silent, if it closes them.
 //!
-//! The invariant: every connection has had one answer and is silent from then on, until the old process closes it; so all
-//! of them wait out a drain's patience, and what grows with their number is work and not waiting. A fresh process for
-//! each sample.
+//! The invariant: every connection has had one answer and is silent from then on, until the old process closes it; so
+//! all of them wait out a drain's idle timeout, and what grows with their number is work and not waiting. A fresh
+//! process for each sample.
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ use crate::servers::Binaries;
 
 const CONNECTIONS: [u32; 4] = [100, 2_500, 5_000, 10_000];
 
-/// Each takes more than two seconds for each size: that is how patient a drain is.
+/// Each takes more than two seconds for each size: that is the idle timeout of a drain.
 const ROUNDS: usize = 5;
 
 /// How long client and server are at work before the signal, so that both are warm.

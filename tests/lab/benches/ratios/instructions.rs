@@ -65,7 +65,7 @@ fn per_request(command: &Command, questions: &[Question]) -> f64 {
     (many - few) / f64::from(MANY - FEW)
 }
 
-/// The instructions of a server from its start to its end, with so many requests in between.
+/// The instructions of a server from its start to its end, with this many requests in between.
 fn in_all(command: &Command, questions: &[Question], requests: u32) -> f64 {
     let directory = tempfile::tempdir().expect("there is a place for temporary files");
     let counts = directory.path().join("counts");

@@ -2,8 +2,8 @@
 //! figure of it, say `cargo bench -p lab -- memory`. With `--book`, the book gets all of them: see [`book`].
 //!
 //! The invariant: a figure is a ratio of two things that were measured in turn in the same run, or a time with a limit
-//! that any machine should keep; so the verdict is about the server and not about the machine. A time without a limit is
-//! there to be compared with its neighbours. And a figure that is missed makes the exit status 1.
+//! that any machine should keep; so the verdict is about the server and not about the machine. A time without a limit
+//! is there to be compared with its neighbours. If a figure is missed, the exit status is 1.
 //!
 //! Follow a figure: its module measures, with servers from [`servers`] and clients from [`closed_loop`] or [`fresh`],
 //! and makes [`row::Row`]s of its samples, and curves of rows that differ in nothing but the size of the work; [`table`]
@@ -48,7 +48,7 @@ use servers::Binaries;
 /// A figure.
 #[derive(Clone, Copy)]
 struct Figure {
-    /// To ask for it by.
+    /// Its name on the command line.
     name: &'static str,
     /// What it shows.
     title: &'static str,

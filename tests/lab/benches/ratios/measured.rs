@@ -1,4 +1,4 @@
-//! What a figure came to.
+//! The result of a figure.
 //!
 //! The invariant: what could not be measured is named, with the reason; nothing is left out in silence.
 
@@ -32,7 +32,7 @@ impl Measured {
         Measured { rows: rows.into_iter().collect(), charts: Vec::new(), left_out: Vec::new() }
     }
 
-    /// With these charts of its rows, but for those that have too few sizes left for a line.
+    /// With these charts of its rows, except those that have too few sizes left for a line.
     pub(crate) fn and_charts(self, charts: impl IntoIterator<Item = Chart>) -> Measured {
         let has_lines = |chart: &Chart| chart.curves.iter().all(|curve| curve.points.len() > 1);
         Measured { charts: charts.into_iter().filter(has_lines).collect(), ..self }

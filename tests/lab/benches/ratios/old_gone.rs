@@ -1,6 +1,6 @@
-//! How long an old process stays that owes nobody anything.
+//! How long an old process that owes nothing stays.
 //!
-//! The invariant: nobody is connected to it but, for an instant, a light client; so what is measured is its own way out.
+//! The invariant: for all but an instant, no client is connected to it; so what is measured is its own way out.
 
 use crate::fresh::{Fresh, LIGHT};
 use crate::measured::Measured;

@@ -49,7 +49,7 @@ struct Latencies {
     upgrade: Vec<Duration>,
 }
 
-/// What one server came to.
+/// The result of one server.
 struct Measurement {
     undisturbed: Latencies,
     all: Latencies,

@@ -24,8 +24,8 @@ pub(crate) fn cpu_time_of_thread(folder: &Path) -> Option<Duration> {
     line.split(' ').next()?.parse().ok().map(Duration::from_nanos)
 }
 
-/// The processor time that all children of ours have used that we have reaped, and what they have reaped. The difference
-/// between two looks is all that one child has ever used, which nothing else says of a process that is gone.
+/// The processor time that all children of ours have used that we have reaped, and what they have reaped. The
+/// difference between two looks is all that one child has ever used; for a process that is gone, nothing else gives it.
 pub(crate) fn cpu_time_of_reaped() -> Duration {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).expect("a process may ask for this");
     let micros = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();

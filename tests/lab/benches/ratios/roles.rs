@@ -27,11 +27,11 @@ const PLAY: &str = "--play";
 pub(crate) enum Role {
     /// hyper's own example, with our handler.
     Plain,
-    /// Our server in a process of so many bytes.
+    /// Our server in a process of this many bytes.
     Sized(usize),
-    /// The plain one in a process of so many bytes; on SIGUSR2 it starts a program with fork(2).
+    /// The plain one in a process of this many bytes; on SIGUSR2 it starts a program with fork(2).
     Forking(usize),
-    /// No server: it receives so many signals in one of the ways.
+    /// No server: it receives this many signals in one of the ways.
     Receiver(Way, usize),
 }
 

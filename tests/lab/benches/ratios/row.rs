@@ -7,6 +7,14 @@ use std::time::Duration;
 
 use indicatif::HumanFloatCount;
 use lab::curve::Point;
+use lab::digits::{round, significant};
+
+/// With fewer samples than this, a tenth of them is none.
+const FOR_TENTHS: usize = 9;
+
+/// The digits of a number in a table, and of the same number in a sentence.
+const TABLE: i32 = 3;
+const PROSE: i32 = 2;
 
 /// A number that was measured several times.
 pub(crate) struct Row {
@@ -32,7 +40,7 @@ pub(crate) enum Asked {
 
 #[derive(Clone, Copy)]
 enum Unit {
-    /// A part of the other one's.
+    /// A multiple of another value.
     Ratio,
     Millis,
     Micros,
@@ -126,18 +134,31 @@ impl Row {
     }
 
     pub(crate) fn median(&self) -> String {
-        self.unit.write(self.percentile(50)) + self.unit.sign()
+        self.unit.write(self.percentile(50), TABLE) + self.unit.sign()
     }
 
-    /// Between which values eight of ten samples lie.
-    pub(crate) fn spread(&self) -> String {
-        let [low, high] = [10, 90].map(|percent| self.unit.write(self.percentile(percent)));
+    /// The median for a sentence: a rounded form of what the table says.
+    pub(crate) fn about(&self) -> String {
+        let median = self.percentile(50);
+        let median = if matches!(self.unit, Unit::Count) { median } else { round(median, TABLE) };
+        self.unit.write(median, PROSE) + self.unit.sign()
+    }
+
+    /// Between which values the samples lie: eight in ten of them, or all, if there are few.
+    pub(crate) fn range(&self) -> String {
+        let (low, high) = self.bounds();
+        let [low, high] = [low, high].map(|value| self.unit.write(value, TABLE));
         format!("{low}\u{a0}…\u{a0}{high}{}", self.unit.sign())
+    }
+
+    fn bounds(&self) -> (f64, f64) {
+        let (low, high) = if self.samples.len() < FOR_TENTHS { (0, 100) } else { (10, 90) };
+        (self.percentile(low), self.percentile(high))
     }
 
     /// Where a picture has it, as what a size costs: in milliseconds or KiB.
     pub(crate) fn point(&self, size: f64) -> Point {
-        Point { size, cost: self.percentile(50), spread: (self.percentile(10), self.percentile(90)) }
+        Point { size, cost: self.percentile(50), spread: self.bounds() }
     }
 
     /// How many samples there are.
@@ -163,11 +184,11 @@ impl Unit {
         }
     }
 
-    fn write(self, value: f64) -> String {
+    /// A count is exact, and what was measured has so many digits.
+    fn write(self, value: f64, digits: i32) -> String {
         match self {
-            Unit::Ratio => format!("{value:.3}"),
-            Unit::Millis | Unit::Micros | Unit::Kib => format!("{value:.2}"),
-            Unit::PerSecond | Unit::Count => HumanFloatCount(value.round()).to_string(),
+            Unit::Count => HumanFloatCount(value.round()).to_string(),
+            _ => significant(value, digits),
         }
     }
 }

@@ -47,7 +47,7 @@ impl Binaries {
         Server::start(Command::new(&self.polite).args(["--listen", ANYWHERE]), 1)
     }
 
-    /// Ours, with so many listeners.
+    /// Ours, with this many listeners.
     pub(crate) fn ours_listening(&self, listeners: usize) -> Server {
         let listen = ["--listen", ANYWHERE].into_iter().cycle().take(2 * listeners);
         Server::start(Command::new(&self.ours).args(listen), listeners)
@@ -77,7 +77,7 @@ pub(crate) struct Server {
     pub(crate) generation: u64,
 }
 
-/// When an upgrade came to which point.
+/// When an upgrade came to each of its points.
 pub(crate) struct Change {
     /// The signal was sent.
     pub(crate) asked: Instant,
@@ -106,14 +106,14 @@ impl Upgrade {
         new.map(|probe| probe.answered).min().expect("every client has met the new generation")
     }
 
-    /// From then to the start of the last fresh connection that the one before it answered.
+    /// From that first answer to the start of the last fresh connection that an older generation answered.
     pub(crate) fn overlap(&self, generation: u64) -> Duration {
         let old = self.probes.iter().filter(|probe| probe.generation < generation);
         let last = old.map(|probe| probe.began).max();
         last.map_or(Duration::ZERO, |last| last.saturating_duration_since(self.first_answer(generation)))
     }
 
-    /// The longest that any of the connections took which were there before that.
+    /// The longest that a fresh connection took, of those that overlap the time from the signal to that first answer.
     pub(crate) fn worst(&self, generation: u64) -> Duration {
         let first = self.first_answer(generation);
         let meanwhile = self.probes.iter().filter(|probe| probe.overlaps(self.asked, first));

@@ -25,7 +25,7 @@ const PAGE: usize = 4096;
 pub(crate) const FORKED: &str = "forked";
 pub(crate) const REAPED: &str = "reaped";
 
-/// Our server, in a process of so many bytes. Its successors end as soon as they know that they are successors, and it
+/// Our server in a process of this many bytes. Its successors end as soon as they know that they are successors, and it
 /// serves on.
 pub(crate) fn upgradable(bytes: usize) -> ExitCode {
     log_to_stderr().expect("RUST_LOG was set by us");
@@ -47,7 +47,7 @@ pub(crate) fn upgradable(bytes: usize) -> ExitCode {
     serve().unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Grows to so many bytes; and on SIGUSR2, on a thread of its own, starts a program with fork(2) and exec(2).
+/// Grows to this many bytes; and on SIGUSR2, on a thread of its own, starts a program with fork(2) and exec(2).
 pub(crate) fn fork_when_told(bytes: usize) {
     touch(bytes);
     let mut signals = Signals::new([SIGUSR2]).expect("it can be caught");
@@ -65,14 +65,14 @@ pub(crate) fn fork_when_told(bytes: usize) {
     });
 }
 
-/// Takes memory for good, in small pages: where the machine is set to give huge ones to everybody, there would be next
-/// to no page tables for a fork to copy, and that is not what a heap of small objects looks like.
+/// Takes memory for good, in small pages: where the machine gives huge ones to every process, there would be next to no
+/// page tables for a fork to copy, and that is not what a heap of small objects looks like.
 fn touch(bytes: usize) {
     set_thp_disable(true).expect("any process may do without huge pages");
     let mut memory = vec![0_u8; bytes];
     for page in memory.chunks_mut(PAGE) {
         page[0] = 1;
     }
-    // The compiler must believe that somebody looks at it.
+    // The compiler must believe that the memory is used.
     std::mem::forget(black_box(memory));
 }

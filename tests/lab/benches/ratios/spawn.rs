@@ -21,7 +21,7 @@ const ROUNDS: usize = 5;
 /// How many programs each process starts.
 const STARTS: u32 = 15;
 
-/// The smallest one is what the others are compared with.
+/// The others are compared with the smallest one.
 const SIZES: [Size; 4] = [
     Size { key: "empty", name: "no memory", bytes: 0 },
     Size { key: "256mib", name: "256 MiB", bytes: 256 << 20 },
@@ -43,7 +43,7 @@ struct Size {
     bytes: usize,
 }
 
-/// A process that starts programs, and what it says after each: that it is started, and that it is gone.
+/// A process that starts programs, and the lines that it logs for each: started, and gone.
 #[derive(Clone, Copy)]
 struct Starter {
     role: fn(usize) -> Role,
@@ -54,8 +54,8 @@ struct Starter {
 const OURS: Starter = Starter { role: Role::Sized, started: "upgrading", over: "upgrade failed" };
 const BY_HAND: Starter = Starter { role: Role::Forking, started: FORKED, over: REAPED };
 
-/// What was measured on one process, on average: whether a request meets a start on its processor or not is like heads and
-/// tails, which a median would take for all or nothing.
+/// What was measured on one process, on average: whether a request meets a start on its processor is a coin toss, which
+/// a median would take for all or nothing.
 struct Start {
     /// From the signal to the line that says that the program is started.
     took: Duration,
@@ -111,7 +111,7 @@ fn chart(rows: &[Row], sizes: &[Size]) -> Chart {
     }
 }
 
-/// Has a fresh process of so many bytes start programs, while a client asks back to back.
+/// Has a fresh process of this many bytes start programs, while a client asks back to back.
 fn starts(binaries: &Binaries, starter: Starter, bytes: usize) -> Start {
     let mut server = binaries.playing((starter.role)(bytes));
     let fresh = Fresh::start(&server.address, 1, Duration::ZERO);
@@ -128,7 +128,7 @@ fn start(server: &mut Server, fresh: &Fresh, starter: Starter) -> (Duration, Dur
     server.program.line(starter.over);
     let probes = fresh.until_all_began_after(now_runs);
     let meanwhile = probes.iter().filter(|probe| probe.overlaps(asked, now_runs));
-    // If the client itself had no processor meanwhile, the next one tells as much.
+    // If the client itself had no processor meanwhile, the next connection shows it.
     let worst = meanwhile.map(Probe::latency).max().or_else(|| probes.last().map(Probe::latency));
     let worst = worst.expect("one began after that");
     (now_runs - asked, worst)

@@ -15,14 +15,14 @@ const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().f
 pub(crate) fn table(sections: &[(Figure, Measured)]) -> Table {
     let mut table = Table::new();
     table.load_style(STYLE);
-    let numbers = ["asked", "median", "8 in 10 lie in (of)", "verdict"].map(right);
+    let numbers = ["asked", "median", "range (samples)", "verdict"].map(right);
     table.set_header([Cell::new("figure")].into_iter().chain(numbers));
     for (figure, measured) in sections {
         table.add_row([Cell::new(figure.title)]);
         for row in &measured.rows {
             let verdict = row.kept().map_or("", |kept| if kept { "kept" } else { "MISSED" });
             let figure = Cell::new(format!("  {}", row.what));
-            let spread = format!("{} ({})", row.spread(), row.samples());
+            let spread = format!("{} ({})", row.range(), row.samples());
             let numbers = [row.asked(), row.median(), spread, verdict.to_owned()].map(right);
             table.add_row([figure].into_iter().chain(numbers));
             if !row.also.is_empty() {

@@ -21,7 +21,7 @@ const TURNS: usize = 10;
 /// Long enough for thousands of requests, short enough that the machine is mostly the same for two of them.
 const TURN: Duration = Duration::from_millis(100);
 
-/// What one turn came to.
+/// The result of one turn.
 struct Turn {
     per_second: f64,
     cpu_per_request: Duration,

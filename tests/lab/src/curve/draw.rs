@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use indicatif::HumanFloatCount;
 
-use super::{Chart, Curve, Point};
+use super::{Chart, Curve, Line, Point};
 
 /// The size of the whole, in units that are pixels on a wide page.
 const WIDTH: f64 = 720.0;
@@ -133,20 +133,24 @@ impl Picture<'_> {
         let (middle, words) = (top + NAME / 2.0, self.chart.words(curve));
         let Style { mark, dashes, fill, line } = style;
         let [from, to] = [LEFT, LEFT + 28.0];
-        writeln!(svg, "<path class=\"{line}\" d=\"M{from} {middle}H{to}\" stroke-dasharray=\"{dashes}\"/>")?;
+        if curve.trend().is_some() {
+            writeln!(svg, "<path class=\"{line}\" d=\"M{from} {middle}H{to}\" stroke-dasharray=\"{dashes}\"/>")?;
+        }
         writeln!(svg, "{}", mark(f64::midpoint(from, to), middle).replacen(' ', &class(fill), 1))?;
         writeln!(svg, "<text x=\"{}\" y=\"{}\">{}: {words}</text>", to + 8.0, middle + 5.0, curve.what)
     }
 
     fn curve(&self, svg: &mut String, curve: &Curve, style: &Style) -> std::fmt::Result {
         let Style { mark, dashes, fill, line } = style;
-        let (from, to) = Self::visible(curve);
-        let [from, to] = [from, to].map(|size| (self.x(size), self.y(curve.line().at(size))));
-        writeln!(
-            svg,
-            "<path class=\"{line}\" d=\"M{:.1} {:.1}L{:.1} {:.1}\" stroke-width=\"1.5\" stroke-dasharray=\"{dashes}\"/>",
-            from.0, from.1, to.0, to.1
-        )?;
+        if let Some(trend) = curve.trend() {
+            let (from, to) = Self::visible(curve, trend);
+            let [from, to] = [from, to].map(|size| (self.x(size), self.y(trend.at(size))));
+            writeln!(
+                svg,
+                "<path class=\"{line}\" d=\"M{:.1} {:.1}L{:.1} {:.1}\" stroke-width=\"1.5\" stroke-dasharray=\"{dashes}\"/>",
+                from.0, from.1, to.0, to.1
+            )?;
+        }
         writeln!(svg, "<g{}>", class(fill).trim_end())?;
         for Point { size, cost, spread: (low, high) } in &curve.points {
             let (x, [low, high]) = (self.x(*size), [low, high].map(|cost| self.y(*cost)));
@@ -158,8 +162,8 @@ impl Picture<'_> {
 
     /// From which size to which the line is on the picture: from zero to the last one measured, unless it costs less than
     /// nothing there.
-    fn visible(curve: &Curve) -> (f64, f64) {
-        let (line, most) = (curve.line(), curve.points.iter().map(|point| point.size).fold(0.0, f64::max));
+    fn visible(curve: &Curve, line: Line) -> (f64, f64) {
+        let most = curve.points.iter().map(|point| point.size).fold(0.0, f64::max);
         let zero = -line.at_zero / line.slope;
         match (line.at(0.0) < 0.0, line.at(most) < 0.0) {
             (true, _) => (zero.clamp(0.0, most), most),
@@ -182,7 +186,7 @@ impl Picture<'_> {
             let points = curve.points.iter();
             let points = points.map(|point| format!("{} at {}", unit.write(point.cost), HumanFloatCount(point.size)));
             let (what, points) = (curve.what, points.collect::<Vec<_>>().join(", "));
-            format!("{what}, by {many}: {points}. The line is {}.", self.chart.words(curve))
+            format!("{what}, by {many}: {points}. In words: {}.", self.chart.words(curve))
         };
         curves.iter().map(of).collect::<Vec<_>>().join(" ")
     }
@@ -228,7 +232,7 @@ mod tests {
         let svg = chart(&[[1.0, 2.0, 3.0], [5.0, 5.0, 5.0]]);
         // One more is beside the name of its curve.
         assert_eq!((svg.matches("<circle ").count(), svg.matches("<rect ").count()), (3 + 1, 3 + 1), "{svg}");
-        for words in ["a thing: 1.00\u{a0}ms + 20.0\u{a0}µs per thing<", "2.00\u{a0}ms at 50, 3.00\u{a0}ms at 100."] {
+        for words in ["a thing: 1.0\u{a0}ms + 20\u{a0}µs per thing<", "2.0\u{a0}ms at 50, 3.0\u{a0}ms at 100."] {
             assert!(svg.contains(words), "{words:?} should be in\n{svg}");
         }
         assert!(!svg.contains("\n\n"), "a blank line would end it in the middle of a page:\n{svg}");

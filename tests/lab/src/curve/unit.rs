@@ -1,7 +1,9 @@
 //! What a cost is counted in.
 //!
-//! The invariant: a number is written with the unit in which it has one to three digits before the point, and three that
+//! The invariant: a number is written with the unit in which it has one to three digits before the point, and two that
 //! count in all; so no reader has to count zeros.
+
+use crate::digits::significant;
 
 /// The unit of the numbers of a chart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,10 +33,8 @@ impl Unit {
     pub fn write(self, number: f64) -> String {
         // Half of something is still easily read: 0.90 ms, rather than 900 µs.
         let (name, one) = self.fitting(number.abs(), 0.5);
-        let number = number / one;
-        let (sign, number) = if number < 0.0 { ("−", -number) } else { ("", number) };
-        let digits = [100.0, 10.0].into_iter().filter(|limit| number < *limit).count();
-        format!("{sign}{number:.digits$}\u{a0}{name}")
+        let sign = if number < 0.0 { "−" } else { "" };
+        format!("{sign}{}\u{a0}{name}", significant(number.abs() / one, 2))
     }
 
     /// The largest of which there are `least`.

@@ -1,6 +1,6 @@
 //! Which peers there are on this machine.
 //!
-//! The invariant: a peer that is not there is named, with the package that would bring it; the others are measured
+//! The invariant: a peer that is not installed is named, with the package to install; the others are measured
 //! nonetheless.
 
 use std::env::{split_paths, var_os};
@@ -82,7 +82,7 @@ pub fn find(only: &[String]) -> Found {
     found
 }
 
-/// What they are made of, with versions, as far as that is known.
+/// The packages that they are made of, with versions, as far as they are known.
 #[must_use]
 pub fn versions(peers: &[Peer]) -> String {
     let there = PEERS.into_iter().filter(|(name, ..)| peers.iter().any(|peer| peer.name == *name));

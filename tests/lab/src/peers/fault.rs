@@ -1,7 +1,7 @@
 //! What becomes of a server whose upgrade fails.
 //!
-//! The invariant: every word of a verdict is of what was observed: answers to fresh connections, the pids in them, and whether
-//! a good upgrade afterwards brings a new one.
+//! The invariant: every word of a verdict reports what was observed: answers to fresh connections, the pids in them,
+//! and whether a good upgrade afterwards brings a new one.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -20,8 +20,8 @@ use crate::restart::CannotMeasure;
 use super::peer::{CONFIGURATION, Kind, Peer, SERVER};
 use super::server::Server;
 
-/// How long a server is watched after a fault, and after it was mended. Longer than ours is told to wait for a successor
-/// that hangs (`READY_TIMEOUT`): what others wait for cannot be set from outside.
+/// How long a server is watched after a fault, and after it was mended. Longer than ours is told to wait for a
+/// successor that hangs (`READY_TIMEOUT`). The timeouts of others cannot be set from outside.
 const WATCHED: Duration = Duration::from_secs(2);
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
@@ -44,7 +44,7 @@ pub enum Fault {
 /// What became of the service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Aftermath {
-    /// Fresh connections that came to nothing, of all.
+    /// Fresh connections that got no answer.
     pub lost: usize,
     /// All fresh connections.
     pub probes: usize,
@@ -136,7 +136,7 @@ impl Peer {
         }
         let seen = watch(&server, |_| false);
 
-        // Mended, and asked once more: whoever answers now, if it is one of ours.
+        // Mended, and asked once more: the process that answers now, if it is one of ours.
         fs::copy(&self.program, directory.join("mended")).map_err(failed)?;
         fs::rename(directory.join("mended"), directory.join(SERVER)).map_err(failed)?;
         if let Some(good) = good {
@@ -149,7 +149,7 @@ impl Peer {
             let is_ours = getpgid(Some(whom)) == Ok(server.program.pid());
             let known: BTreeSet<_> = seen.iter().copied().flatten().collect();
             is_ours && {
-                // Whether or not it takes note: what is said of it is who answers.
+                // Whether or not it takes note: the verdict is about which process answers.
                 let _ = server.ask_for_an_upgrade(whom);
                 let now = watch(&server, |pid| !known.contains(&pid));
                 now.last().copied().flatten().is_some_and(|pid| !known.contains(&pid))
@@ -188,7 +188,7 @@ impl Aftermath {
     }
 }
 
-/// Who answers fresh connections, one after the other, until one that is wanted does, or the time is over.
+/// The pids that answer fresh connections, one after the other, until a wanted one does, or the time is over.
 fn watch(server: &Server, wanted: impl Fn(u32) -> bool) -> Vec<Option<u32>> {
     let deadline = Instant::now() + WATCHED;
     let mut seen = Vec::new();

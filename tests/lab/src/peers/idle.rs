@@ -34,7 +34,7 @@ impl Idle {
     pub(super) const WATCHED: Duration = Duration::from_secs(6);
 }
 
-/// Opens so many connections to a server, restarts it by its strategy, and counts those that it closes.
+/// Opens this many connections to a server, restarts it by its strategy, and counts those that it closes.
 ///
 /// # Errors
 /// If the server does not serve, or no new process answers.

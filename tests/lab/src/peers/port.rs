@@ -1,7 +1,7 @@
 //! A port for a server that cannot choose one itself, and say which.
 //!
-//! The invariant: as long as a [`Port`] is held, the kernel gives its number to nobody who asks for any port, and yet the
-//! server may listen on it.
+//! The invariant: as long as a [`Port`] is held, the kernel gives its number to no process that asks for any port, and
+//! yet the server may listen on it.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -1,6 +1,6 @@
 //! What is said about peers beside the figures that all ways to restart have.
 //!
-//! The invariant: words come from what was observed; what is not known says why.
+//! The invariant: words come from what was observed; where something is not known, the report says why.
 
 use std::fmt;
 use std::fs;

@@ -20,7 +20,7 @@ use super::port::Port;
 /// What HAProxy's master says when its worker serves.
 const HAPROXY_IS_READY: &str = "Loading success";
 
-/// How often to look again for what nobody announces. Only where a peer offers nothing to wait for.
+/// How often to look again for what no line announces. Only where a peer offers nothing to wait for.
 const LOOK_AGAIN: Duration = Duration::from_micros(500);
 
 /// Longer than any server takes to write a line.
@@ -33,7 +33,7 @@ pub(super) struct Server {
     pub(super) program: Program,
     pub(super) directory: TempDir,
     port: Port,
-    /// Whom the signal goes to.
+    /// The process that gets the signal.
     pub(super) leader: Pid,
     /// nginx's master before the one that is the leader now.
     last: Option<Pid>,
@@ -69,7 +69,7 @@ impl Server {
         Ok(())
     }
 
-    /// A pid that somebody names, if it is one of ours.
+    /// A pid from an answer or a file, if it is one of ours.
     fn ours(&self, pid: u32) -> Option<Pid> {
         let pid = Pid::from_raw(pid.cast_signed());
         (getpgid(Some(pid)) == Ok(self.program.pid())).then_some(pid)
@@ -84,7 +84,7 @@ impl Server {
         let mut asked = None::<Instant>;
         self.wait("a note of the signal", |server| {
             if asked.is_none_or(|asked| asked.elapsed() > ASK_AGAIN) {
-                // Whoever is gone takes no note.
+                // A process that is gone takes no note.
                 let _ = kill(whom, signal);
                 asked = Some(Instant::now());
             }
@@ -93,14 +93,14 @@ impl Server {
         Ok(())
     }
 
-    /// The same, right behind the first time. Not before that was taken: standard signals do not queue (signal(7)).
+    /// The same, right behind the first signal, but not before that was taken: signals do not queue (signal(7)).
     pub(super) fn ask_once_more(&self, whom: Pid) -> Result<(), CannotMeasure> {
         let signal = self.kind.signal();
         self.wait("the end of the first signal's wait", |_| !is_in_mask(whom, "ShdPnd", signal))?;
         Ok(kill(whom, signal)?)
     }
 
-    /// Who answers now.
+    /// The process that answers now.
     pub(super) fn answerer(&self) -> Result<Pid, GaveUp> {
         let pid = probe(self.socket_address()).map_err(|error| GaveUp(error.to_string()))?.pid;
         self.ours(pid)

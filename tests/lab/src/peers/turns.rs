@@ -1,10 +1,10 @@
 //! Peers and ours, in turns.
 //!
-//! The invariant: a run that came to nothing is told, and takes no other strategy's figures with it.
+//! The invariant: a run that came to nothing is reported, and takes no other strategy's figures with it.
 
 use crate::restart::{Figures, Outcome, Strategy, measure};
 
-/// What all of them came to.
+/// The results of all of them.
 #[derive(Debug, Default)]
 pub struct Measured {
     /// Of those that had a run which came to its end.
@@ -13,8 +13,8 @@ pub struct Measured {
     pub failed: Vec<String>,
 }
 
-/// Measures each of the strategies `repeats` times, A B C A B C, and tells `watch` who is at it, in which repeat, after how
-/// many restarts.
+/// Measures each of the strategies `repeats` times, A B C A B C, and tells `watch` which one is at work, in which
+/// repeat, after how many restarts.
 pub fn in_turns(
     strategies: &[impl Strategy],
     repeats: u32,

@@ -5,6 +5,7 @@
 use indicatif::HumanCount;
 
 use super::figures::Figures;
+use crate::digits::significant;
 
 /// A figure that is shown.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +27,9 @@ enum Unit {
     Millis,
 }
 
+/// The title of what the same load finds while nothing is restarted. It stands in the cell of the figure before it.
+const CALM: &str = "calm";
+
 /// All of them, from left to right.
 pub const COLUMNS: [Column; 15] = [
     count("requests", "requests", |figures| figures.requests),
@@ -35,15 +39,15 @@ pub const COLUMNS: [Column; 15] = [
     count("closed", "connections closed", Figures::closed).chart("Connections closed under a client"),
     count("closed_unannounced", "of them without notice", |figures| figures.closed_unannounced),
     millis("first_answer", "new one answers", |figures| figures.first_answer),
-    millis("without_service", "nobody serves", |figures| figures.without_service)
+    millis("without_service", "longest gap", |figures| figures.without_service)
         .chart("Longest time in which no fresh connection was answered"),
-    millis("calm_without_service", "without restarts", |figures| figures.calm_without_service),
+    millis("calm_without_service", CALM, |figures| figures.calm_without_service),
     millis("both_serve", "both serve", |figures| figures.both_serve),
     millis("old_gone", "old one gone", |figures| figures.old_gone),
     millis("worst", "worst latency", |figures| figures.worst).chart("Worst latency during restarts"),
-    millis("calm_worst", "without restarts", |figures| figures.calm_worst),
+    millis("calm_worst", CALM, |figures| figures.calm_worst),
     millis("p999", "p99.9", |figures| figures.p999),
-    millis("calm_p999", "without restarts", |figures| figures.calm_p999),
+    millis("calm_p999", CALM, |figures| figures.calm_p999),
 ];
 
 const fn count(key: &'static str, title: &'static str, of: fn(&Figures) -> f64) -> Column {
@@ -56,7 +60,8 @@ const fn millis(key: &'static str, title: &'static str, of: fn(&Figures) -> f64)
 
 /// Those that count, and those that are times: one table of all would be wider than a page.
 pub(super) fn counts_and_times() -> [Vec<&'static Column>; 2] {
-    let (counts, times) = COLUMNS.iter().partition(|column| matches!(column.unit, Unit::Count));
+    let (counts, times) =
+        COLUMNS.iter().filter(|column| column.title != CALM).partition(|column| matches!(column.unit, Unit::Count));
     [counts, times]
 }
 
@@ -78,7 +83,23 @@ impl Column {
         match self.unit {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is a count")]
             Unit::Count => HumanCount(number as u64).to_string(),
-            Unit::Millis => format!("{number:.1}\u{a0}ms"),
+            Unit::Millis => format!("{}\u{a0}ms", significant(number, 2)),
         }
+    }
+
+    /// The same without restarts, if it was measured.
+    fn calm(&self) -> Option<&'static Column> {
+        COLUMNS.iter().find(|other| other.title == CALM && other.key.strip_prefix("calm_") == Some(self.key))
+    }
+
+    /// What stands above its cells.
+    pub(super) fn heading(&self) -> String {
+        self.calm().map_or_else(|| self.title.to_owned(), |_| format!("{} ({CALM})", self.title))
+    }
+
+    /// What stands in a cell: the number, and in parentheses the one without restarts.
+    pub(super) fn cell(&self, figures: &Figures) -> String {
+        let number = self.write(figures);
+        self.calm().map_or(number.clone(), |calm| format!("{number} ({})", calm.write(figures)))
     }
 }

@@ -25,10 +25,10 @@ fn columns_of(columns: &[&Column], outcomes: &[Outcome]) -> Table {
     let mut table = Table::new();
     table.load_style(STYLE);
     let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
-    let titles = columns.iter().map(|column| right(column.title.to_owned()));
+    let titles = columns.iter().map(|column| right(column.heading()));
     table.set_header([Cell::new("")].into_iter().chain(titles));
     for Outcome { title, figures, .. } in outcomes {
-        let numbers = columns.iter().map(|column| right(column.write(figures)));
+        let numbers = columns.iter().map(|column| right(column.cell(figures)));
         table.add_row([Cell::new(title)].into_iter().chain(numbers));
     }
     table

@@ -80,9 +80,9 @@ impl Comparison {
         let with = |first: &str, rest: &dyn Fn(&Column) -> String| {
             line([first.to_owned()].into_iter().chain(columns.iter().map(|column| rest(column))).collect())
         };
-        let header = with("way", &|column| column.title.to_owned());
+        let header = with("way", &Column::heading);
         let rule = with("---", &|_| "--:".to_owned());
-        let rows = self.outcomes.iter().map(|outcome| with(&outcome.title, &|column| column.write(&outcome.figures)));
+        let rows = self.outcomes.iter().map(|outcome| with(&outcome.title, &|column| column.cell(&outcome.figures)));
         [header, rule].into_iter().chain(rows).collect()
     }
 

@@ -19,8 +19,11 @@ const TOP: f64 = 18.0;
 /// Above the bars of a lane: its name. And below them: nothing.
 const NAME: f64 = 24.0;
 const GAP: f64 = 8.0;
-/// Below the last lane: the axis.
+/// Below the last lane: the axis. And below that: what the marks mean.
 const AXIS: f64 = 26.0;
+const LEGEND: f64 = 24.0;
+/// The width of a mark in the legend.
+const MARK: f64 = 26.0;
 /// A refused connection takes no time, and is to be seen.
 const NARROWEST: f64 = 2.5;
 /// Milliseconds between two labels of the axis.
@@ -44,7 +47,7 @@ struct Picture<'recording> {
     lane: f64,
 }
 
-/// A lane: its name, the class of its bars, whose they are, and when there was somebody to answer in it.
+/// A lane: its name, the class of its bars, whose they are, and when its process was there.
 struct Lane<'recording> {
     name: String,
     class: &'static str,
@@ -66,7 +69,7 @@ impl Picture<'_> {
             svg,
             "<svg viewBox=\"0 0 {WIDTH} {}\" role=\"img\" aria-labelledby=\"timeline-{name}-title timeline-{name}-desc\" \
              font-size=\"14\" fill=\"currentColor\">",
-            bottom + AXIS
+            bottom + AXIS + LEGEND
         )?;
         writeln!(svg, "<title id=\"timeline-{name}-title\">{}</title>", self.title())?;
         writeln!(svg, "<desc id=\"timeline-{name}-desc\">{}</desc>", self.description())?;
@@ -77,7 +80,7 @@ impl Picture<'_> {
             // In the lane of the lost ones, where it is over, and so no request is lost.
             let (x, y) = (self.x(silence.to) + 8.0, bottom - GAP - self.lane / 2.0);
             let time = silence.to - silence.from;
-            writeln!(svg, "<text x=\"{x:.1}\" y=\"{y:.1}\">nobody listened for {time:.0} ms</text>")?;
+            writeln!(svg, "<text x=\"{x:.1}\" y=\"{y:.1}\">no process listened for {time:.0} ms</text>")?;
         }
         let signal = self.x(0.0);
         writeln!(
@@ -86,6 +89,7 @@ impl Picture<'_> {
         )?;
         writeln!(svg, "<text x=\"{:.1}\" y=\"13\" font-weight=\"bold\">{}</text>", signal + 6.0, way.signal())?;
         self.axis(svg, bottom)?;
+        Self::legend(svg, bottom + AXIS + LEGEND)?;
         writeln!(svg, "</svg>")
     }
 
@@ -107,7 +111,7 @@ impl Picture<'_> {
                 bars: by_new,
                 there: Some(*new),
             },
-            Lane { name: format!("nobody: {}", self.losses()), class: "lost", bars: lost, there: None },
+            Lane { name: format!("no process: {}", self.losses()), class: "lost", bars: lost, there: None },
         ]
     }
 
@@ -143,6 +147,25 @@ impl Picture<'_> {
         Ok(())
     }
 
+    /// What the marks mean, in a line that ends at `bottom`.
+    fn legend(svg: &mut String, bottom: f64) -> std::fmt::Result {
+        for (x, class, words) in [
+            (MARGIN, "accent", "a request that was answered"),
+            (270.0, "lost", "one that was lost"),
+            (436.0, "soft", "a process lives"),
+        ] {
+            let y = bottom - 4.0 - BAR;
+            writeln!(svg, "<g class=\"{class}\"><path d=\"M{x} {y}h{MARK}v{BAR}h-{MARK}z\"/></g>")?;
+            writeln!(svg, "<text x=\"{}\" y=\"{}\">{words}</text>", x + MARK + 6.0, bottom - 4.0)?;
+        }
+        writeln!(
+            svg,
+            "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">a row: a client</text>",
+            WIDTH - MARGIN,
+            bottom - 4.0
+        )
+    }
+
     /// Where a stretch of time begins on the page, and how wide it is.
     fn stretch(&self, span: Span) -> (f64, f64) {
         let x = self.x(span.from);
@@ -161,7 +184,8 @@ impl Picture<'_> {
 
     fn description(&self) -> String {
         let recording = self.recording;
-        let silence = recording.silence().map(|span| format!(" Nobody listened for {:.0} ms.", span.to - span.from));
+        let silence =
+            recording.silence().map(|span| format!(" No process listened for {:.0} ms.", span.to - span.from));
         format!(
             "{} answered, {} lost. A bar is a request, a row a client. The old process answered {}, the new one {}; \
              of the lost ones {} were cut off and {} refused.{}",
@@ -202,7 +226,8 @@ mod tests {
         let svg = draw(&Recording { way: Way::StopStart, clients: 2, bars, old, new });
         // Two more are the processes.
         assert_eq!(svg.matches("<rect ").count(), 4 + 2, "{svg}");
-        for words in ["3 answered, 1 lost.", "old process: 2 answered", "new process: 1 answered", "nobody: 1 refused"]
+        for words in
+            ["3 answered, 1 lost.", "old process: 2 answered", "new process: 1 answered", "no process: 1 refused"]
         {
             assert!(svg.contains(words), "{words:?} should be in\n{svg}");
         }

@@ -3,6 +3,7 @@
 //! The invariant: every server that the page speaks of is there with every figure and every verdict, and what the page says
 //! about how each of them is made holds. How much and how long is not asserted.
 
+use super::comparison::in_a_cell;
 use super::values::{number, read, values};
 
 /// What to do about a failure.
@@ -18,7 +19,7 @@ fn every_server_of_the_field_is_there_with_every_figure() {
         for column in lab::restart::COLUMNS {
             let key = format!("{server}_{}", column.key);
             assert!(number(&values, &key, AGAIN) >= 0.0, "{key}; {AGAIN}");
-            assert!(table.contains(&format!(" {} |", values[&key])), "{key} is only in values.md; {AGAIN}");
+            assert!(in_a_cell(&table, &values[&key]), "{key} is only in values.md; {AGAIN}");
         }
         assert!(
             number(&values, &format!("{server}_requests"), AGAIN) > 1000.0,
@@ -72,7 +73,7 @@ fn each_server_of_the_field_meets_each_fault_as_its_page_says() {
     }
     for other in OTHERS {
         let closed = &values[&format!("{other}_idle_closed")];
-        // Its option leaves those alone that say nothing.
+        // With its option, HAProxy leaves silent connections alone.
         let all = if other == "haproxy_best" { "0 of 1,000 " } else { "1,000 of 1,000 " };
         assert!(closed.starts_with(all), "{other} should close {all}idle connections: {closed}; {AGAIN}");
     }

@@ -1,6 +1,6 @@
 //! The files into which measurements go.
 //!
-//! The invariant: a file of values is nothing but values, and no two have one name.
+//! The invariant: a file of values is nothing but values, and no two of them have the same name.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,11 +1,11 @@
 //! Processors that do not fall asleep.
 //!
-//! The invariant: whoever wants a processor gets it at once; what keeps it busy runs only where nobody else would
-//! (SCHED_IDLE, sched(7)).
+//! The invariant: any other thread that wants a processor gets it at once; what keeps it busy runs only where no other
+//! thread would (SCHED_IDLE, sched(7)).
 //!
-//! A processor without work halts, and to wake it takes longer than most ways from a signal to code, and on a virtual
-//! machine longer than all of them together. How much longer is a matter of the machine and of what else it has to do.
-//! With its processors awake, what is left is what the way costs.
+//! A processor without work halts. Waking it takes longer than most ways from a signal to code, and on a virtual
+//! machine longer than all of them together. How much longer depends on the machine and on what else it has to do. With
+//! its processors awake, what is left is what the way costs.
 
 use std::hint::spin_loop;
 use std::io;

@@ -20,7 +20,7 @@ use super::clock::now;
 use super::way::Way;
 use super::{AT, READY, SIGNAL};
 
-/// Receives so many signals.
+/// Receives this many signals.
 pub(crate) fn play(way: Way, count: usize) -> ExitCode {
     receive(way, count).unwrap_or_else(|error| panic!("{}: {error}", way.key()));
     ExitCode::SUCCESS

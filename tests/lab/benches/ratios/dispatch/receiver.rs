@@ -27,7 +27,7 @@ impl Receiver {
         let line = program.line(READY);
         let pid = field(&line, "pid").and_then(|pid| pid.parse().ok()).map(Pid::from_raw);
         let pid = pid.unwrap_or_else(|| panic!("no pid in {line:?}"));
-        assert_eq!(getpgid(Some(pid)), Ok(program.pid()), "we signal our own children and nobody else");
+        assert_eq!(getpgid(Some(pid)), Ok(program.pid()), "we signal our own children and no other process");
         Receiver { program, pid }
     }
 

@@ -2,14 +2,14 @@
 //!
 //! The invariant: it begins with the generation that the first upgrade led to, so number and generation never shift.
 
-/// The first one of all was not upgraded to, and has no channel to an older one: it is nothing to compare with.
+/// The very first one was not upgraded to, and has no channel to an older one: it cannot be compared.
 pub(super) const FIRST: u16 = 2;
 pub(super) const LAST: u16 = 100;
 
 /// The numbers of generations [`FIRST`] to [`LAST`].
 pub(super) struct Chain(Vec<f64>);
 
-/// Neighbours, of which the median tells more than any of them.
+/// Neighbours. Their median tells more than any one of them.
 #[derive(Clone, Copy)]
 pub(super) struct Band {
     pub(super) from: u16,
@@ -35,7 +35,7 @@ impl Band {
 }
 
 impl Chain {
-    /// Asks about one generation after the other: chains of everything that `next` says of each.
+    /// Asks about one generation after the other; returns a chain of each number that `next` gives.
     pub(super) fn several<const N: usize>(next: impl FnMut(u16) -> [f64; N]) -> [Chain; N] {
         let all: Vec<_> = (FIRST..=LAST).map(next).collect();
         std::array::from_fn(|which| Chain(all.iter().map(|numbers| numbers[which]).collect()))
