@@ -17,11 +17,11 @@ pub fn carrier() -> c_int {
 /// Sends `value` to `thread`.
 ///
 /// # Errors
-/// EAGAIN, if RLIMIT_SIGPENDING signals wait already: a queue has an end, and says so.
+/// EAGAIN, if RLIMIT_SIGPENDING signals wait already: the queue is finite, and says so.
 pub fn post(thread: Pthread, value: c_int) -> nix::Result<()> {
     let value = libc::sigval { sival_ptr: value as *mut libc::c_void };
-    // SAFETY: pthread_sigqueue(3) asks for the id of a thread that has not been joined; the caller's promise, as with
-    // pthread_kill(3). The value is only carried, never followed.
+    // SAFETY: pthread_sigqueue(3) needs the id of a thread that has not been joined, which the caller promises, as with
+    // pthread_kill(3). The value is only carried, never dereferenced.
     match unsafe { libc::pthread_sigqueue(thread, carrier(), value) } {
         0 => Ok(()),
         errno => Err(Errno::from_raw(errno)),

@@ -20,9 +20,9 @@ pub enum Next {
 pub fn next(error: &io::Error) -> Next {
     match error.raw_os_error().map(Errno::from_raw) {
         // Descriptors of the process, of the system, and memory (accept(2)). The client waits in the queue meanwhile, and
-        // the listener stays readable: a loop that asks again at once takes a whole processor.
+        // the listener stays readable: a loop that asks again at once keeps a core busy.
         Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM) => Next::AfterAPause,
-        // Not a descriptor, not a socket, or not one that listens: a bug of ours, and waiting does not fix it.
+        // Not a descriptor, not a socket, or not a listener: a bug of ours, which waiting does not fix.
         Some(Errno::EBADF | Errno::EINVAL | Errno::ENOTSOCK) | None => Next::GiveUp,
         // The client was gone before we came, or its network had an error: accept(2) says to try again, as after EAGAIN.
         // EOPNOTSUPP is among those, although it can also mean a socket that cannot listen.

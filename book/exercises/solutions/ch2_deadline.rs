@@ -14,9 +14,9 @@ pub struct Outcome {
     pub cut: usize,
 }
 
-/// Waits for all `connections`, for so long as `timeout` at most. Those that are left are ended, and counted.
+/// Waits for all `connections`, for `timeout` at most. Those that are left are ended, and counted.
 pub async fn drain(mut connections: JoinSet<()>, timeout: Duration) -> Outcome {
-    // One moment for all: a timeout that began anew with each connection might never end.
+    // One deadline for all: a timeout that started again with each connection might never end.
     let deadline = Instant::now() + timeout;
     let mut finished = 0;
     while let Ok(Some(_)) = timeout_at(deadline, connections.join_next()).await {

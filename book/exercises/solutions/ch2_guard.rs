@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 #[derive(Debug, Default)]
 pub struct InFlight(AtomicUsize);
 
-/// One of them. Whatever ends it, its drop counts it out.
+/// One request in flight. However it ends, dropping this stops counting it.
 struct Guard<'a>(&'a InFlight);
 
 impl Drop for Guard<'_> {
@@ -16,14 +16,14 @@ impl Drop for Guard<'_> {
 }
 
 impl InFlight {
-    /// Runs `handler` to its end, counted meanwhile.
+    /// Runs `handler` to its end, and counts it meanwhile.
     pub async fn answer<T>(&self, handler: impl Future<Output = T>) -> T {
         self.0.fetch_add(1, Relaxed);
         let _counted = Guard(self);
         handler.await
     }
 
-    /// How many there are now.
+    /// How many requests are in flight now.
     pub fn count(&self) -> usize {
         self.0.load(Relaxed)
     }

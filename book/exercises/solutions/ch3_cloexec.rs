@@ -8,7 +8,7 @@ use socket2::{Domain, Socket, Type};
 /// Listens on any free port of the loopback interface.
 ///
 /// # Errors
-/// What socket(2), bind(2) and listen(2) say.
+/// If socket(2), bind(2) or listen(2) fails.
 pub fn listen() -> io::Result<TcpListener> {
     // `new` asks for SOCK_CLOEXEC in the same call: between a socket(2) without it and an fcntl(2) after it, another
     // thread could start a child.

@@ -15,7 +15,7 @@ pub fn read(count: &str, names: Option<&str>) -> Result<Vec<(String, RawFd)>, St
     let count = usize::from(count);
     let names = match names {
         None => vec!["unknown"; count],
-        // `split` would make one empty name of nothing at all.
+        // `split` would turn the empty string into one empty name.
         Some("") if count == 0 => Vec::new(),
         Some(names) => names.split(':').map(|name| if name.is_empty() { "unknown" } else { name }).collect(),
     };

@@ -15,8 +15,8 @@ pub const SPARE: RawFd = 100;
 /// that are the same.
 #[must_use]
 pub fn plan(sources: &[RawFd]) -> Vec<(RawFd, RawFd)> {
-    // All out of the way first: a place may be another's source, or its own, and dup2 of a number onto itself would
-    // leave CLOEXEC set.
+    // All out of the way first: a place may be the source of another, or its own, and dup2 of a number onto itself
+    // would leave CLOEXEC set.
     let away = sources.iter().copied().zip(SPARE..);
     let home = (SPARE..).zip(FIRST..).take(sources.len());
     away.chain(home).collect()

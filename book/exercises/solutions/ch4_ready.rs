@@ -25,7 +25,7 @@ pub enum Start {
 pub fn start(mut command: Command, patience: Duration) -> io::Result<Start> {
     let (mut reader, writer) = pipe()?;
     let mut child = command.stdout(writer).spawn()?;
-    // The command keeps our copy of the write end. As long as that is open, the death of the child is no end of file.
+    // The command keeps our copy of the write end. As long as that is open, the child's death is not an end of file.
     drop(command);
 
     if !readable_within(&reader, patience)? {
@@ -44,7 +44,7 @@ pub fn start(mut command: Command, patience: Duration) -> io::Result<Start> {
     }
 }
 
-/// Whether there is something to read, or the end, before `patience` is over.
+/// Whether there is something to read, or the end of the file, before `patience` is over.
 fn readable_within(reader: &PipeReader, patience: Duration) -> io::Result<bool> {
     let patience = PollTimeout::try_from(patience).map_err(io::Error::other)?;
     Ok(poll(&mut [PollFd::new(reader.as_fd(), PollFlags::POLLIN)], patience)? > 0)

@@ -7,7 +7,7 @@ pub enum State {
     Serving,
     /// Accepting, with a successor starting.
     Upgrading,
-    /// Accepting no more, and finishing what it owes.
+    /// No longer accepting, and finishing what it owes.
     Draining,
 }
 
@@ -45,7 +45,7 @@ pub fn next(state: State, event: Event) -> (State, Vec<Action>) {
 
         (State::Upgrading, Event::SuccessorReady) => (State::Draining, vec![Action::Retire]),
         (State::Upgrading, Event::SuccessorGone) => (State::Serving, vec![]),
-        // Nobody is to serve after a stop, so the successor goes first.
+        // No process may serve after a stop, so the successor goes first.
         (State::Upgrading, Event::StopAsked) => (State::Draining, vec![Action::Kill, Action::Retire]),
 
         // Everything else changes nothing: a second SIGUSR2, news of a successor that is not awaited.

@@ -10,9 +10,9 @@ pub const OURS: &[u8] = b"y";
 /// The old process serves every connection for which it has not heard [`OURS`] when the channel breaks.
 ///
 /// # Errors
-/// If the old process cannot hear us any more: the connection is still its own then.
+/// If the old process can no longer hear us: the connection is then still its own.
 pub fn take(channel: &mut impl Write, serve: impl FnOnce()) -> io::Result<()> {
-    // Said too early, a connection can be lost with us. Said too late, it is served twice, and so may a request be.
+    // If we say it too early, a connection can be lost with us. If too late, a request may be served twice.
     channel.write_all(OURS)?;
     serve();
     Ok(())

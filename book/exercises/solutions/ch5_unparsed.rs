@@ -7,7 +7,7 @@ use std::io::{self, Read};
 pub struct Adopted<S> {
     /// What the old process has read and not understood: half a head, or requests that wait for their turn.
     pub unparsed: Vec<u8>,
-    /// The connection itself, where everything comes that was not read yet.
+    /// The connection itself: what was not read yet comes from here.
     pub socket: S,
 }
 
@@ -16,7 +16,7 @@ impl<S: Read> Read for Adopted<S> {
         if self.unparsed.is_empty() {
             return self.socket.read(room);
         }
-        // Not the socket as well: the client may wait for the answer to what is here, and send nothing before it has come.
+        // Not the socket as well: the client may send nothing more until it has the answer to what is here.
         let length = room.len().min(self.unparsed.len());
         room[..length].copy_from_slice(&self.unparsed[..length]);
         self.unparsed.drain(..length);

@@ -8,7 +8,7 @@ use std::{fs, io};
 /// # Errors
 /// If the directory is missing, or not ours to write to.
 pub fn write(path: &Path, pid: u32) -> io::Result<()> {
-    // Beside it, for rename(2) works within one file system only. It replaces the old file in one step.
+    // In the same directory: rename(2) works within one file system only. It replaces the old file in one step.
     let whole = path.with_extension(format!("{pid}.new"));
     fs::write(&whole, format!("{pid}\n"))?;
     fs::rename(&whole, path).inspect_err(|_| {

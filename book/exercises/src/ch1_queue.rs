@@ -15,7 +15,7 @@ pub fn carrier() -> c_int {
 /// Sends `value` to `thread`.
 ///
 /// # Errors
-/// What pthread_kill(3) says.
+/// If pthread_kill(3) fails.
 pub fn post(thread: Pthread, value: c_int) -> nix::Result<()> {
     // Where does the value go? See sigqueue(3), and its relative for threads.
     let _ = libc::sigval { sival_ptr: value as *mut libc::c_void };

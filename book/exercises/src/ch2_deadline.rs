@@ -13,7 +13,7 @@ pub struct Outcome {
     pub cut: usize,
 }
 
-/// Waits for all `connections`, for so long as `timeout` at most. Those that are left are ended, and counted.
+/// Waits for all `connections`, for `timeout` at most. Those that are left are ended, and counted.
 pub async fn drain(mut connections: JoinSet<()>, timeout: Duration) -> Outcome {
     let _ = timeout;
     let mut finished = 0;

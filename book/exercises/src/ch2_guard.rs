@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 pub struct InFlight(AtomicUsize);
 
 impl InFlight {
-    /// Runs `handler` to its end, counted meanwhile.
+    /// Runs `handler` to its end, and counts it meanwhile.
     pub async fn answer<T>(&self, handler: impl Future<Output = T>) -> T {
         self.0.fetch_add(1, Relaxed);
         let answer = handler.await;
@@ -15,7 +15,7 @@ impl InFlight {
         answer
     }
 
-    /// How many there are now.
+    /// How many requests are in flight now.
     pub fn count(&self) -> usize {
         self.0.load(Relaxed)
     }

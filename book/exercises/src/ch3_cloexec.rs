@@ -8,7 +8,7 @@ use socket2::{Domain, Socket, Type};
 /// Listens on any free port of the loopback interface.
 ///
 /// # Errors
-/// What socket(2), bind(2) and listen(2) say.
+/// If socket(2), bind(2) or listen(2) fails.
 pub fn listen() -> io::Result<TcpListener> {
     let socket = Socket::new_raw(Domain::IPV4, Type::STREAM, None)?;
     socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())?;

@@ -35,7 +35,7 @@ pub fn start(mut command: Command, patience: Duration) -> io::Result<Start> {
     }
 }
 
-/// Whether there is something to read, or the end, before `patience` is over.
+/// Whether there is something to read, or the end of the file, before `patience` is over.
 fn readable_within(reader: &PipeReader, patience: Duration) -> io::Result<bool> {
     let patience = PollTimeout::try_from(patience).map_err(io::Error::other)?;
     Ok(poll(&mut [PollFd::new(reader.as_fd(), PollFlags::POLLIN)], patience)? > 0)

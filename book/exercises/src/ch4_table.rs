@@ -7,7 +7,7 @@ pub enum State {
     Serving,
     /// Accepting, with a successor starting.
     Upgrading,
-    /// Accepting no more, and finishing what it owes.
+    /// No longer accepting, and finishing what it owes.
     Draining,
 }
 

@@ -10,7 +10,7 @@ pub const OURS: &[u8] = b"y";
 /// The old process serves every connection for which it has not heard [`OURS`] when the channel breaks.
 ///
 /// # Errors
-/// If the old process cannot hear us any more: the connection is still its own then.
+/// If the old process can no longer hear us: the connection is then still its own.
 pub fn take(channel: &mut impl Write, serve: impl FnOnce()) -> io::Result<()> {
     serve();
     channel.write_all(OURS)?;

@@ -7,7 +7,7 @@ use std::io::{self, Read};
 pub struct Adopted<S> {
     /// What the old process has read and not understood: half a head, or requests that wait for their turn.
     pub unparsed: Vec<u8>,
-    /// The connection itself, where everything comes that was not read yet.
+    /// The connection itself: what was not read yet comes from here.
     pub socket: S,
 }
 

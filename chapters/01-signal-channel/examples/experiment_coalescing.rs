@@ -30,7 +30,7 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-// nix has no real-time signals: https://github.com/nix-rust/nix/issues/495. So here we speak to libc.
+// nix has no real-time signals: https://github.com/nix-rust/nix/issues/495. So this calls libc.
 
 fn block(signals: &[i32]) -> io::Result<libc::sigset_t> {
     // SAFETY: sigemptyset(3) initialises the set before anything reads it; both pointers are to live values.
@@ -56,7 +56,7 @@ fn queue(signal: i32, value: usize) -> io::Result<()> {
 fn take(set: &libc::sigset_t) -> Option<(i32, usize)> {
     let at_once = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: sigtimedwait(2) fills `info` if it returns a signal; si_value is set for one sent by sigqueue(3), and for
-    // one sent by kill(2) it is a number that nobody looks at.
+    // one sent by kill(2) it is a number that is not used.
     unsafe {
         let mut info = mem::zeroed::<libc::siginfo_t>();
         let signal = libc::sigtimedwait(set, &raw mut info, &raw const at_once);

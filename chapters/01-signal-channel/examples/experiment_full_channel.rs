@@ -1,6 +1,6 @@
-//! Experiment: one signal, two channels, and nobody reads one of them.
+//! Experiment: one signal and two channels, one of which is not read.
 //!
-//! What does not fit is dropped, and the other channel does not notice.
+//! What does not fit is dropped, and the other channel gets every signal.
 
 use std::io;
 

@@ -1,7 +1,7 @@
 //! Experiment: a handler that takes a lock, interrupting the code that holds it.
 //!
-//! The handler waits for the lock; its holder waits for the handler to return. They are one thread, so it waits for
-//! ever. A handler that only stores an atomic has nothing to wait for.
+//! The handler waits for the lock; its holder waits for the handler to return. They are the same thread, so it
+//! waits for ever. A handler that only stores an atomic has nothing to wait for.
 
 use std::ffi::c_int;
 use std::io;
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, sigaction};
 
-/// When we stop waiting for the interrupted thread. Any length will do: it is not slow, it is stuck.
+/// How long we wait for the interrupted thread. Any time will do: it is not slow, it is stuck.
 const PATIENCE: Duration = Duration::from_millis(300);
 
 // ANCHOR: handlers
@@ -39,10 +39,10 @@ fn main() -> io::Result<()> {
 }
 
 // ANCHOR: holder
-/// Runs `handler` on a thread that holds the lock, and says so when that thread gets through.
+/// Runs `handler` on a thread that holds the lock, and reports when that thread gets through.
 fn interrupt_the_holder_of_the_lock(handler: extern "C" fn(c_int)) -> io::Result<Receiver<&'static str>> {
     let action = SigAction::new(SigHandler::Handler(handler), SaFlags::SA_RESTART, SigSet::empty());
-    // SAFETY: signal-safety(7) is broken by `lock`, which is what we want to see. It does no worse than to wait.
+    // SAFETY: `lock` breaks signal-safety(7), which is what we want to see. The worst that it does is wait.
     unsafe { sigaction(Signal::SIGUSR1, &action) }?;
 
     let (done, outcome) = mpsc::channel();

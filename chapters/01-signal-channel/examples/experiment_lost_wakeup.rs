@@ -1,6 +1,6 @@
 //! Experiment: a signal comes after the look at the flag and before the sleep.
 //!
-//! First as with pause(2), where it is lost; then blocked until ppoll(2) sleeps, as [`s1_flag::wait`] does it.
+//! First as with pause(2), where it is lost; then blocked until ppoll(2) sleeps, as [`s1_flag::wait`] does.
 
 use std::io;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use nix::poll::ppoll;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, raise};
 use signal_channel::scratch::s1_flag;
 
-/// When we stop waiting for a sleeper. Short will do: nothing is on its way that could wake it.
+/// How long we wait for the sleeper. A short time will do: nothing is on its way that could wake it.
 const PATIENCE: Duration = Duration::from_millis(100);
 
 fn main() -> io::Result<()> {

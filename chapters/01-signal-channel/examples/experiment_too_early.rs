@@ -1,6 +1,6 @@
-//! Experiment: SIGTERM arrives before anyone has asked for it.
+//! Experiment: SIGTERM arrives before the program has asked for it.
 //!
-//! It does what it does by default: it kills. A process that blocks it first and then asks gets it a little later.
+//! Its default action kills the process. A process that blocks it first and then asks for it gets it a little later.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
@@ -26,7 +26,7 @@ fn main() -> io::Result<()> {
 }
 
 fn signal_then_notify() -> io::Result<()> {
-    // To the process, as `kill PID` does it. raise(3) would send it to this one thread, which keeps blocking it.
+    // To the process, as `kill PID` does. raise(3) would send it to this one thread, which keeps blocking it.
     kill(getpid(), Signal::SIGTERM)?;
     let mut signals = notify(&[Signal::SIGTERM])?;
     signals.blocking_recv().ok_or(io::ErrorKind::BrokenPipe)?;

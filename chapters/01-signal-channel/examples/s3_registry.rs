@@ -20,7 +20,7 @@ fn main() -> io::Result<()> {
     });
     let reason = quitting.blocking_recv();
 
-    // Both senders of the log channel go, the registry's and ours; so the channel ends, and with it the thread.
+    // Both senders of the log channel go, the registry's and ours. So the channel ends, and with it the thread.
     stop(&log)?;
     drop(log);
     let _ = writer.join();

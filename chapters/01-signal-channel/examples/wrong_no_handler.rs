@@ -1,4 +1,4 @@
-//! Wrong turn: nobody listens for the signal.
+//! Wrong turn: the program does not handle the signal.
 //!
 //! What is wrong: SIGINT and SIGTERM end the process wherever it is, here with the card charged and the goods not sent.
 //! No destructor runs either.

@@ -1,4 +1,4 @@
-//! The last step of a program that a signal ended: to die by it.
+//! The last step of a program that a signal ends: dying by that signal.
 //!
 //! The invariant: the parent learns which signal ended us, from the kernel where that is possible, else from the status.
 
@@ -10,13 +10,13 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, si
 /// Dies by `signal`, so that the parent sees what ended us. A shell shows 128 + n; and a script ends on Ctrl-C only if
 /// the command that it runs dies by SIGINT (<https://www.cons.org/cracauer/sigint.html>).
 ///
-/// The way to do it is in the glibc manual, "Termination in Handler": restore the default action and raise the signal.
-/// It must also be unblocked, or it stays pending (signal(7)). The process ends here: no destructor runs, and what was
-/// printed without a newline is lost. So call it last in `main`.
+/// The glibc manual shows how ("Termination in Handler"): restore the default action and raise the signal. It must also
+/// be unblocked, or it stays pending (signal(7)). The process ends here: no destructor runs, and what was printed
+/// without a newline is lost. So call it last in `main`.
 ///
-/// The return value is for those whom this does not kill: the default action of some signals is harmless, and the
-/// kernel protects the first process of a PID namespace, as a program in a container often is, from any default action
-/// (`pid_namespaces(7)`). `main` should then return it: exit status 128 + n.
+/// It returns only if the signal does not kill: the default action of some signals is harmless, and the kernel protects
+/// the first process of a PID namespace, often the program in a container, from every default action
+/// (`pid_namespaces(7)`). `main` should then return the value: exit status 128 + n.
 #[must_use]
 pub fn die_by(signal: Signal) -> ExitCode {
     let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());

@@ -1,10 +1,10 @@
 //! A signal becomes a message on a channel: Go's `signal.Notify`, in Rust.
 //!
 //! The invariant: from the moment [`notify`] returns, a notified signal does nothing but put one message on a channel.
-//! It never runs its default action, never runs code of ours in the middle of something, and never waits for a reader.
+//! It never runs its default action, never interrupts other code to run ours, and never waits for a reader.
 //!
-//! [`die_by`] is the other end of a signal's way: how a program says what ended it. [`scratch`] builds by hand, in three
-//! steps, what [`notify`] leaves to `signal-hook`.
+//! [`die_by`] is how a program tells its parent which signal ended it. [`scratch`] builds by hand, in three steps, what
+//! [`notify`] leaves to `signal-hook`.
 
 mod die;
 pub mod scratch;
@@ -26,50 +26,50 @@ use tokio::sync::mpsc;
 // ANCHOR: capacity
 /// How many unread signals a channel keeps.
 ///
-/// Linux has 31 standard signals, and one that is caught again before it was moved to the channel counts once: so 32
-/// holds one burst of every kind there is. On the channel each counts: behind 32 that nobody has read, the next one is
-/// dropped, of whatever kind it is.
+/// Linux has 31 standard signals, and one that is caught again before it has been moved to the channel counts once: so
+/// 32 places hold a burst of one of each. On the channel every signal counts: once 32 are unread, the next one is
+/// dropped, whichever it is.
 const CAPACITY: usize = 32;
 // ANCHOR_END: capacity
 
 // ANCHOR: receiver
 /// The end of the channel on which signals arrive.
 ///
-/// Dropping it ends its thread and closes its descriptors before the drop returns. It does not give the signals their
-/// old disposition back: `signal-hook` keeps its handler installed, and would not install it again for the next who
-/// asks. A signal that nobody is notified of any more is caught and does nothing (after Go's `signal.Stop`, Go's default
+/// Dropping it ends its thread and closes its descriptors before the drop returns. It does not restore the old
+/// disposition of the signals: `signal-hook` keeps its handler installed, and would not install it again for the next
+/// caller. A signal that has lost its last receiver is caught and does nothing (after Go's `signal.Stop`, Go's default
 /// applies again; [`scratch::s3_registry::stop`] restores the disposition). So keep the receiver for as long as the
 /// program runs, and let [`die_by`] restore the default action at the end.
 #[derive(Debug)]
 pub struct Receiver {
     channel: mpsc::Receiver<Signal>,
-    /// Ends the thread's loop. A receiver dropped without it would leave the thread waiting for ever.
+    /// Closing it ends the thread's loop. Otherwise a dropped receiver would leave its thread waiting for ever.
     handle: Handle,
     /// `None` only while it is being joined.
     thread: Option<JoinHandle<()>>,
 }
 // ANCHOR_END: receiver
 
-/// Sends every one of `signals` that this process gets from now on to a channel.
+/// From now on, sends each of `signals` that this process receives to a channel.
 ///
 /// Each call makes a channel of its own; a signal goes to all the channels that asked for it. Signals that were
-/// inherited as ignored or blocked are heard too: an `exec` keeps both settings (signal(7)), and a program should not
-/// be deaf because of who started it. SIGHUP is the exception: it is ignored for programs that are to outlive their
-/// terminal, by nohup(1), and stays so. The signal mask of the calling thread is the same afterwards as before.
+/// inherited as ignored or blocked arrive, too: an `exec` keeps both settings (signal(7)), and a program should not be
+/// deaf because of the way it was started. SIGHUP is the exception: nohup(1) ignores it for programs that should
+/// outlive their terminal, and it stays ignored. The calling thread's signal mask is the same afterwards as before.
 ///
-/// A full channel drops the signal, as Go's does. A signal is a request and not a count: the kernel itself keeps at
-/// most one of each standard signal pending. A thread that waited for the reader instead would keep every other signal
-/// waiting, too, and let those of one kind become one, in a flag or in the kernel. What is dropped may be of another
-/// kind than what fills the channel: a signal that must not be lost behind a flood of others gets a receiver to itself.
+/// A full channel drops the signal, as Go's does. A signal is a request, not a count: the kernel itself keeps at most
+/// one of each standard signal pending. A thread that waited for the reader instead would delay every other signal,
+/// too, and signals of one kind would merge, in a flag or in the kernel. The dropped signal may be of another kind than
+/// those that fill the channel: if it must not be lost behind a flood of others, give it a receiver of its own.
 ///
-/// Call it first thing in `main`, before there are other threads. A signal that arrives earlier does what it does by
-/// default: most of them kill the process. One that arrives during the call is heard, unless a thread that does not
-/// block it runs beside the caller: then `signal-hook` 0.4 may swallow it.
+/// Call it first in `main`, before other threads start. A signal that arrives earlier has its default action, which for
+/// most signals kills the process. One that arrives during the call is delivered, unless another thread is running that
+/// does not block it: then `signal-hook` 0.4 may swallow it.
 ///
 /// # Errors
 /// [`io::ErrorKind::InvalidInput`] if there are no `signals`, or if one cannot be caught: SIGKILL and SIGSTOP, which
-/// the kernel keeps for itself, and SIGSEGV, SIGBUS, SIGILL and SIGFPE, whose handler must not return. Otherwise what
-/// socketpair(2), sigaction(2) or the start of a thread say.
+/// the kernel keeps for itself, and SIGSEGV, SIGBUS, SIGILL and SIGFPE, whose handler must not return. Otherwise the
+/// error of socketpair(2), of sigaction(2) or of starting a thread.
 ///
 /// # Examples
 /// ```
@@ -85,8 +85,8 @@ pub fn notify(signals: &[Signal]) -> io::Result<Receiver> {
     refuse_uncatchable(signals)?;
     let wanted: SigSet = signals.iter().copied().filter(|signal| !outlives_its_terminal(*signal)).collect();
 
-    // `signal-hook` installs its handler a moment before the handler knows our entry, and swallows what comes then.
-    // Blocked, a signal waits until that moment is over.
+    // `signal-hook` installs its handler a moment before it registers our entry, and swallows what arrives in between.
+    // A blocked signal waits until that moment is over.
     let before = wanted.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
     let caught = Signals::new(wanted.iter().map(|signal| signal as c_int));
     before.thread_set_mask()?;
@@ -95,22 +95,22 @@ pub fn notify(signals: &[Signal]) -> io::Result<Receiver> {
     let handle = caught.handle();
     let (sender, channel) = mpsc::channel(CAPACITY);
     let thread = thread::Builder::new().name("signals".to_owned()).spawn(move || {
-        // One thread that does not block a signal is enough for the process to hear it. This one has inherited the mask
-        // of its creator, who may have inherited it from a stranger. (It cannot fail: the only error is a bad `how`.)
+        // One thread that does not block a signal is enough for the process to receive it. This one has inherited its
+        // creator's mask, which may come from any program. (The call cannot fail: the only error is a bad `how`.)
         let _ = wanted.thread_unblock();
         forward(caught.forever(), &sender);
     });
     let thread = thread.map_err(|error| {
         io::Error::new(
             error.kind(),
-            format!("no thread for signals ({error}): raise the limit of processes, see ulimit -u"),
+            format!("cannot start the thread for signals ({error}): raise the limit on processes, see ulimit -u"),
         )
     })?;
     Ok(Receiver { channel, handle, thread: Some(thread) })
 }
 // ANCHOR_END: notify
 
-/// Whether this is SIGHUP, and ignored: [`notify`] leaves it so, as nohup(1) asks for, and so should all other handlers.
+/// Whether `signal` is SIGHUP and is ignored: for nohup(1), [`notify`] leaves it ignored, and so should all other code.
 #[must_use]
 pub fn outlives_its_terminal(signal: Signal) -> bool {
     let mut action = MaybeUninit::<libc::sigaction>::uninit();
@@ -144,7 +144,7 @@ impl Drop for Receiver {
     fn drop(&mut self) {
         self.handle.close();
         if let Some(thread) = self.thread.take() {
-            // It never waits for anything but the handle, so this takes no time. If it panicked, it has said so.
+            // The thread waits for nothing but the handle, so this takes no time. If it panicked, it has printed that.
             let _ = thread.join();
         }
     }
@@ -172,8 +172,8 @@ fn refuse_uncatchable(signals: &[Signal]) -> io::Result<()> {
             Signal::SIGKILL | Signal::SIGSTOP => {
                 return invalid(format!("{signal} cannot be caught: the kernel keeps it for itself (signal(7))"));
             }
-            // `signal-hook` leaves SIGBUS out, but it is a fault as well, and Rust's runtime has a handler for it that
-            // gives the signal back its default action.
+            // `signal-hook` does not forbid SIGBUS, but it is a fault as well, and Rust's runtime has a handler for it
+            // that restores the default action.
             Signal::SIGBUS => return invalid(fault(*signal)),
             other if FORBIDDEN.contains(&(*other as c_int)) => return invalid(fault(*other)),
             _ => {}
@@ -196,7 +196,7 @@ mod tests {
         let (sender, mut channel) = mpsc::channel(2);
         let burst = [Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGTERM];
 
-        // If it waited for room, this call would not come back: nobody reads.
+        // If it waited for room, this call would never return: there is no reader.
         forward(burst.iter().map(|signal| *signal as c_int), &sender);
 
         assert_eq!(channel.try_recv(), Ok(Signal::SIGHUP), "the channel keeps the earliest signals");
@@ -208,6 +208,6 @@ mod tests {
     fn the_channel_has_room_for_one_of_each_signal() {
         let (sender, channel) = mpsc::channel(CAPACITY);
         forward(Signal::iterator().map(|signal| signal as c_int), &sender);
-        assert_eq!(channel.len(), Signal::iterator().count(), "CAPACITY says it holds a burst of every kind there is");
+        assert_eq!(channel.len(), Signal::iterator().count(), "CAPACITY should hold a burst of one of each");
     }
 }

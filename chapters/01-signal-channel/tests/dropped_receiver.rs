@@ -1,4 +1,4 @@
-//! What is left of a receiver: counted in a process where nothing else comes and goes, hence a file of its own.
+//! What a dropped receiver leaves behind, in a file of its own: counting needs a process where nothing else happens.
 
 use std::sync::mpsc;
 use std::thread;
@@ -14,7 +14,7 @@ fn a_dropped_receiver_leaves_no_thread_and_no_descriptor() {
     let receiver = notify(&[Signal::SIGUSR1]).expect("SIGUSR1 can be caught");
     let during = Census::of(getpid());
     assert_eq!(during.threads, before.threads + 1, "a receiver has one thread");
-    assert!(during.targets("socket:").all(|(_, socket)| socket.cloexec), "no program that we start holds our signals");
+    assert!(during.targets("socket:").all(|(_, socket)| socket.cloexec), "our children must not hold our signals");
 
     let (done, dropped) = mpsc::channel();
     thread::spawn(move || {

@@ -9,12 +9,12 @@ fn example(name: &str) -> Command {
     Command::new(testkit::example(env!("CARGO_BIN_EXE_signal-channel"), name))
 }
 
-/// Runs an example that needs nobody, to its end.
+/// Runs an example that needs no input to its end.
 #[track_caller]
 fn assert_prints(name: &str, expected: &[&str]) {
     let mut program = Program::start(&mut example(name));
     let output = program.wait_all();
-    assert_eq!(output.lines().collect::<Vec<_>>(), expected, "{name} shows something else");
+    assert_eq!(output.lines().collect::<Vec<_>>(), expected, "{name} should print exactly this");
     assert_eq!(program.wait(), End::Exited(0), "{name} should end by itself");
 }
 

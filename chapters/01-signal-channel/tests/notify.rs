@@ -1,6 +1,6 @@
 //! What [`notify`] promises to the program that calls it.
 //!
-//! Dispositions belong to the whole process, and these tests share one: each has a signal to itself.
+//! Dispositions belong to the whole process, and these tests share one process: each has its own signals.
 
 use std::io::ErrorKind;
 
@@ -63,7 +63,7 @@ fn after_a_drop_the_signal_does_nothing_and_can_be_asked_for_again() {
 fn a_signal_that_cannot_be_caught_is_refused_with_a_sentence() {
     use Signal::{SIGBUS, SIGFPE, SIGILL, SIGKILL, SIGSEGV, SIGSTOP};
     for signal in [SIGKILL, SIGSTOP, SIGSEGV, SIGBUS, SIGILL, SIGFPE] {
-        let error = notify(&[Signal::SIGIO, signal]).expect_err("nobody can be notified of this one");
+        let error = notify(&[Signal::SIGIO, signal]).expect_err("this signal cannot be caught");
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
         assert!(error.to_string().starts_with(signal.as_str()), "the sentence should name {signal}: {error}");
     }
@@ -71,6 +71,6 @@ fn a_signal_that_cannot_be_caught_is_refused_with_a_sentence() {
 
 #[test]
 fn an_empty_list_is_refused_because_in_go_it_means_every_signal() {
-    let error = notify(&[]).expect_err("a receiver that never hears anything helps nobody");
+    let error = notify(&[]).expect_err("a receiver that gets no signal is of no use");
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
 }

@@ -1,4 +1,4 @@
-//! What the program promises whoever starts and stops it.
+//! What the program promises to the process that starts and stops it.
 
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -17,7 +17,7 @@ fn start(command: &mut Command) -> Program {
     program
 }
 
-/// Sends `signal`, and returns how the program ended. It must have said that it quits.
+/// Sends `signal`, waits for the line about it, and returns how the program ended.
 fn end_by(signal: Signal, mut program: Program) -> End {
     program.signal(signal);
     program.line("quit signal received, quit");
@@ -25,10 +25,10 @@ fn end_by(signal: Signal, mut program: Program) -> End {
 }
 // ANCHOR_END: end_by
 
-/// The program, started by someone who has left signals in a certain state: `exec` keeps it (signal(7)).
+/// The program, started with its signals in a certain state, which `exec` keeps (signal(7)).
 fn born_with(prepare: fn() -> io::Result<()>) -> Command {
     let mut command = Command::new(PROGRAM);
-    // SAFETY: fork(2): before exec only async-signal-safe calls: ours are sigaction(2), pthread_sigmask(3) and kill(2).
+    // SAFETY: fork(2): before exec, only async-signal-safe calls. Here: sigaction(2), pthread_sigmask(3) and kill(2).
     unsafe { command.pre_exec(prepare) };
     command
 }

@@ -1,6 +1,6 @@
 //! What step 3 promises: Go's `Notify`, `Stop`, `Ignore` and `Reset`.
 //!
-//! Dispositions belong to the whole process, and these tests share one: each has signals to itself.
+//! Dispositions belong to the whole process, and these tests share one process: each has its own signals.
 
 use std::collections::BTreeSet;
 use std::thread;
@@ -33,7 +33,7 @@ fn a_channel_gets_the_signals_in_its_mask_and_no_others() {
 
     for signal in [Signal::SIGUSR2, Signal::SIGUSR1] {
         send(signal);
-        // The dispatcher goes from channel to channel in the order in which they came: `few` has been served.
+        // The dispatcher goes from channel to channel in the order of registration: `few` has been served.
         assert_eq!(all_end.blocking_recv(), Some(signal));
     }
     assert_eq!(waiting(&mut few_end), [Signal::SIGUSR1], "SIGUSR2 is not in this channel's mask");
@@ -82,7 +82,7 @@ fn what_was_caught_before_stop_arrives_and_nothing_after() {
 
 #[test]
 fn nothing_arrives_after_stop_however_fast_the_signals_come() {
-    // Its default action is to be ignored, so it does no harm once nobody wants it.
+    // Its default action is to be ignored, so it does no harm once no channel wants it.
     let signal = Signal::SIGURG;
     for _ in 0..50 {
         let (sender, mut receiver) = channel(1_000_000);

@@ -1,6 +1,6 @@
 //! Step 1: the signal ends the program.
 //!
-//! What is wrong: `main` returns, and the runtime goes with it, and so does every answer that is on its way.
+//! What is wrong: `main` returns, which ends the runtime, and with it every answer that is on its way.
 
 use std::convert::Infallible;
 use std::error::Error;

@@ -1,6 +1,6 @@
 //! Step 2: stop accepting, and wait for every connection.
 //!
-//! What is wrong: a connection ends when its client wants it to. One that is kept and not used keeps the process.
+//! What is wrong: a connection ends when its client wants it to. One that is kept open and idle keeps the process.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -37,7 +37,7 @@ async fn serve(mut signals: Receiver) -> io::Result<ExitCode> {
         };
         connections.spawn(connection(socket));
     }
-    // The kernel has connected the clients in the queue already, and their requests may be there.
+    // The kernel has already connected the clients in the accept queue, and their requests may be there.
     let listener = listener.into_std()?;
     while let Ok((socket, _)) = listener.accept() {
         socket.set_nonblocking(true)?;

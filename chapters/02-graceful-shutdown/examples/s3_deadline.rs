@@ -20,7 +20,7 @@ use tokio::runtime::Runtime;
 use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
 
-/// From the signal until what is left is cut. Whatever waits for this process has to wait longer.
+/// From the signal until what is left is cut. Whatever waits for this process must wait longer.
 const DEADLINE: Duration = Duration::from_secs(5);
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
@@ -42,7 +42,7 @@ async fn serve(mut signals: Receiver) -> io::Result<ExitCode> {
         };
         connections.spawn(connection(socket, exchanges.clone()));
     }
-    // The kernel has connected the clients in the queue already, and their requests may be there.
+    // The kernel has already connected the clients in the accept queue, and their requests may be there.
     let listener = listener.into_std()?;
     while let Ok((socket, _)) = listener.accept() {
         socket.set_nonblocking(true)?;
@@ -62,7 +62,7 @@ async fn connection(socket: TcpStream, exchanges: TaskTracker) {
     let counted = service_fn(async |request| {
         let exchange = exchanges.token();
         let response = answer(request).await?;
-        // Now held by the body, which hyper drops when it has the last byte, or gives up.
+        // From here on, the body holds it. hyper drops the body when it has the last byte, or gives up.
         let keep_open = move |error| {
             let _open = &exchange;
             error

@@ -22,7 +22,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
 
-/// From the signal until what is left is cut. Whatever waits for this process has to wait longer.
+/// From the signal until what is left is cut. Whatever waits for this process must wait longer.
 const DEADLINE: Duration = Duration::from_secs(5);
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
@@ -46,7 +46,7 @@ async fn serve(mut signals: Receiver) -> io::Result<ExitCode> {
         connections.spawn(connection(socket, exchanges.clone(), stopping.subscribe()));
     }
     stopping.send_replace(true);
-    // The kernel has connected the clients in the queue already, and their requests may be there.
+    // The kernel has already connected the clients in the accept queue, and their requests may be there.
     let listener = listener.into_std()?;
     while let Ok((socket, _)) = listener.accept() {
         socket.set_nonblocking(true)?;
@@ -66,7 +66,7 @@ async fn connection(socket: TcpStream, exchanges: TaskTracker, mut stopping: wat
     let counted = service_fn(async |request| {
         let exchange = exchanges.token();
         let response = answer(request).await?;
-        // Now held by the body, which hyper drops when it has the last byte, or gives up.
+        // From here on, the body holds it. hyper drops the body when it has the last byte, or gives up.
         let keep_open = move |error| {
             let _open = &exchange;
             error

@@ -1,6 +1,6 @@
 //! Step 5: say `Connection: close` with every answer, and close a connection when it has been idle for a while.
 //!
-//! It loses no request that a client sent before it could know better.
+//! It loses no request that a client sent before it could know that the server was stopping.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -25,10 +25,10 @@ use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-/// From the signal until what is left is cut. Whatever waits for this process has to wait longer.
+/// From the signal until what is left is cut. Whatever waits for this process must wait longer.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// How long a connection may be idle in a drain. Below [`DEADLINE`], or one idle client would use all of it.
+/// How long a connection may be idle in a drain. Less than [`DEADLINE`], or one idle client would use all of it.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(2);
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
@@ -52,7 +52,7 @@ async fn serve(mut signals: Receiver) -> io::Result<ExitCode> {
         connections.spawn(connection(socket, exchanges.clone(), stopping.subscribe()));
     }
     stopping.send_replace(true);
-    // The kernel has connected the clients in the queue already, and their requests may be there.
+    // The kernel has already connected the clients in the accept queue, and their requests may be there.
     let listener = listener.into_std()?;
     while let Ok((socket, _)) = listener.accept() {
         socket.set_nonblocking(true)?;
@@ -69,7 +69,7 @@ async fn serve(mut signals: Receiver) -> io::Result<ExitCode> {
 
 /// A request that is being answered.
 struct Exchange {
-    /// How many there are on this connection.
+    /// How many are open on this connection.
     open: Arc<watch::Sender<usize>>,
     _counted: TaskTrackerToken,
 }
@@ -90,7 +90,7 @@ async fn connection(socket: TcpStream, exchanges: TaskTracker, stopping: watch::
         if *stopping.borrow() {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        // Now held by the body, which hyper drops when it has the last byte, or gives up.
+        // From here on, the body holds it. hyper drops the body when it has the last byte, or gives up.
         let keep_open = move |error| {
             let _open = &exchange;
             error

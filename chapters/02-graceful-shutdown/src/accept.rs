@@ -22,7 +22,7 @@ use crate::socket_file::SocketFile;
 pub type Stream = Either<TcpStream, UnixStream>;
 
 /// The first and the longest pause after an error of accept(2): most often descriptors have run out, and only time helps.
-/// Go's net/http has the same two: too short for a client to notice, long enough not to keep a processor busy.
+/// Go's net/http has the same two: too short for a client to notice, long enough not to keep a core busy.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
 
 /// A listener that the runtime waits on.
@@ -34,7 +34,7 @@ pub struct Acceptor {
 
 impl Acceptor {
     /// # Errors
-    /// What epoll_ctl(2) says.
+    /// If epoll_ctl(2) fails.
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -49,7 +49,7 @@ impl Acceptor {
     }
 
     // ANCHOR: run
-    /// Hands every connection to `take` until `drain` is ready, then comes back.
+    /// Hands every connection to `take` until `drain` completes, then returns the acceptor.
     pub async fn run(self, drain: impl Future, take: &impl Fn(Stream, ClientAddress)) -> Acceptor {
         let mut drain = pin!(drain);
         let mut pause = PAUSES.0;
@@ -76,8 +76,8 @@ impl Acceptor {
     }
     // ANCHOR_END: run
 
-    /// Hands the connections that wait in the queue to `take`, for as long as `go_on` says, then closes the listener. The
-    /// file of a unix socket is removed first: a client that finds no file does not connect.
+    /// Hands the connections in the accept queue to `take` while `go_on` is true, then closes the listener. The file of
+    /// a unix socket is removed first: a client that finds no file does not connect.
     pub async fn empty_queue(mut self, go_on: impl Fn() -> bool, take: &impl Fn(Stream, ClientAddress)) {
         drop(self.file.take());
         while go_on() {
@@ -86,7 +86,7 @@ impl Acceptor {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(_) => sleep(PAUSES.0).await,
             }
-            // There may be no end of them, and those that were taken want to be served.
+            // New ones may keep coming, and those that were taken must be served, too.
             consume_budget().await;
         }
     }
@@ -101,7 +101,7 @@ impl Acceptor {
         })
     }
 
-    /// Takes the next connection without waiting, straight from the kernel: what the runtime knows of the queue may be older.
+    /// Takes the next connection without waiting, straight from the kernel: what the runtime knows may be out of date.
     ///
     /// The kernel completes handshakes without asking us. A client in the queue is connected, may have sent a request, and
     /// would be reset by our close(2).

@@ -14,10 +14,10 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::socket_file::{SocketFile, lock_directory, make_way};
 
-/// Connections that the kernel keeps for us until we accept them.
+/// How many connections the kernel queues until we accept them.
 ///
-/// The standard library asks for 128; a burst beyond that waits a second for its SYN to be sent again. 4096 is what the
-/// kernel itself caps it at by default (`net.core.somaxconn`, listen(2)).
+/// The standard library asks for 128; in a larger burst, clients wait a second until they send their SYN again. 4096 is
+/// the kernel's own limit by default (`net.core.somaxconn`, listen(2)).
 const BACKLOG: i32 = 4096;
 
 /// `sun_path` has 108 bytes, the last one a NUL (unix(7)).
@@ -35,7 +35,7 @@ pub enum Address {
 /// A stream socket that listens. Closed when dropped.
 #[derive(Debug)]
 pub struct Listener {
-    /// The file of a unix socket, if that is ours to remove: a socket that was handed to us has none. Dropped first.
+    /// The file of a unix socket, if it is ours to remove: that of an inherited socket is not. Dropped first.
     file: Option<SocketFile>,
     socket: Socket,
 }
@@ -50,7 +50,7 @@ pub enum ParseAddressError {
     #[error("cannot listen on {0:?}: {1}; check the name of the host")]
     Resolve(String, io::Error),
     /// `unix:` with a path that no socket can have.
-    #[error("cannot listen on {0:?}: the path of a unix socket has 1 to 107 bytes; choose another one")]
+    #[error("cannot listen on {0:?}: the path of a unix socket must have 1 to 107 bytes; choose another one")]
     PathLength(String),
 }
 
@@ -60,7 +60,7 @@ pub enum BindError {
     /// Another process serves there.
     #[error("cannot listen on {0}: it is taken; stop whatever listens there, or choose another address with --listen")]
     InUse(Address),
-    /// The file of a unix socket outlived its owner, and the next start cannot remove it.
+    /// The file of a unix socket outlived its owner, and cannot be removed.
     #[error(
         "cannot listen on {0}: the socket file was left behind by a process that is gone, and cannot be removed: {2}; \
          remove it: rm {path}", path = quoted(.1)
@@ -69,14 +69,14 @@ pub enum BindError {
     /// There is a file where the socket should be, and it is not a socket.
     #[error("cannot listen on {0}: there is a file in its place that is not a socket; choose another path")]
     NotASocket(Address),
-    /// From the root, the path is too long (unix(7)).
-    #[error("cannot listen on {0}: the path of a unix socket has 1 to 107 bytes from the root; choose another one")]
+    /// The absolute path is too long (unix(7)).
+    #[error("cannot listen on {0}: the absolute path of a unix socket must have 1 to 107 bytes; choose another one")]
     PathLength(Address),
-    /// A relative path begins nowhere.
-    #[error("cannot listen on {0}: the working directory is gone ({1}); write the path from the root")]
+    /// The working directory, where a relative path begins, was deleted.
+    #[error("cannot listen on {0}: the working directory is gone ({1}); write an absolute path")]
     NoDirectory(Address, io::Error),
     /// EMFILE or ENFILE.
-    #[error("cannot listen on {0}: {1}; raise the limit of descriptors: ulimit -n")]
+    #[error("cannot listen on {0}: {1}; raise the limit on descriptors: ulimit -n")]
     Descriptors(Address, io::Error),
     /// Anything else: no such directory, no permission, an address this machine does not have.
     #[error("cannot listen on {0}: {1}; check the address and who may use it")]
@@ -117,8 +117,8 @@ impl Address {
         socket.as_socket().map(Address::Tcp).or_else(unix)
     }
 
-    /// Binds and listens. A relative path is made absolute: a process may change its working directory. Where a unix socket was
-    /// left behind by a process that is gone, its file is removed first.
+    /// Binds and listens. A relative path is made absolute: a process may change its working directory. A socket file
+    /// that was left behind by a process that is gone is removed first.
     ///
     /// # Errors
     /// A sentence for a person; nothing is left behind.
@@ -167,16 +167,16 @@ fn listen(domain: Domain, address: &SockAddr) -> io::Result<Listener> {
     Ok(Listener { file, socket })
 }
 
-/// A path from the root.
+/// The path, made absolute.
 ///
 /// # Errors
-/// What getcwd(2) says, if it is needed.
+/// If getcwd(2) is needed and fails.
 pub fn absolute(path: &Path) -> io::Result<PathBuf> {
     if path.is_absolute() { Ok(path.to_owned()) } else { Ok(absolute_in(env::current_dir()?, path)) }
 }
 
-/// A path that begins in a working directory, from the root, and without a leading `..`: the way up from a directory is lost
-/// when that is deleted. getcwd(2) knows no symbolic links, so going up is the same as taking the last name off.
+/// A path that is relative to `directory`, made absolute and without a leading `..`: a directory that was deleted
+/// has no parent. getcwd(2) returns no symbolic links, so going up is the same as taking the last name off.
 #[must_use]
 pub fn absolute_in(mut directory: PathBuf, path: &Path) -> PathBuf {
     let mut rest = path.components();
@@ -189,14 +189,14 @@ pub fn absolute_in(mut directory: PathBuf, path: &Path) -> PathBuf {
 }
 
 impl Listener {
-    /// A socket that another process bound, and told to listen.
+    /// A listening socket that another process bound.
     ///
-    /// Makes `accept` return at once when the queue is empty. `O_NONBLOCK` belongs to the socket, not to the descriptor, so
-    /// every process that shares it is affected: it is only ever set, never cleared (golang/go#24942 shows what clearing it
-    /// does). And listens again, which only makes the queue as long as ours.
+    /// Makes `accept` return at once when the queue is empty. `O_NONBLOCK` belongs to the socket, not to the
+    /// descriptor, and affects every process that shares it: we only ever set it, never clear it (golang/go#24942 shows
+    /// what clearing does). Also calls listen(2) again, which only makes the queue as long as ours.
     ///
     /// # Errors
-    /// What fcntl(2) and listen(2) say.
+    /// If fcntl(2) or listen(2) fails.
     pub fn inherited(socket: OwnedFd) -> io::Result<Listener> {
         let socket = Socket::from(socket);
         socket.set_nonblocking(true)?;
@@ -207,21 +207,21 @@ impl Listener {
     /// The address it is bound to, with the port the kernel chose if none was asked for.
     ///
     /// # Errors
-    /// What getsockname(2) says; `InvalidData` for a unix socket without a path.
+    /// If getsockname(2) fails; `InvalidData` for a unix socket without a path.
     pub fn address(&self) -> io::Result<Address> {
         Address::of(&self.socket.local_addr()?).ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
 
-    /// A second descriptor of the same socket: both take from one queue, and it lives until both are closed. The file
-    /// of a unix socket stays with the first.
+    /// A second descriptor of the same socket: both take from one queue, which lives until both are closed. The
+    /// file of a unix socket stays with the first.
     ///
     /// # Errors
-    /// What fcntl(2) says: the descriptor limit is reached.
+    /// If fcntl(2) fails: the descriptor limit is reached.
     pub fn try_clone(&self) -> io::Result<Listener> {
         Ok(Listener { file: None, socket: self.socket.try_clone()? })
     }
 
-    /// Takes the file of a unix socket away from it, if that is ours to remove.
+    /// Takes the file of a unix socket out of the listener, if it is ours to remove.
     pub fn take_file(&mut self) -> Option<SocketFile> {
         self.file.take()
     }
@@ -239,7 +239,7 @@ impl From<Listener> for OwnedFd {
     }
 }
 
-/// The path as a shell takes it: a sentence that is pasted must not run what a file name says.
+/// The path, quoted for a shell: a command that is pasted must not run what a file name contains.
 fn quoted(path: &Path) -> String {
     format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
 }

@@ -1,6 +1,6 @@
 //! Which client has sent a request: for handlers, and for the log.
 //!
-//! The invariant: a request is logged only at level `debug`, and costs nothing for it at others.
+//! The invariant: a request is logged at level `debug` only, and logging costs nothing at other levels.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -8,9 +8,9 @@ use std::net::SocketAddr;
 use hyper::{Method, Request, StatusCode};
 use tracing::Level;
 
-/// The address of the client. Each request brings it along as an extension: `request.extensions().get::<ClientAddress>()`.
+/// The address of the client. Each request has it as an extension: `request.extensions().get::<ClientAddress>()`.
 ///
-/// `None` is a client of a unix socket, which has none.
+/// `None` for a client of a unix socket, which has no address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientAddress(pub Option<SocketAddr>);
 
@@ -23,12 +23,12 @@ impl fmt::Display for ClientAddress {
     }
 }
 
-/// A request whose answer will be logged; nothing if no log asks for it.
+/// A request whose answer will be logged; empty if the log level does not ask for it.
 #[derive(Debug)]
 pub struct LogLine(Option<Box<(ClientAddress, Method, String)>>);
 
 impl LogLine {
-    /// Notes what the line will say of the request.
+    /// Notes what the line will say about the request.
     pub fn of<B>(request: &Request<B>, client: ClientAddress) -> LogLine {
         let wanted = tracing::enabled!(Level::DEBUG);
         LogLine(wanted.then(|| Box::new((client, request.method().clone(), request.uri().path().to_owned()))))

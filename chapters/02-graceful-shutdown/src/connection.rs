@@ -1,7 +1,7 @@
 //! One connection's life, from its first byte to its close.
 //!
-//! The invariant: in a drain, a connection ends in one of four ways: the client ends it, an answer that said `close` ends it,
-//! it was idle for [`IDLE_TIMEOUT`], or the deadline cuts it. Outside of one, it may be idle for longer, but not for ever.
+//! The invariant: in a drain, a connection ends in one of four ways: by its client, by an answer that said `close`,
+//! because it was idle for [`IDLE_TIMEOUT`], or by the deadline. Outside a drain, it may be idle longer, not for ever.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -52,19 +52,19 @@ where
 /// How long a connection may be idle in a drain.
 ///
 /// A request that was on its way when the drain began arrives within a network round trip; the rest is for clients that
-/// pause between requests. It is shorter than the default drain timeout of 5 s, so that silent clients do not use that up.
+/// pause between requests. It is below the default drain timeout of 5 s, so that silent clients do not use it up.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The shortest sleep in which the runtime asks the kernel for news.
+/// The shortest sleep in which the runtime polls the kernel for events.
 const ONE_LOOK: Duration = Duration::from_millis(1);
 
-/// How long a server waits for a client outside of a drain. One too long for the clock is no limit.
+/// How long a server waits for a client outside a drain. A time too long for the clock is no limit.
 #[derive(Debug, Clone, Copy)]
 pub struct ClientTimeouts {
-    /// How long a connection may be idle: without a byte of a next request. 75 s, if nothing else is said: the close comes without
+    /// How long a connection may be idle: without a byte of a next request. By default 75 s: the close comes without
     /// notice, so the client should be the first to close, and balancers keep idle connections for 60 s.
     pub idle: Duration,
-    /// How long the head of a request may take, from its first byte to its end. 30 s, if nothing else is said, as in hyper.
+    /// How long the head of a request may take, from its first byte to its end. By default 30 s, as in hyper.
     pub head: Duration,
 }
 
@@ -107,12 +107,12 @@ pub(crate) async fn serve<S: HttpService>(
             Ok::<_, S::Error>(answer.map(|body| Either::Left(body.map_err(keep_open))))
         }
     });
-    // hyper's clock starts before the first byte. (And it panics at a time that the clock cannot tell.)
+    // hyper's clock starts before the first byte. (And it panics at a time that the clock cannot express.)
     let whole = timeouts.idle.saturating_add(timeouts.head);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(Instant::now().checked_add(whole).map(|_| whole))
-        // A client that closes its sending side behind a request still wants the answer (RFC 9112, section 9.6).
+        // A client that closes its sending side after a request still wants the answer (RFC 9112, section 9.6).
         .half_close(true)
         .serve_connection(TokioIo::new(stream), counted)
         .with_upgrades();
@@ -123,7 +123,7 @@ pub(crate) async fn serve<S: HttpService>(
         _ = &mut connection => return,
         () = idle(&exchanges, timeouts.idle, &mut phase) => {}
     }
-    // hyper closes an idle connection now, and one that still writes an answer once that is written.
+    // hyper closes an idle connection now, and one that is still writing an answer once it is written.
     connection.as_mut().graceful_shutdown();
     tokio::select! {
         biased;
@@ -132,7 +132,7 @@ pub(crate) async fn serve<S: HttpService>(
     }
 }
 
-/// Ready when the connection was idle for as long as it may be, or when the deadline has passed.
+/// Completes when the connection has been idle for as long as it may be, or when the deadline has passed.
 async fn idle(exchanges: &Count, timeout: Duration, phase: &mut watch::Receiver<Phase>) {
     loop {
         let timeout = match *phase.borrow_and_update() {
@@ -146,7 +146,7 @@ async fn idle(exchanges: &Count, timeout: Duration, phase: &mut watch::Receiver<
             // `Err`: the server was dropped, and no deadline will come any more.
             changed = phase.changed() => if changed.is_err() { return },
             () = sleep(timeout) => {
-                // A request may be there that the runtime does not know of yet. It looks before it sees that this time is over.
+                // A request may be there that the runtime does not know of: it polls the kernel before this sleep ends.
                 sleep(ONE_LOOK).await;
                 if was_idle && exchanges.begun() == before {
                     return;

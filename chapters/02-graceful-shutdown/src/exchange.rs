@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use hyper::header::{CONNECTION, HeaderValue};
 use hyper::{Response, StatusCode};
 
-/// How many exchanges have begun and how many have ended, on one connection or on all of a server. Both only grow: two equal
-/// looks mean that nothing has come in between.
+/// How many exchanges have begun and how many have ended, on one connection or on all of a server. Both only grow: if
+/// two readings are equal, nothing has come in between.
 #[derive(Debug, Default)]
 pub struct Count {
     begun: AtomicUsize,
@@ -39,7 +39,7 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// Begins one, on this connection of this server.
+    /// Begins an exchange, on this connection of this server.
     #[must_use]
     pub fn begin(connection: &Arc<Count>, server: &Arc<Count>) -> Exchange {
         connection.begun.fetch_add(1, Relaxed);
@@ -57,7 +57,7 @@ impl Drop for Exchange {
 
 /// Announces that the connection ends with this answer: hyper closes it then, and the client knows not to reuse it.
 pub(crate) fn say_close<B>(mut answer: Response<B>) -> Response<B> {
-    // There, `Connection` says `upgrade`.
+    // In a 101, `Connection` says `upgrade`.
     if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
         answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }

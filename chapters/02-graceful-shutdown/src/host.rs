@@ -1,7 +1,7 @@
 //! The host that a request is for: one, and in the form that RFC 9110, section 7.2, gives it.
 //!
-//! The invariant: a request that a service gets names its host once. Where two readers of one request could choose between two
-//! names, a cache in front of the server and the server itself could answer for different sites.
+//! The invariant: every request that a service gets names its host once. If a request named two, a cache in front of
+//! the server and the server itself might choose different ones, and answer for different sites.
 
 use std::net::Ipv6Addr;
 
@@ -10,8 +10,8 @@ use hyper::body::Bytes;
 use hyper::header::{CONNECTION, HOST, HeaderValue};
 use hyper::{Request, Response, StatusCode, Version};
 
-/// The answer to a request whose host is missing, there twice, or none at all (RFC 9112, section 3.2; RFC 9113, section 8.3.1):
-/// 400, a sentence, and the end of an HTTP/1 connection. `None` for a good request.
+/// The answer to a request whose host is missing, given twice, or malformed (RFC 9112, section 3.2; RFC 9113, section
+/// 8.3.1): 400, a sentence, and the end of an HTTP/1 connection. `None` for a good request.
 pub fn refuse_bad_host<B>(request: &Request<B>) -> Option<Response<Full<Bytes>>> {
     let sentence = fault(request)?;
     let mut answer = Response::new(Full::from(format!("{sentence}\n")));
@@ -25,7 +25,7 @@ pub fn refuse_bad_host<B>(request: &Request<B>) -> Option<Response<Full<Bytes>>>
 fn fault<B>(request: &Request<B>) -> Option<&'static str> {
     let mut hosts = request.headers().get_all(HOST).iter().map(HeaderValue::as_bytes);
     let (host, second) = (hosts.next(), hosts.next());
-    // With HTTP/2, `:authority`; with HTTP/1, a part of some requests' first lines, beside the header.
+    // `:authority` in HTTP/2; in HTTP/1, some requests have it in the first line, beside the header.
     let authority = request.uri().authority().map(|authority| authority.as_str().as_bytes());
     let named = match request.version() {
         Version::HTTP_09 | Version::HTTP_10 => true,
@@ -39,7 +39,7 @@ fn fault<B>(request: &Request<B>) -> Option<&'static str> {
         return Some("The request names its host more than once: send one Host header.");
     }
     if ![host, authority].into_iter().flatten().all(is_host) {
-        return Some("The request is for a host that is none: write NAME or NAME:PORT, and no user.");
+        return Some("The request's host is malformed: write NAME or NAME:PORT, without a user.");
     }
     let differ = host.zip(authority).is_some_and(|(host, authority)| !host.eq_ignore_ascii_case(authority));
     // The first line of an HTTP/1 request has precedence (RFC 9112, section 3.2.2).
@@ -101,20 +101,20 @@ mod tests {
         assert!(!is_host(b"\xe9"));
     }
 
-    /// The first words of what is said to such a request; nothing for a good one.
+    /// The sentence that refuses such a request; empty for a good one.
     fn said(version: Version, target: &str, hosts: &[&str]) -> &'static str {
         let mut request = Request::builder().version(version).uri(target);
         for host in hosts {
             request = request.header(HOST, *host);
         }
-        fault(&request.body(()).expect("it can be written down")).unwrap_or_default()
+        fault(&request.body(()).expect("the builder takes it")).unwrap_or_default()
     }
 
     #[test]
     fn a_request_names_its_host_once() {
         const MISSING: &str = "The request does not say";
         const TWO: &str = "The request names its host more";
-        const BAD: &str = "The request is for a host that is none";
+        const BAD: &str = "The request's host is malformed";
         const OTHER: &str = "The Host header and :authority";
         let (http_10, http_11, http_2) = (Version::HTTP_10, Version::HTTP_11, Version::HTTP_2);
         let table: [(Version, &str, &[&str], &str); 24] = [
@@ -156,7 +156,7 @@ mod tests {
     fn only_http_1_is_told_that_the_connection_ends() {
         for (version, close) in [(Version::HTTP_10, true), (Version::HTTP_11, true), (Version::HTTP_2, false)] {
             let request =
-                Request::builder().version(version).header(HOST, "a b").body(()).expect("it can be written down");
+                Request::builder().version(version).header(HOST, "a b").body(()).expect("the builder takes it");
             let answer = refuse_bad_host(&request).expect("it is refused");
             assert_eq!((answer.status().as_u16(), answer.headers().contains_key(CONNECTION)), (400, close));
         }

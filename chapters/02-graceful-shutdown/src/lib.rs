@@ -1,11 +1,11 @@
 //! Chapter 2: a small HTTP/1.1 server that can stop.
 //!
-//! The invariant: an answered request is a kept promise. From the signal on, no request is lost that a client sent before it
-//! could know that the server stops, unless the deadline passes; and then the loss is counted and logged.
+//! The invariant: after the signal, the server loses no request that a client sent before it could know that the server
+//! was stopping, unless the deadline passes; what the deadline cuts is counted and logged.
 //!
-//! Follow a connection: [`Address::bind`] gives a [`Listener`], [`Server::serve`] accepts from it (`accept`), `connection` is
-//! its life, `exchange` one request on it with its answer; `phase` tells all of them when to go, and [`Outcome`] says how it
-//! ended. `tests/promises/blind.rs` proves what a server of this size cannot see; chapter 5 sees it.
+//! Follow a connection: [`Address::bind`] gives a [`Listener`], and [`Server::serve`] accepts from it (`accept`).
+//! `connection` is its life, `exchange` one request on it with its answer; `phase` tells all of them when to go, and
+//! [`Outcome`] how it ended. `tests/promises/blind.rs` shows what a server of this size cannot see; chapter 5 sees it.
 
 mod accept;
 mod address;

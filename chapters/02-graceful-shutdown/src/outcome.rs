@@ -7,7 +7,7 @@
 pub struct Outcome {
     /// Requests that came to their own end after the drain had begun: answered, or given up by their client.
     pub finished: usize,
-    /// Requests that were under way when the drain ended. An idle connection is no request.
+    /// Requests that were under way when the drain ended. An idle connection is not a request.
     pub cut: usize,
 }
 

@@ -15,19 +15,19 @@ use tokio::time::Instant;
 
 use crate::server::Server;
 
-/// Signals that come so close together are one wish. A wrapper passes on the SIGTERM that its whole process group got, and
-/// the server gets it twice within a few milliseconds; a person who insists takes longer than this to press Ctrl-C again.
+/// Signals that come this close together are one wish. A wrapper passes on the SIGTERM that its whole process group
+/// got, and the server gets it twice within milliseconds; a person who insists takes longer to press Ctrl-C again.
 pub const ONE_WISH: Duration = Duration::from_millis(100);
 
 impl Server {
     // ANCHOR: run
-    /// Serves until a signal comes, then drains until all is answered, `drain_timeout` has passed, or a second signal comes.
+    /// Serves until a signal comes, then drains until it is done, `drain_timeout` has passed or a second signal comes.
     ///
     /// Returns 0 if nothing was cut and 3 if the deadline cut something. Dies by the second signal: to a shell, that is
     /// status 128 + n.
     pub async fn run(&self, mut signals: Receiver, drain_timeout: Duration) -> ExitCode {
         let signal = signals.recv().await;
-        // Before the line is logged: its readers can rely on it.
+        // Before the line is logged, so that its readers can rely on it.
         self.stop();
         if let Some(signal) = signal {
             tracing::info!(%signal, timeout = ?drain_timeout, "draining");
@@ -47,7 +47,7 @@ impl Server {
     // ANCHOR_END: run
 }
 
-/// The next signal that is a wish of its own.
+/// The next signal that is not part of the first wish.
 async fn later(signals: &mut Receiver, first: Instant) -> Signal {
     loop {
         match signals.recv().await {
@@ -58,14 +58,14 @@ async fn later(signals: &mut Receiver, first: Instant) -> Signal {
     }
 }
 
-/// Runs `main` on a multi-threaded runtime, as `#[tokio::main]` does, but waits for nothing that is left at its end.
+/// Runs `main` on a multi-threaded runtime, as `#[tokio::main]` does, but waits for no task that is left at its end.
 ///
-/// A runtime that is dropped waits until each of its threads comes back from the task that it is polling. A handler that
-/// blocks its thread does not come back, and the process would outlive every deadline. Its request is counted as cut, and
-/// its thread ends with the process.
+/// A runtime that is dropped waits until each of its threads returns from the task that it is polling. A handler that
+/// blocks its thread does not return, and the process would outlive every deadline. Here, its request is counted as
+/// cut, and its thread ends with the process.
 ///
 /// # Errors
-/// What `main` returns; or what epoll_create(2) says, or that there are too few threads or descriptors.
+/// The error of `main`; or if epoll_create(2) fails, or there are too few threads or descriptors.
 pub fn block_on<T, E: From<io::Error>>(main: impl Future<Output = Result<T, E>>) -> Result<T, E> {
     let workers = workers();
     check_threads(workers)?;
@@ -76,26 +76,26 @@ pub fn block_on<T, E: From<io::Error>>(main: impl Future<Output = Result<T, E>>)
     ended
 }
 
-/// As many as tokio starts if nothing else is said.
+/// As many worker threads as tokio starts by default.
 fn workers() -> usize {
     let said = env::var("TOKIO_WORKER_THREADS").ok().and_then(|said| said.parse().ok()).filter(|workers| *workers > 0);
     said.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from))
 }
 
-/// Finds out whether the descriptors can be had that a runtime begins with: it panics if it lacks one of those for signals.
+/// Checks that a runtime can get the descriptors that it starts with: it panics if it lacks those for signals.
 fn check_descriptors() -> io::Result<()> {
     let room: io::Result<Vec<_>> = (0..4).map(|_| UnixStream::pair()).collect();
     room.map(drop)
 }
 
-/// Finds out whether so many threads can be had: a runtime that is one short panics, and then waits for those that it has.
+/// Checks that this many threads can start: a runtime that is one short panics, and then waits for those it has.
 fn check_threads(workers: usize) -> io::Result<()> {
-    // Twice as many: to the kernel, one that was joined may count for a moment longer.
+    // Twice as many: the kernel may count a thread for a moment after it was joined.
     let threads: Vec<_> = (0..2 * workers).map(|_| thread::Builder::new().spawn(thread::park)).collect();
     threads.into_iter().try_for_each(|thread| {
         let thread = thread.map_err(|error| {
             let sentence =
-                format!("cannot start {workers} threads ({error}): raise the limit of processes, see ulimit -u");
+                format!("cannot start {workers} threads ({error}): raise the limit on processes, see ulimit -u");
             io::Error::new(error.kind(), sentence)
         })?;
         thread.thread().unpark();

@@ -21,8 +21,8 @@ use crate::exchange::Count;
 use crate::outcome::Outcome;
 use crate::phase::{Phase, at_least};
 
-/// How long connections that are told to end at once get to do it. Their tasks only have to be polled once more; what takes
-/// longer is a handler that blocks its thread, and no waiting helps there.
+/// How long connections get to end once they are cut. Their tasks only have to be polled once more; what takes longer
+/// is a handler that blocks its thread, and waiting does not help there.
 const CUT_GRACE: Duration = Duration::from_millis(250);
 
 /// An HTTP/1.1 server that can stop, with any number of listeners.
@@ -47,16 +47,16 @@ const CUT_GRACE: Duration = Duration::from_millis(250);
 /// Dropping it cuts what is under way.
 #[derive(Debug)]
 pub struct Server {
-    /// What the server is to do: for its acceptors, of which there are few, and which have to hear of it at once.
+    /// The phase, for the acceptors: they are few, and must learn of a change at once.
     goal: watch::Sender<Phase>,
-    /// The same, for its connections: to wake ten thousand of them takes tens of milliseconds.
+    /// The same for the connections, a moment later: waking ten thousand of them takes tens of milliseconds.
     phase: watch::Sender<Phase>,
-    /// The accept loops and the connections: a drain is over when both are. A tracker is told of a task before the task
+    /// The accept loops and the connections: a drain is over when none is left. A tracker counts a task before the task
     /// runs, so none is missed between accept(2) and its first step.
     tasks: TaskTracker,
     timeouts: ClientTimeouts,
     exchanges: Arc<Count>,
-    /// How many had ended when the drain began.
+    /// How many exchanges had ended when the drain began.
     ended_before: AtomicUsize,
 }
 
@@ -78,15 +78,15 @@ impl Server {
         Server { goal, phase, tasks, timeouts, exchanges, ended_before }
     }
 
-    /// The same, which waits for its clients for as long. It counts requests, and sees no byte of one before its head is whole: so
-    /// it notices between once and twice the idle timeout that a connection is idle, and half a head does not change that.
+    /// Sets how long the server waits for its clients. It counts requests, and sees none before its head is whole: so
+    /// it notices an idle connection after one to two idle timeouts, and half a head does not change that.
     #[must_use]
     pub fn with_timeouts(self, timeouts: ClientTimeouts) -> Server {
         Server { timeouts, ..self }
     }
 
-    /// Accepts connections from `listener` and answers their requests with `service`, until a drain begins. A server that
-    /// was told to [`retire`](Self::retire) serves again.
+    /// Accepts connections from `listener` and answers their requests with `service`, until a drain begins. This calls
+    /// off an earlier [`retire`](Self::retire).
     ///
     /// # Errors
     /// If the runtime cannot wait on the listener: epoll_ctl(2).
@@ -106,7 +106,7 @@ impl Server {
         Ok(())
     }
 
-    /// Answers the connections that wait in the queue of `listener` now, then closes it.
+    /// Answers the connections that are in the accept queue of `listener` now, then closes it.
     ///
     /// # Errors
     /// As [`serve`](Self::serve).
@@ -120,7 +120,7 @@ impl Server {
         Ok(())
     }
 
-    /// What is done with each connection.
+    /// What to do with each accepted connection.
     fn connections<S: HttpService>(&self, service: S) -> impl Fn(Stream, ClientAddress) + Send + use<S> {
         let (tasks, exchanges) = (self.tasks.clone(), Arc::clone(&self.exchanges));
         let (timeouts, goal, phase) = (self.timeouts, self.goal.subscribe(), self.phase.subscribe());
@@ -137,14 +137,14 @@ impl Server {
     }
 
     // ANCHOR: stop
-    /// Stops accepting and drains; what waits in the queues of the listeners is left to another process that has them open,
-    /// too. The server closes its own descriptors of them: to [`serve`](Self::serve) again, it needs others.
+    /// Stops accepting and drains; the accept queues are left to another process that has the listeners open, too. The
+    /// server closes its own descriptors of them: to [`serve`](Self::serve) again, it needs others.
     pub fn retire(&self) {
         self.drain(Phase::Retiring);
     }
 
-    /// Stops accepting for good and drains: answers those who wait in the queues, closes the listeners, and removes their
-    /// socket files.
+    /// Stops accepting for good and drains: answers the clients in the accept queues, closes the listeners, and removes
+    /// their socket files.
     pub fn stop(&self) {
         self.drain(Phase::Stopping);
     }
@@ -159,31 +159,31 @@ impl Server {
     fn enter(&self, to: Phase) {
         self.goal.send_replace(to);
         let (goal, phase) = (self.goal.clone(), self.phase.clone());
-        // The goal of that moment: it may be another one by then, and of two such tasks, the later one must not be the older.
+        // Reads the goal when it runs: of two such tasks, the one that runs last must not bring back an older goal.
         tokio::spawn(async move { phase.send_modify(|phase| *phase = *goal.borrow()) });
     }
 
-    /// Ready the moment the last connection is closed, in a drain.
+    /// Completes the moment the last connection is closed, in a drain.
     pub async fn drained(&self) {
         self.tasks.wait().await;
     }
 
-    /// Ends every connection now, and says what the drain came to.
+    /// Ends every connection now, and returns what the drain came to.
     pub async fn cut(&self) -> Outcome {
-        // One look at those that have ended, so that the sum is right.
+        // `ended` is read once, so that the two numbers add up.
         let (begun, ended) = (self.exchanges.begun(), self.exchanges.ended());
         let finished = ended.saturating_sub(self.ended_before.load(Relaxed));
         let outcome = Outcome { finished, cut: begun.saturating_sub(ended) };
         self.enter(Phase::Cut);
-        // So that their sockets are closed when we return. Those that do not notice in time have been counted.
+        // So that the sockets are closed when we return. A connection that does not notice in time has been counted.
         let _ = timeout(CUT_GRACE, self.drained()).await;
         outcome
     }
 
-    /// Stops for good, waits until `deadline` has passed or all is answered, and cuts the rest.
+    /// Stops for good, waits until nothing is left to answer or `deadline` has passed, and cuts the rest.
     pub async fn shutdown(&self, deadline: Duration) -> Outcome {
         self.stop();
-        // Either way the outcome tells.
+        // The outcome tells which of the two it was.
         let _ = timeout(deadline, self.drained()).await;
         self.cut().await
     }

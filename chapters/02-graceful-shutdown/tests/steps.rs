@@ -41,7 +41,7 @@ impl Step {
         client
     }
 
-    /// A client whose request is being answered, for so many milliseconds from now.
+    /// A client whose request is being answered, for this many milliseconds from now.
     fn waiting(&self, milliseconds: u64) -> Wire {
         let mut client = self.fresh();
         // Both come in one packet: with the answer to the first, the second was read, too.
@@ -93,7 +93,7 @@ fn s2_answers_the_clients_in_its_accept_queue() {
 }
 
 fn answers_its_accept_queue(step: &str) {
-    // As many as the queue of a listener of tokio holds: the signal should be there before the last of them is accepted.
+    // As many as the queue of a tokio listener holds: the signal should be there before the last of them is accepted.
     const CLIENTS: u32 = 128;
     allow_descriptors(CLIENTS);
     let step = Step::start(step);
@@ -234,7 +234,7 @@ fn s5_cuts_at_its_deadline_and_counts() {
     step.assert_ends(3, "stopped cut=2");
 }
 
-/// Stops the step in the middle of the load, and returns how many requests were lost that had a connection.
+/// Stops the step in the middle of the load, and returns how many requests were lost on open connections.
 fn lost_in_a_stop(step: &str, load: impl FnOnce(Plan) -> Plan) -> u64 {
     let mut step = Step::start(step);
     let load = load(Plan::new(&step.address).connections(64)).start();
@@ -257,7 +257,7 @@ fn thinking(plan: Plan) -> Plan {
     plan.think(Duration::ZERO..Duration::from_millis(20))
 }
 
-/// 64 clients at a time, and a stop meets one of them in the wrong moment. Were it not this one, it would be the next.
+/// With 64 clients, a stop meets one of them at the wrong moment: if not this stop, then one of the next.
 #[test]
 fn s4_loses_requests_under_load() {
     let lost = (0..20).map(|_| lost_in_a_stop("s4_close_idle", thinking)).find(|lost| *lost > 0);
@@ -282,7 +282,7 @@ fn s5_loses_nothing_to_clients_that_ask_back_to_back() {
 fn s5_loses_nothing_to_clients_that_connect_for_each_request() {
     for _ in 0..3 {
         // The kernel may complete a connection between the last accept(2) and the close(2), and resets it then. No server
-        // that stops alone can take that instant away.
+        // that stops without a successor can avoid that.
         let lost = lost_in_a_stop("s5_polite", Plan::per_request);
         assert!(lost <= 2, "{lost} requests were lost: more than the instant of the close can cost");
     }

@@ -1,7 +1,7 @@
 //! Step 2: the parent leaves the listener open for whatever it starts, and the child takes descriptor 3.
 //!
-//! It works as long as the listener is the first thing that the parent opens. And everything else that is started gets the
-//! listener, too, here a helper that knows nothing of it: when the server has ended, the helper still holds the port.
+//! It works as long as the listener is the first thing that the parent opens. But every other program that is started
+//! gets the listener, too: here a helper that knows nothing of it, and still holds the port when the server has ended.
 
 use std::env;
 use std::error::Error;

@@ -26,7 +26,7 @@ fn parent(address: &str) -> Result<ExitCode, Box<dyn Error>> {
     println!("parent: bound address={}", listener.local_addr()?);
 
     let mut actions = PosixSpawnFileActions::init()?;
-    // In the child, before exec. What dup2 makes has no CLOEXEC.
+    // In the child, before exec. A copy that dup2 makes has no CLOEXEC.
     actions.add_dup2(listener.as_raw_fd(), 3)?;
     let ours = env::vars().map(|(name, value)| format!("{name}={value}"));
     let environment = ours.chain(["LISTEN_FDS=1".to_owned()]).map(CString::new).collect::<Result<Vec<_>, _>>()?;
@@ -40,7 +40,7 @@ fn parent(address: &str) -> Result<ExitCode, Box<dyn Error>> {
 fn child() -> Result<ExitCode, Box<dyn Error>> {
     // SAFETY: nothing else in this process uses descriptor 3. That it is a listener is what LISTEN_FDS says.
     let listener = unsafe { TcpListener::from_raw_fd(3) };
-    // It is for this program, and not for those that we start.
+    // It is for this program, not for those that we start.
     fcntl(&listener, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
     serve(&listener)
 }

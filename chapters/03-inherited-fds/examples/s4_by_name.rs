@@ -31,7 +31,7 @@ fn parent(address: &str) -> Result<ExitCode, Box<dyn Error>> {
     for (fd, number) in [theirs.as_fd(), listener.as_fd()].into_iter().zip(3..) {
         // A copy beyond 3 and 4: what is put there must not overwrite what is still needed.
         let copy = fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(5))?;
-        // In the child, before exec. What dup2 makes has no CLOEXEC.
+        // In the child, before exec. A copy that dup2 makes has no CLOEXEC.
         actions.add_dup2(copy, number)?;
     }
     let ours = env::vars().map(|(name, value)| format!("{name}={value}"));
@@ -50,7 +50,7 @@ fn child(names: &str) -> Result<ExitCode, Box<dyn Error>> {
         let (_, number) = found.ok_or(format!("no descriptor is called {wanted}"))?;
         // SAFETY: nothing else in this process uses it: each name is taken once, and nothing was opened before.
         let fd = unsafe { OwnedFd::from_raw_fd(number) };
-        // It is for this program, and not for those that we start.
+        // It is for this program, not for those that we start.
         fcntl(&fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
         Ok(fd)
     };

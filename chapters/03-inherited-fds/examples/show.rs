@@ -23,7 +23,7 @@ fn main() -> ExitCode {
 
 fn show() -> Result<(), Box<dyn Error>> {
     let (mut inherited, channel) = Inherited::from_parent("channel")?;
-    // Its parent may want to read along, and to say when it may end.
+    // The parent may want to read the report, and to decide when this process ends.
     let (report, hold) = (inherited.take("report"), inherited.take("hold"));
     let mut report: Box<dyn Write> = match report {
         Some(report) => Box::new(File::from(report)),

@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 
 use socket2::{Domain, Socket, Type};
 
-/// Enough that none of them in one of the two queues would be a miracle, and fewer than one queue holds.
+/// So many that both queues surely get some, and fewer than one queue holds.
 const CLIENTS: usize = 200;
 
 // ANCHOR: main

@@ -1,7 +1,7 @@
 //! A process that we started.
 //!
-//! The invariant: a signal reaches our child or no process. The kernel gives a child's pid to another process once the
-//! child was waited for (wait(2)); so this alone waits for it, and afterwards sends no signal there.
+//! The invariant: a signal reaches our child or no process. Once a child has been waited for, the kernel may give its
+//! pid to another process (wait(2)); so only this type waits for the child, and then sends no more signals.
 
 use std::io;
 use std::os::unix::process::ExitStatusExt as _;
@@ -15,16 +15,16 @@ use signal_channel::Signal;
 
 /// A child process. Dropping it neither ends it nor waits for it, as with [`std::process::Child`].
 ///
-/// No other code may wait for it, as `waitpid(-1)` does.
+/// No other code may wait for it, as `waitpid(-1)` would.
 #[derive(Debug)]
 pub struct Child {
     pub(crate) pid: Pid,
-    /// Set once it was waited for: from then on, the pid may be another process's.
+    /// Set once it has been waited for: from then on, the pid may be another process's.
     pub(crate) end: Option<ExitStatus>,
 }
 
 impl Child {
-    /// Its pid. Do not send signals to it: [`Child::signal`] knows whether it is still the child's.
+    /// Its pid. Do not send signals to it: only [`Child::signal`] knows whether it is still the child's.
     #[must_use]
     pub fn pid(&self) -> Pid {
         self.pid
@@ -33,7 +33,7 @@ impl Child {
     /// Sends it a signal; nothing happens if it has ended.
     ///
     /// # Errors
-    /// What kill(2) says: the child runs as another user by now.
+    /// If kill(2) fails: the child runs as another user by now.
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
         if self.end.is_none() {
             kill(self.pid, signal)?;
@@ -41,15 +41,15 @@ impl Child {
         Ok(())
     }
 
-    /// How it ended, by its own exit or by a signal; `None` if it runs. Never waits.
+    /// How it ended, by its own exit or by a signal; `None` while it runs. Never waits.
     ///
     /// # Errors
-    /// What waitpid(2) says: other code has waited for it, or SIGCHLD is ignored, and how it ended is not known.
+    /// If waitpid(2) fails: other code has waited for it, or SIGCHLD is ignored, and how it ended is not known.
     pub fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
         self.wait_with(libc::WNOHANG)
     }
 
-    /// Waits until it has ended, and says how.
+    /// Waits until it has ended, and returns how.
     ///
     /// # Errors
     /// As [`Child::try_wait`].

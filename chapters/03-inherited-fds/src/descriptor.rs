@@ -17,19 +17,19 @@ use socket2::{SockRef, Type};
 
 use crate::{InheritError, Problem};
 
-/// How long, in milliseconds, a parent that has just been killed may take to hang up. One with gigabytes to free lets
-/// go of its children before it lets go of its descriptors.
+/// How long, in milliseconds, a parent that has just been killed may take to hang up. One with gigabytes to free loses
+/// its children before its descriptors are closed.
 const HANGUP_TIMEOUT: u16 = 2_000;
 
-/// A descriptor with the name it came by.
+/// A descriptor and the name that it was passed under.
 #[derive(Debug)]
 pub(crate) struct Descriptor {
     pub(crate) name: String,
     pub(crate) fd: OwnedFd,
 }
 
-/// Whether two paths lead to one file: they are the same, or give it the same name in the same directory, which may be written
-/// in many ways.
+/// Whether two paths lead to the same file: they are equal, or have the same last name in the same directory, which can
+/// be written in many ways.
 fn is_same_file(one: &Path, other: &Path) -> bool {
     let directory = |path: &Path| {
         let meta = Path::new(".").join(path.parent()?).metadata().ok()?;
@@ -48,7 +48,7 @@ pub(crate) fn has_cloexec(number: RawFd) -> Option<bool> {
 
 /// Becomes the owner of a descriptor that came through `exec`.
 pub(crate) fn own(number: RawFd) -> Result<OwnedFd, Problem> {
-    // What crossed an exec has no CLOEXEC, and what the standard library opens has: it would have two owners.
+    // What crossed an exec has no CLOEXEC. What the standard library opened has it, and would get a second owner.
     if has_cloexec(number).ok_or(Problem::NotOpen)? {
         return Err(Problem::OpenedHere);
     }
@@ -60,7 +60,7 @@ pub(crate) fn own(number: RawFd) -> Result<OwnedFd, Problem> {
 }
 
 impl Descriptor {
-    /// Whether it is a socket of this type, which listens if it is a stream socket, and serves `asked`.
+    /// Checks that it is a socket of this type, that it listens if it is a stream socket, and that it serves `asked`.
     pub(crate) fn check(&self, expected: Type, asked: Option<&Address>) -> Result<(), InheritError> {
         let problem = match (self.socket().r#type(), asked) {
             (Err(_), _) => Problem::NotASocket,
@@ -72,8 +72,8 @@ impl Descriptor {
         Err(InheritError::Descriptor(self.fd.as_raw_fd(), self.name.clone(), problem))
     }
 
-    /// Whether it is bound to `asked`, or takes what comes for it, as `[::]` does for `0.0.0.0` if `IPV6_V6ONLY` is not set
-    /// (ipv6(7)).
+    /// Whether it is bound to `asked`, or accepts what comes for it, as `[::]` does for `0.0.0.0` if `IPV6_V6ONLY` is
+    /// not set (ipv6(7)).
     fn serves(&self, asked: &Address) -> bool {
         match (asked, self.address()) {
             (Address::Tcp(asked), Some(Address::Tcp(actual))) => {
@@ -86,8 +86,8 @@ impl Descriptor {
         }
     }
 
-    /// Whether it is a listener in the way of `asked`: it has that port, one of the two stands for every address, and there
-    /// are some that both would take.
+    /// Whether it is a listener that is in the way of `asked`: the ports are equal, one of the two stands for every
+    /// address, and some addresses belong to both.
     pub(crate) fn is_in_the_way(&self, asked: &Address) -> bool {
         let (Address::Tcp(asked), Some(Address::Tcp(actual))) = (asked, self.address()) else { return false };
         let (ip, ours) = (asked.ip().to_canonical(), actual.ip().to_canonical());
@@ -105,10 +105,10 @@ impl Descriptor {
     /// Whether this channel shows that the descriptors were passed to this process: it is one end of a
     /// `SOCK_SEQPACKET` socketpair, and the other end is our parent's, or was until it ended.
     ///
-    /// The kernel notes the process that calls socketpair(2) and lets none forge it (`SO_PEERCRED`, unix(7)). If it is
-    /// our parent, the channel is for us. If it is not, either we got the channel by accident, from a parent that had it
-    /// from *its* parent; or our parent has ended, and init or a subreaper has adopted us. The other end tells: its maker
-    /// keeps it, CLOEXEC, to itself, so the kernel hangs up when the maker is gone.
+    /// The kernel notes which process calls socketpair(2), and no process can forge that (`SO_PEERCRED`, unix(7)). If
+    /// it was our parent, the channel is for us. If not, either we got the channel by accident, from a parent that had
+    /// it from *its* parent; or our parent has ended, and init or a subreaper has adopted us. The other end tells
+    /// which: its maker keeps it to itself, with CLOEXEC, so the kernel hangs up when the maker is gone.
     pub(crate) fn authenticate(&self) -> Result<(), &'static str> {
         if self.check(Type::SEQPACKET, None).is_err() {
             return Err("the descriptor that should stand in for it is not a socket of type SOCK_SEQPACKET");

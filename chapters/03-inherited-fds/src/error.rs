@@ -12,22 +12,22 @@ use socket2::Type;
 /// Why a process cannot have what it was passed.
 #[derive(Debug, thiserror::Error)]
 pub enum InheritError {
-    /// So many threads run, and another one might read the environment while the variables are removed from it.
-    #[error("{0} threads run already: take inherited descriptors first thing in main, before any is started")]
+    /// This many threads are running, and another might read the environment while the variables are removed from it.
+    #[error("{0} threads are running: take inherited descriptors first in main, before any thread is started")]
     Threads(usize),
-    /// `/proc`, which alone tells how many threads and descriptors there are, cannot be read; or fcntl(2) or listen(2) failed.
+    /// `/proc`, which shows the threads and descriptors, cannot be read; or fcntl(2) or listen(2) failed.
     #[error("cannot take inherited descriptors: {0}; if /proc is missing, mount it: mount -t proc proc /proc")]
     Io(#[from] io::Error),
-    /// `LISTEN_FDS` is this, and not a number of descriptors that may be open.
+    /// `LISTEN_FDS` has this value, which is not a number of open descriptors.
     #[error("LISTEN_FDS={0:?} is not a number of open descriptors; correct it, or unset it: env -u LISTEN_FDS …")]
     Count(String),
-    /// `LISTEN_PID` is this, and our pid is that.
+    /// `LISTEN_PID` has the first value, and our pid is the second.
     #[error("LISTEN_PID={0} is not this process, which is {1}; exec this program, or unset it: env -u LISTEN_FDS …")]
     OtherPid(String, Pid),
     /// There is no `LISTEN_PID`, and nothing takes its place.
     #[error("LISTEN_FDS is set, LISTEN_PID is not, and {0}; set it: sh -c 'LISTEN_PID=$$ exec …'")]
     NotAuthenticated(&'static str),
-    /// `LISTEN_FDNAMES` is this, and does not give so many names that the protocol allows.
+    /// `LISTEN_FDNAMES` has this value, and does not give this many names that the protocol allows.
     #[error(
         "LISTEN_FDNAMES={0:?} does not name {1} descriptors; write that many names of printable ASCII, or unset it"
     )]
@@ -43,7 +43,7 @@ pub enum InheritError {
 /// What is wrong with one descriptor.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
-    /// It is promised and not there.
+    /// It is promised and not open.
     #[error("is not open, and LISTEN_FDS promises it; start the program with it, or correct LISTEN_FDS")]
     NotOpen,
     /// A descriptor with CLOEXEC cannot have come through `exec`.
@@ -52,13 +52,13 @@ pub enum Problem {
     /// It is a file, a pipe, a terminal …
     #[error("is not a socket; pass one that listens")]
     NotASocket,
-    /// It has one type, and another one is needed.
+    /// It has the first type, and must have the second.
     #[error("is a socket of type {0:?}, not {1:?}; pass one that is")]
     Type(Type, Type),
     /// It is connected, or was never told to listen.
     #[error("is a socket that does not listen; pass the listener, not a connection")]
     NotListening,
-    /// It is bound here, and should be bound there.
+    /// It is bound to the first address, and should be bound to the second.
     #[error("is bound to {0}, not to {1}; make the two agree")]
     OtherAddress(String, Address),
 }
@@ -70,6 +70,6 @@ pub enum AddError {
     #[error("{0:?} cannot name a descriptor: use 1 to 255 printable ASCII characters and no colon, and each name once")]
     Name(String),
     /// It cannot be copied: the descriptor limit is reached.
-    #[error("cannot copy a descriptor that is to be passed: {0}; raise the limit: ulimit -n")]
+    #[error("cannot copy a descriptor to pass it on: {0}; raise the limit: ulimit -n")]
     Copy(#[from] io::Error),
 }

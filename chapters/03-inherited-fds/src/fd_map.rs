@@ -1,4 +1,4 @@
-//! Where each descriptor stands in the new process.
+//! Which number each descriptor gets in the new process.
 //!
 //! The invariant: no source is a target, so the dup2(2) calls can be made in any order, and each makes a descriptor
 //! without CLOEXEC.
@@ -17,10 +17,10 @@ use crate::listen_env::FIRST;
 /// Which descriptor gets which number. Dropping it closes the copies here; exec(2) closes them in the new process.
 #[derive(Debug)]
 pub(crate) struct FdMap {
-    /// To be put at [`FIRST`] and after it, in this order. Each has CLOEXEC and a number above all targets.
+    /// They go to [`FIRST`] and the numbers after it, in this order. Each has CLOEXEC and a number above all targets.
     copies: Vec<OwnedFd>,
-    /// What stands at a target and has no CLOEXEC: it crosses at the number of its copy, as it would at its own if it
-    /// were in no one's way. A lock that a shell opened (`9>lock`, flock(1)) is held whatever its number is.
+    /// What is open at a target without CLOEXEC: it crosses at the number of its copy, as it would at its own if that
+    /// were not needed. A lock that a shell opened (`9>lock`, flock(1)) is held whatever its number is.
     displaced: Vec<(RawFd, OwnedFd)>,
 }
 

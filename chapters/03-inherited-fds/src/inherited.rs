@@ -44,8 +44,8 @@ impl Inherited {
     /// while its parent meant to pass it a listener is worse than one that does not start.
     ///
     /// # Errors
-    /// If the promise is malformed or broken: every descriptor that was promised to us is closed then. If it was made to
-    /// another process, or is no number, none was, and none is touched. If more than one thread runs, nothing is.
+    /// If the promise is malformed or broken: every descriptor that was promised to us is then closed. If it was made
+    /// to another process, or the count is not a number, no descriptor is touched; if several threads run, nothing is.
     pub fn from_env() -> Result<Inherited, InheritError> {
         Ok(Inherited::take_all(None)?.0)
     }
@@ -93,13 +93,13 @@ impl Inherited {
     /// Claims the listener for `address`, made non-blocking and with a queue as long as if we had bound it. `None`:
     /// there is none, so bind it.
     ///
-    /// Of several that serve the address, this is the one called `name`. One by another name will do: systemd names a
-    /// socket after its unit, and an address that is taken could not be bound anew anyway. Only for port 0, any port,
-    /// it has to have the name.
+    /// If several serve the address, it is the one called `name`. If none has the name, another will do: systemd names
+    /// a socket after its unit, and an address that is taken could not be bound again anyway. Only for port 0, which
+    /// means any port, the name must match.
     ///
     /// # Errors
-    /// If there is a descriptor called `name` that is not a listener for `address`, or one by any name that is in the
-    /// way: `0.0.0.0:80` is open and `127.0.0.1:80` asked for.
+    /// If there is a descriptor called `name` that is not a listener for `address`, or one of any name that is in the
+    /// way: `0.0.0.0:80` is open and `127.0.0.1:80` is asked for.
     pub fn listener(&mut self, name: &str, address: &Address) -> Result<Option<Listener>, InheritError> {
         Ok(self.claim(name, address, Type::STREAM)?.map(Listener::inherited).transpose()?)
     }
@@ -127,10 +127,10 @@ impl Inherited {
         misfit.map_or(Ok(None), |misfit| misfit.check(kind, Some(address)).map(|()| None))
     }
 
-    /// Claims the listeners that were inherited, lets go of what is not wanted, and binds the others.
+    /// Claims the listeners that were inherited, closes what is not wanted, and binds the others.
     ///
-    /// In this order: a refusal leaves no socket file behind, and no address is bound while a descriptor holds it that
-    /// is not wanted.
+    /// In this order: a refusal leaves no socket file behind, and no address is bound while an unwanted descriptor
+    /// still holds it.
     ///
     /// # Errors
     /// As [`Inherited::listener`], [`Inherited::finish`] and [`Address::bind`]; nothing stays open then.
@@ -154,7 +154,7 @@ impl Inherited {
     /// Closes what was not claimed. Each listener is named in a warning: clients may wait in its queue, and are reset.
     ///
     /// # Errors
-    /// If one is no listener: what was passed in its place by mistake is missing now.
+    /// If one is not a listener: it was passed by mistake, and what should be in its place is missing.
     pub fn finish(self) -> Result<(), InheritError> {
         for left in &self.held {
             left.check(Type::STREAM, None)?;
@@ -175,7 +175,7 @@ impl Inherited {
         self.held.is_empty()
     }
 
-    /// The names of what was not claimed yet; `unknown` stands for a descriptor without a name.
+    /// The names of what has not been claimed yet; `unknown` stands for a descriptor without a name.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.held.iter().map(|held| held.name.as_str())
     }
@@ -185,7 +185,7 @@ impl Inherited {
     }
 }
 
-/// A number that no open descriptor exceeds: a promise of four billion is broken before we count to it.
+/// The highest open descriptor: a promise of four billion is refused without counting to it.
 fn highest_descriptor() -> io::Result<RawFd> {
     let open = fs::read_dir("/proc/self/fd")?;
     Ok(open.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).max().unwrap_or(0))

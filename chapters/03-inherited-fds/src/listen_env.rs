@@ -1,4 +1,4 @@
-//! What the environment says about passed descriptors, as `sd_listen_fds(3)` sets it down.
+//! What the environment says about passed descriptors, as `sd_listen_fds(3)` defines it.
 //!
 //! The invariant: the variables are read once. Reading removes them, so no child of ours takes them for its own.
 
@@ -25,7 +25,7 @@ const NAMES: &str = "LISTEN_FDNAMES";
 
 /// All variables of the protocol: one that is missing here would leak into every later child.
 ///
-/// Newer versions of systemd set the last one as well; it tells two processes apart that had the same pid.
+/// Newer versions of systemd set the last one as well; it tells apart two processes that had the same pid.
 const VARIABLES: [&str; 4] = [COUNT, PID, NAMES, "LISTEN_PIDFDID"];
 
 /// Name of a descriptor that was given none.
@@ -35,7 +35,7 @@ const UNKNOWN: &str = "unknown";
 pub(crate) struct ListenEnv {
     pub(crate) count: usize,
     names: Option<String>,
-    /// Whether `LISTEN_PID` is there. It is our pid then: with another one, there is no `ListenEnv`.
+    /// Whether `LISTEN_PID` is set. If so, it is our pid: any other is refused.
     pub(crate) addressed: bool,
 }
 
@@ -43,7 +43,7 @@ impl ListenEnv {
     /// Takes the variables out of the environment. `None`: no descriptors are promised.
     ///
     /// # Errors
-    /// If more than one thread runs, if the descriptors are for another process, or if their number is none.
+    /// If more than one thread runs, if the descriptors are for another process, or if their count is not a number.
     pub(crate) fn take() -> Result<Option<ListenEnv>, InheritError> {
         if VARIABLES.iter().all(|variable| env::var_os(variable).is_none()) {
             return Ok(None);
@@ -52,7 +52,7 @@ impl ListenEnv {
         if threads != 1 {
             return Err(InheritError::Threads(threads));
         }
-        // What is no UTF-8 is no number and no name either.
+        // What is not UTF-8 is neither a number nor a name.
         let [count, pid, names] =
             [COUNT, PID, NAMES].map(|variable| env::var_os(variable).map(|it| it.to_string_lossy().into_owned()));
         for variable in VARIABLES {
@@ -69,7 +69,7 @@ impl ListenEnv {
         Ok(Some(ListenEnv { count, names, addressed }))
     }
 
-    /// A name for each.
+    /// One name for each descriptor.
     pub(crate) fn names(&self) -> Result<Vec<String>, InheritError> {
         let Some(names) = &self.names else { return Ok(vec![UNKNOWN.to_owned(); self.count]) };
         // systemd lets a name be empty.
@@ -80,7 +80,7 @@ impl ListenEnv {
     }
 }
 
-/// Our environment without the variables, and with new ones for descriptors that are called `names`.
+/// Our environment, with the variables replaced by new ones for descriptors that are called `names`.
 ///
 /// `LISTEN_PID` is not among them: the process that it would name does not exist yet.
 pub(crate) fn environment(names: &[String]) -> Vec<CString> {
@@ -90,7 +90,7 @@ pub(crate) fn environment(names: &[String]) -> Vec<CString> {
         all.push(format!("{COUNT}={}", names.len()).into());
         all.push(format!("{NAMES}={}", names.join(":")).into());
     }
-    // The kernel ends each string at its first NUL, so no variable that we were given holds one.
+    // The kernel ends each string at its first NUL, so no variable that we were given contains one.
     all.into_iter().filter_map(|variable| CString::new(variable).ok()).collect()
 }
 

@@ -1,4 +1,4 @@
-//! Chapter 3's program: bind, pass the listeners to a child process by name, and let that one serve.
+//! Chapter 3's program: bind, pass the listeners to a child process by name, and let the child serve.
 
 use std::env;
 use std::error::Error;
@@ -15,13 +15,13 @@ use signal_channel::{Signal, die_by, notify};
 /// Name of the channel between parent and child.
 const PARENT: &str = "parent";
 
-/// What stops the server.
+/// The signals that stop the server.
 const STOP: [Signal; 4] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT];
 
 /// A server that binds in one process and serves in another
 ///
-/// It binds, starts itself again with the listeners, and passes signals on to the child, which serves. Started with
-/// LISTEN_FDS, by itself or by systemd, it serves what it was given.
+/// It binds, starts itself again as a child with the listeners, and passes signals on to the child, which serves.
+/// Started with LISTEN_FDS, by itself or by systemd, it serves on the listeners that it was given.
 #[derive(Parser)]
 #[command(version)]
 struct Args {
@@ -44,7 +44,7 @@ fn run(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
 fn start_child(options: &Options, nothing: Inherited) -> Result<ExitCode, Box<dyn Error>> {
     let mut listeners = nothing.listen(addresses(options)?)?;
     let mut passed = PassedFds::new();
-    // Our end is open until we end: its end of file ends the child.
+    // Our end stays open until we end. Its end of file then ends the child.
     let _channel = passed.add_channel(PARENT)?;
     for (name, listener) in &listeners {
         passed.add(name, listener)?;
@@ -86,7 +86,7 @@ fn serve(options: &Options, inherited: Inherited, parent: Option<OwnedFd>) -> Re
     })
 }
 
-/// Where to listen, each with the name that its listener is passed by.
+/// Where to listen: each address with the name under which its listener is passed.
 fn addresses(options: &Options) -> Result<Vec<(String, Address)>, ParseAddressError> {
     demo::names().zip(&options.listen).map(|(name, address)| Ok((name, address.parse()?))).collect()
 }

@@ -1,7 +1,7 @@
-//! The parent's side: what a new process is to have, and how it is started.
+//! The parent's side: what a new process gets, and how it is started.
 //!
-//! The invariant: a new process gets what was added, under the names it was added by, and of the rest only what has no
-//! CLOEXEC, whatever its number. This is the one way in which a process is started here.
+//! The invariant: a new process gets what was added, by the names it was added under, and of the rest only what has no
+//! CLOEXEC, whatever its number. The library starts no process in any other way.
 
 use std::ffi::{CString, OsString};
 use std::io;
@@ -18,13 +18,13 @@ use crate::fd_map::FdMap;
 use crate::listen_env::{environment, is_name};
 use crate::{AddError, Child};
 
-/// The descriptors that a new process is to have beyond its standard streams, by name.
+/// The descriptors that a new process gets besides its standard streams, by name.
 ///
 /// It holds copies, so the originals may be closed, and it can go to another thread.
 ///
-/// Not everything that crosses is in the set. As with any exec(2), so do 0, 1 and 2, and so does every descriptor that
-/// this process has without CLOEXEC: those that it was started with and that no protocol made ours, a lock that a shell
-/// opened, for instance. Everything that Rust's standard library opens has CLOEXEC, and stays here.
+/// More crosses than the set. As with any exec(2), so do 0, 1 and 2, and every descriptor that this process has without
+/// CLOEXEC: those that it was started with and that no protocol made ours, such as a lock that a shell opened.
+/// Everything that Rust's standard library opens has CLOEXEC, and stays here.
 #[derive(Debug, Default)]
 pub struct PassedFds {
     names: Vec<String>,
@@ -65,17 +65,17 @@ impl PassedFds {
     }
 
     // ANCHOR: spawn
-    /// Starts `program`, which is not searched on `PATH`, with `args` after its name, and closes the copies here.
+    /// Starts `program`, which is not searched for on `PATH`, with `args` after its name, and closes the copies here.
     ///
-    /// It takes the same time however much memory this process has, and blocks until the child has come to its exec(2):
+    /// It takes the same time however much memory this process has, and blocks until the child has reached its exec(2):
     /// in async code, call it from a thread that may block.
     ///
     /// The child has this thread's signal mask, and signals that are ignored stay ignored, as always across exec. Only
     /// SIGPIPE gets its default action back: Rust's runtime ignores it, and other programs do not expect that.
     ///
     /// # Errors
-    /// What posix_spawn(3) and execve(2) say: no such file, not executable, the limit of descriptors or processes is
-    /// reached. No child is left behind then.
+    /// If posix_spawn(3) or execve(2) fails: no such file, not executable, the limit on descriptors or processes is
+    /// reached. Then no child is left behind.
     pub fn spawn(self, program: &Path, args: &[OsString]) -> io::Result<Child> {
         let arguments = iter::once(program.as_os_str()).chain(args.iter().map(OsString::as_os_str));
         let arguments = arguments.map(|it| CString::new(it.as_bytes())).collect::<Result<Vec<_>, _>>()?;

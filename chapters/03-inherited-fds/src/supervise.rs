@@ -15,12 +15,12 @@ use signal_channel::{Receiver, Signal};
 
 use crate::Child;
 
-/// Passes `signals` on to `child` until it has ended, and says how it ended.
+/// Passes `signals` on to `child` until it has ended, and returns how it ended.
 ///
-/// SIGCHLD has to be among what `signals` was asked for, and asked for before the child was started.
+/// `signals` must include SIGCHLD, and must have been asked for before the child was started.
 ///
 /// # Errors
-/// What waitid(2) or pidfd_send_signal(2) say.
+/// If waitpid(2) or kill(2) fails.
 pub fn supervise(child: &mut Child, signals: &mut Receiver) -> io::Result<ExitStatus> {
     // A SIGCHLD that found the channel full is not missed: the signals that filled it end up here as well.
     while let Some(signal) = signals.blocking_recv() {
@@ -38,7 +38,7 @@ pub fn supervise(child: &mut Child, signals: &mut Receiver) -> io::Result<ExitSt
 /// Sends this process SIGTERM once the other end of `channel` is closed: the parent, which held it, has ended.
 ///
 /// # Errors
-/// If there can be no more threads.
+/// If no thread can be started.
 pub fn terminate_with_parent(channel: OwnedFd) -> io::Result<()> {
     let wait = move || {
         // The parent never sends anything, so there is nothing to read but the end of file.

@@ -61,7 +61,7 @@ fn sockets() -> usize {
     Census::of(Pid::this()).targets("socket:").count()
 }
 
-/// As a parent would that passes descriptors from 3 on.
+/// Sets the variables as a parent would that passes descriptors from 3 on.
 fn promise(variables: &[(&str, &str)]) {
     for variable in ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"] {
         // SAFETY: no other thread may touch the environment meanwhile; there is none.

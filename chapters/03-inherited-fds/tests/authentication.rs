@@ -51,7 +51,7 @@ fn a_channel_that_our_parent_made_authenticates() {
 #[test]
 fn a_channel_of_a_parent_that_has_ended_authenticates() {
     let (ours, theirs) = channel(SockType::SeqPacket);
-    // What it has sent before its end is no reason to take it for alive.
+    // What it sent before its end must not make it look alive.
     send(ours.as_raw_fd(), b"so long", MsgFlags::empty()).expect("the child's end is open");
     // The shell starts `show` and waits, so `show` has a parent that did not make the channel. Its maker is this test, which
     // lets go of its end, as the kernel does for a process that is killed.

@@ -46,7 +46,7 @@ fn nothing_crosses_but_the_standard_streams_and_what_was_named() {
     let (_pipe, _file) = (pipe(), File::open("/dev/null").expect("a file"));
     let _other = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    // The tests may have been started with descriptors without CLOEXEC. They are not ours to judge.
+    // The tests may have been started with descriptors without CLOEXEC. They do not count.
     let before = Census::of(Pid::this());
     let leaked = |target: &str| before.descriptors.values().any(|it| !it.cloexec && it.target == target);
 
@@ -138,11 +138,11 @@ fn what_was_open_without_cloexec_crosses_whatever_its_number() {
         let path = dir.path().join(name).display().to_string();
         assert!(
             census.targets(&path).any(|(_, descriptor)| descriptor.target == path),
-            "{path} should be open in the child, as its lock is lost otherwise: {:?}",
+            "{path} should be open in the child, or its lock is lost: {:?}",
             census.descriptors
         );
     }
     let kept =
         |number: i32| census.descriptors[&number].target == dir.path().join(number.to_string()).display().to_string();
-    assert!([5, 9, 200].into_iter().all(kept), "what was in no one's way keeps its number: {:?}", census.descriptors);
+    assert!([5, 9, 200].into_iter().all(kept), "what was not in the way keeps its number: {:?}", census.descriptors);
 }

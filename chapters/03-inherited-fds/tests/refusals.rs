@@ -21,7 +21,7 @@ fn refused(setup: &str, descriptors: Vec<OwnedFd>, words: &[&str]) {
     let end = program.wait();
     let said = program.wait_all();
     assert_eq!(end, End::Exited(1), "after `{setup}`, it said:\n{said}");
-    assert!(said.starts_with("error: ") && said.lines().count() == 1, "one sentence was due after `{setup}`:\n{said}");
+    assert!(said.starts_with("error: ") && said.lines().count() == 1, "after `{setup}`, one line was due:\n{said}");
     for word in words {
         assert!(said.contains(word), "after `{setup}`, the sentence should say {word:?}, but is:\n{said}");
     }

@@ -25,10 +25,10 @@ use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-/// From the signal until what is left is cut. Whatever waits for this process has to wait longer.
+/// From the signal until what is left is cut. Whatever waits for this process must wait longer.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// How long a connection may be idle in a drain. Below [`DEADLINE`], or one idle client would use all of it.
+/// How long a connection may be idle in a drain. Less than [`DEADLINE`], or one idle client would use all of it.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// 1 in the first process, and one more in each that is started to replace another.
@@ -99,7 +99,7 @@ fn start(listener: &TcpListener) -> io::Result<()> {
 
 /// A request that is being answered.
 struct Exchange {
-    /// How many there are on this connection.
+    /// How many are open on this connection.
     open: Arc<watch::Sender<usize>>,
     _counted: TaskTrackerToken,
 }
@@ -120,7 +120,7 @@ async fn connection(socket: TcpStream, exchanges: TaskTracker, stopping: watch::
         if *stopping.borrow() {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        // Now held by the body, which hyper drops when it has the last byte, or gives up.
+        // From here on, the body holds it. hyper drops the body when it has the last byte, or gives up.
         let keep_open = move |error| {
             let _open = &exchange;
             error

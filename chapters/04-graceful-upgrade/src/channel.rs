@@ -1,7 +1,7 @@
 //! What two generations tell each other, and how each learns that the other is gone.
 //!
-//! The invariant: the channel has exactly two ends, one in each generation. So its end-of-file means that the other
-//! process is gone, for whatever reason, and no pid is needed to know it.
+//! The invariant: the channel has exactly two ends, one in each generation. So its end of file means that the other
+//! process is gone, for whatever reason, and no pid is needed to know that.
 //!
 //! It is a `SOCK_SEQPACKET` pair (unix(7)): connected, so that it ends, and with message boundaries, so that a message is
 //! never half a message.
@@ -15,26 +15,26 @@ use nix::sys::socket::{MsgFlags, recv, send};
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixDatagram;
 
-/// Room for the longest message: what fits into the send buffer of a unix socket (`net.core.wmem_max`, socket(7)), and so
-/// for some thousand names of listeners. The kernel cuts what is longer.
+/// Room for the longest message that fits into the send buffer of a unix socket (`net.core.wmem_max`, socket(7)), and
+/// so for some thousand names of listeners. The kernel truncates a longer one.
 const LONGEST: usize = 212_992;
 
 /// What a successor cannot find out about the unix sockets among its listeners.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Files {
-    /// Which files they were bound to, device and inode, by the inode of the socket: names change sides from one version to
-    /// the next.
+    /// The files they were bound to (device and inode), by the inode of the socket: another version may give a socket
+    /// another name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) ids: BTreeMap<u64, (u64, u64)>,
-    /// Where relative paths begin, if there were any: the working directory of the first generation that had one.
+    /// Where relative paths begin, if there are any: the working directory of the first generation that had one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) directory: Option<String>,
 }
 
 // ANCHOR: message
-/// What one generation can tell the other. It travels as JSON, so that it can be read with strace(1), and so that another
-/// version may add what this one passes over.
+/// What one generation can tell the other. It travels as JSON, so that strace(1) shows it as text, and another version
+/// may add what this one ignores.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Message {
@@ -42,12 +42,12 @@ pub(crate) enum Message {
     Handshake {
         /// Its generation.
         generation: u64,
-        /// How many older generations are alive, this one included.
+        /// How many older generations are alive, the sender included.
         older: u8,
         /// The files of unix sockets that are the last generation's to remove.
         files: Files,
     },
-    /// To the successor: so many older generations are alive now.
+    /// To the successor: this many older generations are alive now.
     Older(u8),
     /// To the predecessor: ready to accept.
     Ready {
@@ -62,7 +62,7 @@ pub(crate) enum Message {
     Replaced,
     /// To the predecessor: do not come back for me.
     Committed,
-    /// To the one that is in charge: I was asked to stop, and that was meant for you.
+    /// To the process in charge: I was asked to stop, and that was meant for you.
     Stop,
 }
 // ANCHOR_END: message
@@ -79,17 +79,16 @@ impl AsFd for Channel {
 
 impl Channel {
     /// # Errors
-    /// What epoll_ctl(2) says.
+    /// If epoll_ctl(2) fails.
     pub(crate) fn new(end: OwnedFd) -> io::Result<Channel> {
         let socket = StdSocket::from(end);
         socket.set_nonblocking(true)?;
         Ok(Channel(UnixDatagram::from_std(socket)?))
     }
 
-    /// Sends a message. If no process is there to receive it, the next [`receive`](Self::receive) tells.
+    /// Sends a message. If no process is there to receive it, [`receive`](Self::receive) will return `None`.
     ///
-    /// Straight to the kernel: between the two ends of a pair the send buffer is the limit, with room for hundreds of
-    /// messages, and only a few are ever sent, so there is nothing to wait for.
+    /// Never waits: the send buffer of the pair has room for hundreds of messages, and only a few are ever sent.
     pub(crate) fn send(&self, message: &Message) {
         if let Err(error) = send_now(&self.0, message) {
             tracing::debug!(%error, ?message, "not sent");
@@ -98,12 +97,12 @@ impl Channel {
 
     /// The next message, or `None` if the other generation is gone.
     ///
-    /// May be cancelled: no message is lost. One that we do not know is passed over, since another version sent it.
+    /// Cancel safe: no message is lost. An unknown message is ignored, since another version sent it.
     pub(crate) async fn receive(&self) -> Option<Message> {
         let mut text = vec![0; LONGEST];
         loop {
             let length = match self.0.recv(&mut text).await {
-                // It is gone and has not read all of ours. What it sent before can still be received.
+                // The other end is gone and left messages unread. What it sent before can still be received.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionReset => continue,
                 Ok(0) | Err(_) => return None,
                 Ok(length) => length,
@@ -116,14 +115,14 @@ impl Channel {
 }
 
 /// # Errors
-/// What send(2) says.
+/// If send(2) fails.
 pub(crate) fn send_now(end: &impl AsFd, message: &Message) -> io::Result<()> {
     let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
     send(end.as_fd().as_raw_fd(), &serde_json::to_vec(message)?, flags)?;
     Ok(())
 }
 
-/// The message that was sent before this process was started, for one: it is there, or it never comes.
+/// Receives a message without waiting, such as the one that was sent before this process was started.
 ///
 /// # Errors
 /// If none is there.

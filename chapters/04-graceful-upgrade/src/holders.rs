@@ -1,8 +1,8 @@
-//! The processes that hold one end of a channel, whoever has started them.
+//! The processes that hold one end of a channel, whichever process started them.
 //!
-//! The invariant: a process is signalled only if it holds that socket, and the signal reaches that process or none. A socket
-//! that only a child was given, and what the child has started, is held by these alone; a process group or the tree of their
-//! parents would miss those that have left it (setsid(2), and a parent that ends first).
+//! The invariant: a process is signalled only if it holds that socket, and the signal reaches that process or none. A
+//! socket that only a child was given is held by the child and by what it has started, and by no others. A process
+//! group or the tree of parents would miss those that have left it (setsid(2), or a parent that ended first).
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -21,23 +21,23 @@ impl Socket {
     /// Takes the name of a socket, and closes it here.
     ///
     /// # Errors
-    /// None that fstat(2) knows for an open descriptor.
+    /// None is expected: fstat(2) works for every open descriptor.
     pub(crate) fn of(fd: OwnedFd) -> io::Result<Socket> {
         Ok(Socket(format!("socket:[{}]", File::from(fd).metadata()?.ino()).into()))
     }
 
-    /// Kills every process that holds it, this one excepted.
+    /// Kills every process that holds it, except this one.
     ///
     /// # Errors
-    /// If `/proc` cannot be read: the descriptor limit is reached, for one.
+    /// If `/proc` cannot be read, for instance because the descriptor limit is reached.
     pub(crate) fn kill_holders(&self) -> io::Result<()> {
-        // Not our pid: `/proc` may be that of another PID namespace.
+        // Not by our pid: `/proc` may be that of another PID namespace.
         let us = fs::read_link("/proc/self")?;
         for entry in fs::read_dir("/proc")?.flatten() {
             let (name, path) = (entry.file_name(), entry.path());
             let is_other = name.to_string_lossy().parse::<u32>().is_ok() && us != Path::new(&name);
-            // A directory of `/proc` stands for its process, as a pidfd does (pidfd_send_signal(2)): opened before we look, it
-            // does not lead to another one that gets the pid meanwhile. Those that we may not look into are no children of ours.
+            // An open `/proc/PID` stands for its process, as a pidfd does (pidfd_send_signal(2)): opened first, it
+            // never leads to a later process with that pid. Those that we may not look into are not our children.
             if is_other
                 && let Ok(process) = File::open(&path)
                 && let Ok(descriptors) = fs::read_dir(path.join("fd"))

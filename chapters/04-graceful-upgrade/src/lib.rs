@@ -3,9 +3,9 @@
 //! The invariant: until a successor has said that it is ready, and been told that it is its turn, nothing changes for any
 //! client; from then on the old process answers what it was asked, and nothing else.
 //!
-//! Follow an upgrade through the code: SIGUSR2 comes to the [`Runner`], which asks [`lifecycle`] what to do; `program` knows
-//! what to start, `listeners` what to pass on, `successor` starts it, and the two generations talk over a `channel`. An
-//! [`Upgrader`] is how a process begins, and [`Serve`] is what it asks of a server.
+//! Follow an upgrade through the code: SIGUSR2 comes to the [`Runner`], which asks [`lifecycle`] what to do. `program`
+//! says what to start and `listeners` what to pass on, `successor` starts it, and the two generations talk over a
+//! `channel`. A process begins with an [`Upgrader`], and [`Serve`] is what that asks of a server.
 
 mod channel;
 mod error;

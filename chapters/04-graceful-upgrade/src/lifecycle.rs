@@ -1,8 +1,8 @@
 //! The life of a server that can be replaced, as a table: life × event → life × actions.
 //!
-//! The invariant: at no moment do two generations accept; and one does, or is told that it is its turn, until all were
-//! told to stop. Nothing here does anything: the table is read, drawn and explored, and [`Upgrader`](crate::Upgrader)
-//! performs it. All of the state that decides is in it.
+//! The invariant: a process accepts only in its turn, and gives its turn away before another has it; so at no moment do two
+//! generations accept. Nothing here has effects: the table is read, drawn and explored, one process at a time, and
+//! [`Upgrader`](crate::Upgrader) performs it. All of the state that decides is in it.
 //!
 //! | state | accepts | may come back | what it waits for |
 //! | --- | --- | --- | --- |
@@ -10,7 +10,7 @@
 //! | [`Called`](State::Called) | no | – | the same, to stop then |
 //! | [`Serving`](State::Serving) | yes | – | signals |
 //! | [`Upgrading`](State::Upgrading) | yes | – | its successor's readiness |
-//! | [`Retiring`](State::Retiring) | no | yes | its connections, and the end of those before it |
+//! | [`Retiring`](State::Retiring) | no | yes | its connections, and the end of the older generations |
 //! | [`Committed`](State::Committed) | no | no | the same |
 //! | [`Stopping`](State::Stopping) | no | no | the same |
 //! | [`Ended`](State::Ended) | no | no | nothing |
@@ -42,13 +42,13 @@ pub enum State {
 pub struct Life {
     /// Where it is.
     pub state: State,
-    /// Older generations that are alive: they drain, and a process outlives those before it. So its end tells the one after
-    /// it that no older one is left, and a process that may have to come back has one to come back to.
+    /// How many older generations are alive, and drain. A process outlives those before it: so its end tells its
+    /// successor that no older one is left.
     pub older: u8,
     /// Whether it has finished what it owes, in a drain.
     pub drained: bool,
-    /// Whether its successor has said that it accepts. Until then, a retired process is still the one that is known to be
-    /// in charge: it stays, and a stop that comes to it is meant for both.
+    /// Whether its successor has said that it accepts. Until then, the retired process still counts as the one in
+    /// charge: it stays, and a stop that comes to it is meant for both.
     pub replaced: bool,
 }
 
@@ -59,16 +59,16 @@ pub enum Event {
     UpgradeAsked,
     /// SIGINT, SIGTERM, SIGHUP or SIGQUIT.
     StopAsked,
-    /// Another generation got one of these, and it was meant for the service: the successor, before it was in charge; or the
-    /// predecessor, after it had retired, and before it knew that we accept. Or the predecessor has no use for us.
+    /// Another generation got one of these signals, meant for the service: the successor, before it was in charge; or
+    /// the predecessor, after it had retired and before it knew that we accept. Or the predecessor has no use for us.
     StopPassedOn,
     /// The predecessor has stopped accepting and says that it is our turn.
     Activated,
-    /// So many older generations are alive now.
+    /// This many older generations are alive now.
     Older(u8),
     /// The predecessor's end of the channel is closed: it is gone.
     PredecessorGone,
-    /// The listeners cannot be accepted from.
+    /// The server cannot accept from its listeners.
     CannotAccept,
     /// The successor says that it can accept.
     SuccessorReady,
@@ -109,9 +109,9 @@ pub enum Action {
     DismissSuccessor,
     /// End and reap the successor, which has served no client yet: it would hold the listeners open while we stop.
     EndSuccessor,
-    /// Stop accepting for good: answer who waits in the queues, close the listeners, remove socket files, and drain.
+    /// Stop accepting for good: answer the clients in the queues, close the listeners, remove socket files, and drain.
     Stop,
-    /// Close the listeners of a drain that cannot be called off any more.
+    /// Close the listeners: this drain cannot be called off any more.
     GiveUpListeners,
     /// Cut what is not answered yet.
     Cut,
@@ -127,7 +127,7 @@ pub enum Timeout {
 }
 // ANCHOR_END: words
 
-/// All states, for those who explore the table.
+/// All states, for code that explores the table.
 pub const STATES: [State; 8] = [
     State::Standby,
     State::Called,
@@ -139,7 +139,7 @@ pub const STATES: [State; 8] = [
     State::Ended,
 ];
 
-/// All events, for those who explore the table; of the numbers of older generations, two.
+/// All events, for code that explores the table; `Older` with two of its numbers.
 pub const EVENTS: [Event; 14] = [
     Event::UpgradeAsked,
     Event::StopAsked,
@@ -164,13 +164,13 @@ pub const EVENTS: [Event; 14] = [
 pub const MOST_GENERATIONS: u8 = 5;
 
 impl Life {
-    /// Every process begins here, behind so many older generations. The first one has none, and is activated at once.
+    /// Every process begins here, behind this many older generations. The first one has none, and is activated at once.
     #[must_use]
     pub fn begins(older: u8) -> Life {
         Life { state: State::Standby, older, drained: false, replaced: false }
     }
 
-    /// The timeout that runs in this state, from the moment it began to: a drain that is asked to stop has no more time.
+    /// The timeout that runs in this state. A change of state does not restart it: a stop gives a drain no extra time.
     #[must_use]
     pub fn timeout(self) -> Option<Timeout> {
         match self.state {
@@ -205,7 +205,7 @@ pub fn next(life: Life, event: Event) -> (Life, &'static [Action]) {
         // It is our turn because the predecessor says so; or because it is gone, and no other process is there.
         (Standby, Activated) => (to(Serving), &[Accept]),
         (Standby, PredecessorGone) => (alone(Serving), &[Accept]),
-        // The process in charge has to hear it. If that has retired meanwhile, our turn comes all the same.
+        // The process in charge must hear of it. If it has retired meanwhile, our turn comes all the same.
         (Standby, StopAsked) => (to(Called), &[StopPredecessor]),
         (Called, Activated) => (to(Stopping), &[Accept, CommitToPredecessor, Stop]),
         (Called, PredecessorGone) => (alone(Stopping), &[Accept, Stop]),
@@ -222,8 +222,8 @@ pub fn next(life: Life, event: Event) -> (Life, &'static [Action]) {
         // An older generation that came back now would find the successor in its place.
         (Serving, UpgradeAsked) => (to(Upgrading), &[CommitToPredecessor, StartSuccessor]),
         (Serving, StopAsked | StopPassedOn) => (to(Stopping), &[CommitToPredecessor, Stop]),
-        // Our end brings the predecessor back, or whatever supervises us: it does not wait for older generations. One that was to
-        // come back has clients, though.
+        // Our end brings the predecessor back, or alerts whatever supervises us: so it does not wait for older
+        // generations. But a process that was to come back still has clients.
         (Serving, CannotAccept) => (alone(Committed), &[Stop]),
 
         // Retire first: from here to the successor's first accept(2), connections wait in the queue.
@@ -239,7 +239,7 @@ pub fn next(life: Life, event: Event) -> (Life, &'static [Action]) {
         (Retiring, SuccessorCommitted) => or_ended(Life { replaced: true, ..to(Committed) }, &[GiveUpListeners]),
         (Retiring, StopAsked) if !replaced => or_ended(to(Stopping), &[StopSuccessor, GiveUpListeners]),
         (Retiring, StopAsked) => (to(Stopping), &[GiveUpListeners]),
-        // The process in charge may be further down, if this news comes late.
+        // If this message comes late, the process in charge may be further down the chain.
         (Retiring | Committed | Stopping, StopPassedOn) => or_ended(to(Stopping), &[StopSuccessor, GiveUpListeners]),
         // Committed by others, and not asked to stop itself: the first SIGTERM must not cut it short. A service manager
         // sends one to every generation, and the successor that gets it first commits this one.
@@ -258,7 +258,7 @@ pub fn next(life: Life, event: Event) -> (Life, &'static [Action]) {
         (_, Older(older)) => (Life { older, ..life }, &[TellOlder]),
         (_, PredecessorGone) => (alone(state), &[TellOlder]),
 
-        // Everything else changes nothing: a message that came too late, or news that matters to no one in this state.
+        // Everything else changes nothing: a message that came too late, or news that does not matter in this state.
         (_, _) => (life, &[]),
     }
 }
@@ -279,7 +279,7 @@ mod tests {
     use super::*;
 
     // ANCHOR: transitions
-    /// Every way through the table, from all lives that begin.
+    /// Every transition that can be reached from the lives that begin.
     fn transitions() -> Vec<(Life, Event, Life, &'static [Action])> {
         let mut seen: HashSet<_> = (0..MOST_GENERATIONS).map(Life::begins).collect();
         let mut queue: VecDeque<_> = seen.iter().copied().collect();
@@ -313,7 +313,7 @@ mod tests {
         for (from, event, to, actions) in transitions() {
             let begins = actions.contains(&Action::Accept);
             let ceases = actions.iter().any(|action| matches!(action, Action::Retire | Action::Stop | Action::Cut));
-            // One that was called accepts for as long as it takes to stop.
+            // A process that was called accepts only for as long as it takes to stop.
             let begins_by_state =
                 !accepts(from) && (accepts(to) || from.state == State::Called && to.state == State::Stopping);
             assert_eq!(begins, begins_by_state, "{from:?} × {event:?}");
@@ -349,7 +349,7 @@ mod tests {
                 assert_eq!((from.state, event, to.state), (State::Serving, Event::UpgradeAsked, State::Upgrading));
                 assert!(from.older + 1 < MOST_GENERATIONS, "{from:?}: one more than the cap allows");
             }
-            // With a successor to its name, a process never comes to a state in which it could start another.
+            // A process that has a successor never reaches a state in which it could start another.
             if matches!(from.state, State::Upgrading | State::Retiring) && to.state == State::Serving {
                 assert!(actions.contains(&Action::DismissSuccessor), "{from:?} × {event:?} leaves a successor behind");
             }

@@ -1,7 +1,7 @@
 //! The listeners of a server: kept for as long as this process may have to accept from them, or pass them on.
 //!
-//! The invariant: a listener is held here by every generation that serves or may come back, the server only ever gets
-//! copies; and the file of a unix socket is removed by the last generation alone.
+//! The invariant: every generation that serves or may come back holds its listeners here, and the server only ever gets
+//! copies; and only the last generation removes the file of a unix socket.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -28,10 +28,10 @@ struct Held {
     name: String,
     /// As bound: with the port that the kernel chose, if none was asked for.
     address: Address,
-    /// The file of this unix socket, if that is the last generation's to remove. One that systemd made is systemd's. Dropped
-    /// before the socket.
+    /// The file of this unix socket, if it is the last generation's to remove. One that systemd made is systemd's.
+    /// Dropped before the socket.
     file: Option<File>,
-    /// `None` once it is abandoned, since the successor has no use for it; and if it could not be had again.
+    /// `None` once it is abandoned, because the successor has no use for it, or if it could not be copied or bound.
     listener: Option<Listener>,
 }
 
@@ -39,7 +39,7 @@ struct Held {
 struct File {
     path: PathBuf,
     id: (u64, u64),
-    /// Removes it, while we are the last generation.
+    /// Removes the file; `Some` while we are the last generation.
     ours: Option<SocketFile>,
 }
 
@@ -48,7 +48,7 @@ impl Listeners {
     /// leaves to the last generation.
     ///
     /// # Errors
-    /// If one cannot be had. Those that were bound before it are closed again, their files removed.
+    /// If one cannot be claimed or bound. Those that were bound before it are closed again, and their files removed.
     pub(crate) fn claim_or_bind(
         asked: impl IntoIterator<Item = (String, Address)>,
         inherited: &mut Inherited,
@@ -66,14 +66,14 @@ impl Listeners {
             };
             listeners.held.push(Held { name, address, file, listener });
         }
-        // After all were claimed: an address may be held by a descriptor that another name claims.
+        // After all claims: a descriptor that another name claims may hold the address.
         for held in listeners.held.iter_mut().filter(|held| held.listener.is_none()) {
             held.bind()?;
         }
         Ok(listeners)
     }
 
-    /// What a relative path meant to the first generation that had one: our working directory may be another one, or deleted.
+    /// Resolves a relative path in the directory of the first generation with one: ours may be another, or deleted.
     fn absolute(&mut self, address: Address) -> Result<Address, BindError> {
         let Address::Unix(path) = &address else { return Ok(address) };
         if path.is_absolute() {
@@ -86,15 +86,15 @@ impl Listeners {
         Ok(Address::Unix(absolute))
     }
 
-    /// A copy of each that can be had, for the server to accept from; and why the others cannot: the descriptor limit is reached,
-    /// or one that was abandoned cannot be bound again.
+    /// A copy of each listener for the server to accept from, or the error: the descriptor limit is reached, or one
+    /// that was abandoned cannot be bound again.
     pub(crate) fn copies(&mut self) -> (Vec<Named>, Vec<StartError>) {
         let (mut copies, mut errors) = (Vec::new(), Vec::new());
         for held in &mut self.held {
             match held.copy() {
                 Ok(copy) => copies.push((held.name.clone(), copy)),
                 Err(error) => {
-                    // Its clients are to be refused, and not kept waiting.
+                    // Its clients should be refused, and not kept waiting.
                     held.listener = None;
                     errors.push(error);
                 }
@@ -108,7 +108,7 @@ impl Listeners {
         for file in self.held.iter_mut().filter_map(|held| held.file.as_mut()) {
             let ours = file.ours.get_or_insert_with(|| SocketFile::with_id(&file.path, file.id));
             if !ours.is_there() {
-                tracing::warn!(path = %file.path.display(), "the file of a socket is gone, clients do not find it");
+                tracing::warn!(path = %file.path.display(), "the socket file is gone, so no client can connect there");
             }
         }
     }
@@ -120,7 +120,7 @@ impl Listeners {
         }
     }
 
-    /// Leaves the files to the successor, and gives away the listeners that it has no use for: their clients are to be
+    /// Leaves the files to the successor, and returns the listeners that it has no use for: their clients should be
     /// refused, and not kept waiting.
     pub(crate) fn leave_to_successor(&mut self, unused: &BTreeSet<String>) -> Vec<Named> {
         let mut abandoned = Vec::new();
@@ -157,10 +157,10 @@ impl Listeners {
         Ok(passed)
     }
 
-    /// What a successor has to know about the files that are the last generation's to remove.
+    /// What a successor needs to know about the files that are the last generation's to remove.
     pub(crate) fn files(&self) -> Files {
         let id = |held: &Held| Some((inode(held.listener.as_ref()?)?, held.file.as_ref()?.id));
-        // One that JSON cannot express is not passed on: a relative path begins where the successor does.
+        // A directory that JSON cannot express is not passed on: relative paths then begin where the successor starts.
         let directory = self.directory.as_ref().and_then(|path| path.to_str()).map(str::to_owned);
         Files { ids: self.held.iter().filter_map(id).collect(), directory }
     }
@@ -175,7 +175,7 @@ impl Held {
     fn copy(&mut self) -> Result<Listener, StartError> {
         Ok(match &self.listener {
             Some(listener) => listener.try_clone()?,
-            // The successor had no use for it, then it was lost: the address is ours again.
+            // The successor had no use for it, and is lost: the address is ours again.
             None => self.bind()?.try_clone()?,
         })
     }

@@ -1,4 +1,4 @@
-//! Chapter 4's program, the article's demo: it serves on several addresses, and `kill -USR2` replaces it.
+//! Chapter 4's program: it serves on several addresses, and `kill -USR2` replaces it.
 
 use std::error::Error;
 use std::process::ExitCode;

@@ -18,12 +18,12 @@ pub struct Transition {
     pub actions: &'static [Action],
 }
 
-/// Wants to know. Must not block: signals wait meanwhile.
+/// Is told of every transition. Must not block: signals wait meanwhile.
 pub trait Observe: Send {
     /// The actions of this transition are about to be performed.
     fn before(&mut self, _transition: &Transition) {}
 
-    /// They were performed.
+    /// They have been performed.
     fn after(&mut self, _transition: &Transition) {}
 }
 // ANCHOR_END: observe

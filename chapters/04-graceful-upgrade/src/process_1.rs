@@ -1,6 +1,6 @@
 //! Process 1 of a container: the kernel ends every other process in there with it (`pid_namespaces(7)`).
 //!
-//! The invariant: where process 1 would end with this process, a successor is not started; where it may, a line says so.
+//! The invariant: where process 1 would end with this process, no successor is started; where it may, a line says so.
 
 use std::path::Path;
 use std::{fs, process};
@@ -17,7 +17,7 @@ pub fn container_init() -> Option<String> {
     (!of_the_machine && name != "systemd\n").then(|| name.trim_end().to_owned())
 }
 
-/// What stands against a successor of a process that was started by no predecessor.
+/// Checks whether this process, which no predecessor started, may have a successor.
 ///
 /// # Errors
 /// If this is process 1.
@@ -36,13 +36,13 @@ pub(crate) fn let_it_be_succeeded() -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Whether process 1 has started us, or a process that has. A shell script, timeout(1) and tini end with their child.
+/// Whether process 1 is our parent or an ancestor. A shell script, timeout(1) and tini end when their child ends.
 fn process_1_may_end_with_us() -> bool {
     let mut pid = getppid().as_raw();
-    // Process 0 is outside: `docker exec` and nsenter(1) come from there.
+    // Process 0 is outside the namespace: `docker exec` and nsenter(1) start processes from there.
     while let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) {
         let field = |key| status.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default().trim();
-        // A shell that a person types into does so (job control), and outlives what it has started.
+        // An interactive shell ignores SIGTSTP (job control), and outlives what it has started.
         let ignored = u64::from_str_radix(field("SigIgn:"), 16).unwrap_or_default();
         if ignored >> (Signal::SIGTSTP as i32 - 1) & 1 == 1 {
             return false;

@@ -17,13 +17,13 @@ use graceful_shutdown::absolute;
 pub struct Program {
     /// Absolute: where the program is on disk.
     pub path: PathBuf,
-    /// What this process was started with, without its name.
+    /// The arguments of this process, without its name.
     pub arguments: Vec<OsString>,
 }
 
 impl Program {
     /// Must be called before the working directory or the environment changes. A successor trusts the absolute path that
-    /// its predecessor gave it for a name: the file may have been replaced once more while it was starting.
+    /// its predecessor gave it as its name: the file may have been replaced once more while it was starting.
     ///
     /// # Errors
     /// If `/proc` is not mounted.
@@ -33,13 +33,13 @@ impl Program {
         let started_as = PathBuf::from(arguments.next().unwrap_or_default());
         let given = Some(&started_as).filter(|path| is_successor && path.is_absolute()).cloned();
         let path = given.or_else(|| as_started(&started_as, &running)).unwrap_or(running);
-        // The successor learns the absolute path as its name, so that it finds the program in its turn.
+        // The successor gets the absolute path as its name, and so finds the program in its turn.
         Ok(Program { path, arguments: arguments.collect() })
     }
 }
 
 /// The path that was typed, made absolute: with its symbolic links, since a deployment may switch `current` from one
-/// release to the next, and `/proc/self/exe` has resolved them. `None` if the name is a lie: `exec -a` gives any.
+/// release to the next, and `/proc/self/exe` has resolved them. `None` if the name is wrong: `exec -a` can give any.
 fn as_started(name: &Path, running: &Path) -> Option<PathBuf> {
     let id = |path: &Path| path.metadata().ok().map(|meta| (meta.dev(), meta.ino()));
     // Not its path, which may be gone or replaced already: the file itself.

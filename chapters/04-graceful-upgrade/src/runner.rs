@@ -1,6 +1,6 @@
 //! The loop around the [lifecycle](crate::lifecycle): it waits for events, and performs actions or hands them on.
 //!
-//! The invariant: there is one loop, and it decides nothing: every event goes through the table. What it holds besides is
+//! The invariant: there is one loop, and it decides nothing: every event goes through the table. Its other state is
 //! what the actions are performed on.
 
 use std::collections::BTreeSet;
@@ -25,8 +25,8 @@ use crate::serve::Named;
 use crate::successor::Successor;
 use crate::upgrader::Upgrader;
 
-/// How long the predecessor may take to learn that we accept, before we say so: it takes a millisecond, and readers of the line
-/// are not to wait for a process that hangs.
+/// How long we give the predecessor to learn that we accept, before we log it: it takes a millisecond, and readers of
+/// the line should not wait for a process that hangs.
 const KNOWN_WITHIN: Duration = Duration::from_secs(1);
 
 /// What the server has to do next.
@@ -45,11 +45,11 @@ pub enum Step {
 /// Why a process ends.
 #[derive(Debug)]
 pub enum Ending {
-    /// It is drained, or its deadline has passed: the outcome tells.
+    /// It is drained, or its deadline has passed: the outcome tells which.
     Drained,
     /// It was asked to stop twice, the second time by this signal.
     CutShort(Signal),
-    /// Its listeners cannot be accepted from.
+    /// It cannot accept from its listeners.
     CannotAccept(Box<dyn Error + Send + Sync>),
 }
 
@@ -57,7 +57,7 @@ impl Ending {
     /// The exit status of the process. Dies by the signal that cut it short: call it last.
     ///
     /// # Errors
-    /// If the listeners could not be accepted from.
+    /// If the process could not accept from its listeners.
     pub fn code(self, outcome: Outcome) -> io::Result<ExitCode> {
         match self {
             Ending::Drained => Ok(outcome.code().into()),
@@ -69,7 +69,7 @@ impl Ending {
 
 /// One process's part in the life of the server, from its readiness to its end.
 pub struct Runner {
-    /// What this process began with, its listeners among it.
+    /// What this process began with, including its listeners.
     own: Upgrader,
     /// The channel to the generation before this one, for as long as that is alive.
     predecessor: Option<Channel>,
@@ -84,10 +84,10 @@ pub struct Runner {
     caused: Option<Event>,
     /// When the timeout of `life` passes. `None`: never.
     deadline: Option<Instant>,
-    /// When to log at the latest that we accept, if that is not logged yet. Before the predecessor knows it, a stop that comes to
-    /// that one is meant for both; and a reader of the line may send one that is meant for the old process alone.
+    /// When to log at the latest that we accept, if that is not logged yet. Until the predecessor knows it, a stop that
+    /// it gets is meant for both; but a reader of the line may send it one that is meant for the old process alone.
     announce_by: Option<Instant>,
-    /// Why the successor is of no use, where that is known before its end.
+    /// Why the successor is of no use, if that is known before its end.
     failure: Option<String>,
     asked: Asked,
     cannot_accept: Option<Box<dyn Error + Send + Sync>>,
@@ -118,9 +118,9 @@ impl Runner {
     }
 
     // ANCHOR: next
-    /// Waits until the server has to do something, and says what. `drained` is ready once a drain has nothing left to do.
+    /// Waits until the server has to do something, and returns what. `drained` completes once nothing is left to drain.
     ///
-    /// May be cancelled only where the process ends: an upgrade that was begun would be forgotten.
+    /// Cancel it only when the process ends: an upgrade that was begun would be forgotten.
     pub async fn next(&mut self, drained: impl Future<Output = ()>) -> Step {
         let mut drained = pin!(drained);
         loop {
@@ -162,11 +162,11 @@ impl Runner {
     }
     // ANCHOR_END: next
 
-    /// All actions of a transition are performed.
+    /// All actions of a transition have been performed.
     fn performed(&mut self, transition: &Transition) {
         self.own.observers.iter_mut().for_each(|observer| observer.after(transition));
         if self.cannot_accept.is_none() && transition.actions.contains(&Action::Accept) {
-            // Once all who observe us know it: until then, the predecessor answers for us.
+            // Once all observers know it: until then, the predecessor answers for us.
             self.to_predecessor(&Message::Accepting);
             self.announce_by = Some(Instant::now() + KNOWN_WITHIN);
             if self.predecessor.is_none() {
@@ -175,7 +175,7 @@ impl Runner {
         }
         match transition.event {
             Event::SuccessorAccepts => self.to_successor(&Message::Replaced),
-            // What came in the meantime may have come with it, and is only read now.
+            // A signal that came in the meantime may belong to this stop, and is only read now.
             Event::StopAsked | Event::StopPassedOn => self.asked.renew(Instant::now()),
             _ => {}
         }
@@ -192,7 +192,7 @@ impl Runner {
         }
     }
 
-    /// Once the server does it, and before a successor logs that it listens: readers of these lines can rely on them.
+    /// Logged once the server drains, and before a successor logs that it listens: readers can rely on the order.
     fn log_draining(&self) {
         tracing::info!(pid = std::process::id(), timeout = ?self.own.limits.drain_timeout, "draining");
     }
@@ -213,8 +213,8 @@ impl Runner {
         let drains = self.life.timeout() == Some(Timeout::Drain) && !self.life.drained;
         loop {
             tokio::select! {
-                // Signals first: a SIGTERM that came while the successor was started ends both, however soon that one
-                // was ready.
+                // Signals first: a SIGTERM that came while the successor was started ends both, however soon the
+                // successor was ready.
                 biased;
                 Some(signal) = self.own.stops.recv() => {
                     if self.asked.is_a_wish(signal, Instant::now()) {
@@ -246,10 +246,10 @@ impl Runner {
     }
     // ANCHOR_END: event
 
-    /// The event, or a stop that came before it: a signal takes its time from its handler to us, and a process that is asked to
-    /// stop must not hand over its charge meanwhile.
+    /// The event, or a stop that came before it: a signal takes some time from its handler to us, and a process that
+    /// was asked to stop must not put its successor in charge meanwhile.
     async fn in_order(&mut self, event: Event) -> Event {
-        // A successor that is gone cannot stop in our place: first of all we are in charge again.
+        // A successor that is gone cannot stop in our place: first, we must be in charge again.
         if event == Event::SuccessorGone || self.asked.by.is_some() || !self.own.stop_caught.load(SeqCst) {
             return event;
         }
@@ -270,7 +270,7 @@ impl Runner {
             }
             Some(Message::Older(older)) => (*older, Event::Older(*older)),
             Some(_) => return None,
-            // If it was killed, those before it may drain on. No process can tell us when they end, so they do not count.
+            // If it was killed, older generations may still drain. None can tell us when it ends, so they do not count.
             None => (0, Event::PredecessorGone),
         };
         tracing::info!(older, generation = self.own.generation, "an older generation has ended");
@@ -304,7 +304,7 @@ impl Runner {
         }
     }
 
-    /// Performs an action, or says what the server has to do for it.
+    /// Performs an action, or returns what the server has to do for it.
     async fn perform(&mut self, action: Action) -> Option<Step> {
         match action {
             Action::Refuse(sentence) => tracing::warn!("{sentence}"),
@@ -332,12 +332,12 @@ impl Runner {
                 tracing::info!(end, "the successor was told to stop with us");
             }
             Action::Stop => {
-                // In this order: our own descriptors go, the server's copies are what the queues are emptied from.
+                // In this order: our own descriptors are closed, then the server empties the queues through its copies.
                 self.own.listeners.close();
                 return Some(Step::Stop);
             }
             Action::GiveUpListeners => self.own.listeners.close(),
-            // The step that ends the process says so.
+            // `Step::End` tells the server to cut.
             Action::Cut => {}
         }
         None
@@ -345,7 +345,7 @@ impl Runner {
 
     fn accept(&mut self) -> Option<Step> {
         let (listeners, mut errors) = self.own.listeners.copies();
-        // Where a new process cannot, its predecessor accepts again. Where one that comes back cannot, no process does.
+        // If a new process cannot, its predecessor accepts again. If one that comes back cannot, no process does.
         let comes_back = self.performing.is_some_and(|transition| transition.from.state == State::Retiring);
         if comes_back {
             let then = if listeners.is_empty() { "start the server again" } else { "upgrade" };
@@ -361,7 +361,7 @@ impl Runner {
         Some(Step::Accept(listeners))
     }
 
-    /// The server cannot accept from the listeners that it was given.
+    /// Reports that the server cannot accept from the listeners that it was given.
     pub fn cannot_accept(&mut self, error: impl Into<Box<dyn Error + Send + Sync>>) {
         self.cannot_accept = Some(error.into());
         self.caused = Some(Event::CannotAccept);
@@ -410,8 +410,8 @@ impl Runner {
 }
 
 impl Drop for Runner {
-    /// The predecessor takes the end of the channel for the end of this process, and kills it if that takes long: `main` may
-    /// still have to say what went wrong.
+    /// Leaves the channel open: the predecessor takes its end for the end of this process, and kills the process if
+    /// that takes long, but `main` may still have to say what went wrong.
     fn drop(&mut self) {
         mem::forget(self.predecessor.take());
     }
@@ -420,12 +420,12 @@ impl Drop for Runner {
 /// How this process was asked to stop.
 #[derive(Default)]
 struct Asked {
-    /// The signal by which, and when it came last. Asked again, we die by it.
+    /// By which signal, and when it came last. If asked again, we die by the later signal.
     by: Option<(Signal, Instant)>,
 }
 
 impl Asked {
-    /// Whether a signal is a wish of its own, and not the last one, delivered once more: that may come a third time, too.
+    /// Whether a signal is a wish of its own, and not the last one delivered again, which may happen more than once.
     fn is_a_wish(&mut self, signal: Signal, now: Instant) -> bool {
         match self.by {
             Some((first, last)) if now < last + ONE_WISH => {
@@ -444,7 +444,7 @@ impl Asked {
     }
 }
 
-/// The next message, or the end, from a predecessor that is there; never, from one that is not.
+/// The next message from the predecessor, or `None` at its end. Without a predecessor, waits for ever.
 async fn from_predecessor(channel: Option<&Channel>) -> Option<Message> {
     match channel {
         Some(channel) => channel.receive().await,

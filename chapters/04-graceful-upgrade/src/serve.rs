@@ -1,7 +1,7 @@
 //! What an [`Upgrader`](crate::Upgrader) asks of a server.
 //!
-//! The invariant: the upgrader decides when, and the server knows how. A few lines around any server that can accept, stop
-//! accepting and drain will do: around `axum::serve`, or around chapter 2's, as [`Services`](crate::Services) has them.
+//! The invariant: the upgrader decides when, and the server knows how. Any server that can accept, stop accepting and drain
+//! will do: [`Services`](crate::Services) are the lines around chapter 2's.
 
 use std::io;
 
@@ -14,25 +14,25 @@ pub type Named = (String, Listener);
 /// A server that can be told when to accept and when to drain.
 pub trait Serve {
     /// Accepts from these listeners until it is told to retire or to stop. After a retirement this is called again if the
-    /// successor is lost: the server serves on as if nothing had happened.
+    /// successor is lost: the server goes on as if nothing had happened.
     ///
     /// # Errors
-    /// If a listener cannot be accepted from. This process answers what it owes then and ends, and its predecessor, or whatever
-    /// supervises it, takes over.
+    /// If the server cannot accept from a listener. This process then answers what it owes and ends, and its
+    /// predecessor, or whatever supervises it, takes over.
     fn accept(&mut self, listeners: Vec<Named>) -> io::Result<()>;
 
-    /// A successor is about to accept from the same sockets: stops accepting, closes its descriptors of the listeners, leaves
-    /// what waits in their queues, and drains. The successor has no use for the listeners in `abandoned`: those who wait in
-    /// their queues are answered here, and then they are closed.
+    /// Stops accepting, closes the server's descriptors of the listeners, leaves their queues to a successor that is
+    /// about to accept from the same sockets, and drains. The successor has no use for the listeners in `abandoned`:
+    /// answers the clients in their queues, then closes them.
     fn retire(&mut self, abandoned: Vec<Named>);
 
-    /// Stops for good: answers those who wait in the queues it accepts from, closes the listeners, and drains.
+    /// Stops for good: answers the clients in the queues it accepts from, closes the listeners, and drains.
     fn stop(&mut self);
 
-    /// Ready once a drain has nothing left to do. Asked again and again; what it returns may be dropped at any time.
+    /// Completes once a drain has nothing left to do. Called again and again; its future may be dropped at any time.
     fn drained(&mut self) -> impl Future<Output = ()> + Send;
 
-    /// Ends everything at once, and says what the drain came to.
+    /// Ends everything at once, and returns what the drain came to.
     fn cut(&mut self) -> impl Future<Output = Outcome> + Send;
 }
 // ANCHOR_END: serve

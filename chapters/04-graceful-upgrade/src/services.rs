@@ -69,7 +69,7 @@ impl Serve for Services {
         self.server.retire();
         for named in abandoned {
             if let Err(error) = self.start(named, Queue::WhatIsThere) {
-                tracing::warn!(%error, "the connections that wait for an abandoned listener are reset");
+                tracing::warn!(%error, "the connections in the queue of an abandoned listener are reset");
             }
         }
     }

@@ -1,8 +1,7 @@
 //! Starting a successor, and ending one that is of no use.
 //!
 //! The invariant: every successor that was started serves in our place, or is reaped and leaves nothing behind that holds our
-//! listeners; and the only processes that are ever signalled are our own child and those that it has passed its end of the
-//! channel on to.
+//! listeners; and we signal only our own child and the processes to which it has passed on its end of the channel.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -26,19 +25,19 @@ use crate::holders::Socket;
 use crate::program::Program;
 use crate::upgrader::CHANNEL;
 
-/// How long one that is told to end may take, which it does only to remove the files of its sockets. One that hangs, or is no
-/// program of ours, does not listen, and a stop waits for it meanwhile.
+/// How long a successor may take to end when it is told to: it only has to remove its socket files. One that hangs, or
+/// is not a program of ours, does not react, and a stop waits for it meanwhile.
 const STOP_GRACE: Duration = Duration::from_millis(250);
 
-/// How long the kernel may take to end a process that was killed. It takes a millisecond; one that hangs in a system call
-/// cannot be waited for.
+/// How long the kernel may take to end a process that was killed. It takes a millisecond; a process that hangs in a
+/// system call may never end.
 const KILL_GRACE: Duration = Duration::from_secs(1);
 
-/// How long a process that was killed may hold the channel before we look whether another one does, which it may have started
-/// at the last moment. To look is to read all of `/proc`.
+/// How long a process that was killed may hold the channel before we look for another one, which it may have started at
+/// the last moment. To look is to read all of `/proc`.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// A child that is to replace us, or has.
+/// A child that will replace us, or has.
 #[derive(Debug)]
 pub(crate) struct Successor {
     program: Program,
@@ -50,7 +49,7 @@ pub(crate) struct Successor {
 
 #[derive(Debug)]
 enum Process {
-    /// Not yet at its exec(2), which another thread waits for.
+    /// Not yet at its exec(2); another thread waits for that.
     Starting(oneshot::Receiver<io::Result<Running>>),
     Running(Running),
     NotStarted,
@@ -59,7 +58,7 @@ enum Process {
 #[derive(Debug)]
 struct Running {
     child: Child,
-    /// Readable once it has ended. From the start, since later there may be no descriptor left to wait for its end with.
+    /// Readable once it has ended. Opened at the start: later, there may be no descriptor left for it.
     end: AsyncFd<OwnedFd>,
 }
 
@@ -68,18 +67,18 @@ impl Successor {
     /// Starts `program` with what is passed, and with the other end of a new channel, on which `handshake` waits.
     ///
     /// # Errors
-    /// If there is no descriptor or no thread to be had, or the runtime cannot wait on the channel.
+    /// If no descriptor or no thread is left, or the runtime cannot wait on the channel.
     pub(crate) fn start(program: &Program, mut passed: PassedFds, handshake: &Message) -> Result<Successor, AddError> {
         let (channel, far_end) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
             .map_err(io::Error::from)?;
         passed.add(CHANNEL, &far_end)?;
         let (channel, far_end) = (Channel::new(channel)?, Socket::of(far_end)?);
-        // Before it is started, so that it never has to wait for it.
+        // Before the process is started, so that it never has to wait for the handshake.
         channel.send(handshake);
         let (started, starting) = oneshot::channel();
         let Program { path, arguments } = program.clone();
         let runtime = Handle::current();
-        // The call returns when the child has come to its exec, and a file system may be slow.
+        // The call returns when the child has reached its exec, and a file system may be slow.
         thread::Builder::new().name("spawn".to_owned()).spawn(move || {
             let _context = runtime.enter();
             let spawned = passed.spawn(&path, &arguments).and_then(Running::new);
@@ -95,10 +94,10 @@ impl Successor {
         self.channel.send(message);
     }
 
-    /// The next message. May be cancelled.
+    /// The next message. Cancel safe.
     ///
     /// # Errors
-    /// Why it is of no use: it could not be started; or nothing, if it is gone, and its end tells.
+    /// Why it could not be started; or `None`, if it is gone, and its exit status tells why.
     pub(crate) async fn receive(&mut self) -> Result<Message, Option<String>> {
         if let Process::Starting(starting) = &mut self.process {
             let started = starting.await.unwrap_or_else(|_| Err(io::Error::other("its thread died")));
@@ -117,18 +116,18 @@ impl Successor {
         }
         let Process::Running(running) = &self.process else { return self.channel.receive().await.ok_or(None) };
         tokio::select! {
-            // In this order: what it has sent counts, although it has ended since.
+            // In this order: what it has sent counts, even if it has ended since.
             biased;
             message = self.channel.receive() => message.ok_or(None),
-            // The channel does not end with it if it has started a process in the background, which holds the same end.
+            // The channel does not end with the process if a process that it started in the background holds it, too.
             _ = running.end.readable() => receive_now(&self.channel).map_err(|_| None),
         }
     }
 
-    /// Tells it to end, kills it if it does not, reaps it, and kills what it has left behind; says how it ended, if it ever
-    /// began.
+    /// Tells it to end, kills it if it does not, reaps it, and kills what it has left behind. Returns how it ended, if
+    /// it ever began.
     pub(crate) async fn dismiss(self) -> Option<String> {
-        // First: one that begins to live when we are gone finds it before the end of the channel, and does not serve.
+        // First: a successor that starts to run when we are gone reads it before the end of the channel, and ends.
         self.channel.send(&Message::Stop);
         let running = match self.process {
             Process::Running(running) => running,
@@ -136,7 +135,7 @@ impl Successor {
             Process::NotStarted => return None,
         };
         let end = running.end().await;
-        // The channel ends once no process holds the other end. Until then, one holds our listeners, too.
+        // The channel ends once no process holds the other end. Until then, some process holds our listeners, too.
         let all_ended = async {
             let no_message_comes = async || while self.channel.receive().await.is_some() {};
             while timeout(LOOK_AGAIN, no_message_comes()).await.is_err() {
@@ -145,14 +144,14 @@ impl Successor {
         };
         match timeout(KILL_GRACE, all_ended).await {
             Ok(()) => Some(end),
-            Err(_) => Some(format!("{end}, a process of it still holds the listeners")),
+            Err(_) => Some(format!("{end}, but a process that it started still holds the listeners")),
         }
     }
 }
 
 impl Running {
     /// # Errors
-    /// If it cannot be waited for, as pidfd_open(2) and epoll_ctl(2) say. It is ended then.
+    /// If pidfd_open(2) or epoll_ctl(2) fails, so that we cannot wait for it. It is then killed.
     fn new(child: Child) -> io::Result<Running> {
         match end_of(&child) {
             Ok(end) => Ok(Running { child, end }),
@@ -163,32 +162,32 @@ impl Running {
         }
     }
 
-    /// Gives it the time to end, kills it if it does not, and says how it ended.
+    /// Gives it time to end, kills it if it does not, and returns how it ended.
     async fn end(mut self) -> String {
         let _ = timeout(STOP_GRACE, self.end.readable()).await;
-        // A process that is about to end keeps the status it has. The channel is closed only after that: a successor that
-        // sees its end believes that we are gone, and would serve.
+        // A process that is already exiting keeps its status. The channel is closed only after this: a successor that
+        // sees the end of the channel believes that we are gone, and would serve.
         if let Err(error) = self.child.signal(Signal::SIGKILL) {
             return format!("it cannot be killed: {error}");
         }
-        // Either way its status tells.
+        // Its status tells whether it did.
         let _ = timeout(KILL_GRACE, self.end.readable()).await;
         let status = self.child.try_wait().ok().flatten();
         status.map_or_else(|| "it does not end".to_owned(), describe)
     }
 }
 
-/// A child that comes to its exec, if need be by its end.
+/// The child once it has reached its exec; one that does not is killed.
 async fn started_or_killed(mut starting: oneshot::Receiver<io::Result<Running>>, holds: &Socket) -> Option<Running> {
     if let Ok(started) = timeout(STOP_GRACE, &mut starting).await {
         return started.ok()?.ok();
     }
-    // Before that, its pid is not known.
+    // Its pid is not known yet: only its end of the channel leads to it.
     kill_holders(holds);
     if let Ok(started) = timeout(KILL_GRACE, &mut starting).await {
         return started.ok()?.ok();
     }
-    // Closed, or the thread might put it there after we have looked. It ends then what we did not take.
+    // Closed, or the thread might send the child after we have looked. The thread then ends a child that is not taken.
     starting.close();
     starting.try_recv().ok()?.ok()
 }
@@ -199,10 +198,10 @@ fn kill_holders(socket: &Socket) {
     }
 }
 
-/// Readable once the child has ended. It was not waited for, so its pid is its own.
+/// Readable once the child has ended. It has not been waited for, so its pid is still its own.
 ///
 /// # Errors
-/// What pidfd_open(2) and epoll_ctl(2) say.
+/// If pidfd_open(2) or epoll_ctl(2) fails.
 fn end_of(child: &Child) -> io::Result<AsyncFd<OwnedFd>> {
     let pid = Pid::from_raw(child.pid().as_raw()).ok_or(io::ErrorKind::InvalidInput)?;
     let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
@@ -228,11 +227,11 @@ fn describe(end: ExitStatus) -> String {
     }
 }
 
-/// Makes the kernel keep our children until they are reaped, which it does not if SIGCHLD is ignored (wait(2)), as the
-/// process that started us may have left it: how a child ended would be lost.
+/// Makes the kernel keep our children until they are reaped. If SIGCHLD is ignored (wait(2)), as the process that
+/// started us may have left it, the kernel does not, and how a child ended would be lost.
 ///
 /// # Errors
-/// None that sigaction(2) knows for this signal.
+/// None is expected: sigaction(2) accepts this signal.
 pub(crate) fn keep_children_until_reaped() -> io::Result<()> {
     let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
     // SAFETY: sigaction(2) may only install a handler that is async-signal-safe; SIG_DFL is no handler at all.

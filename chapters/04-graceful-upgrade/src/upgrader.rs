@@ -1,7 +1,7 @@
 //! How a process that can be replaced begins: what it inherits, what it listens on, and which program would succeed it.
 //!
 //! The invariant: everything that can fail fails before this process says that it is ready. Then nothing is left behind, and
-//! a predecessor serves on.
+//! its predecessor goes on serving.
 
 use std::collections::BTreeSet;
 use std::ffi::c_int;
@@ -31,11 +31,11 @@ use crate::successor::keep_children_until_reaped;
 /// The name under which a successor finds its end of the channel to its predecessor.
 pub(crate) const CHANNEL: &str = "predecessor";
 
-/// What else is open when a successor is started: the runtime, the channel, and what is open only for a moment; and a few for
-/// clients.
+/// How many other descriptors a server needs to start a successor: for the runtime, the channel, what is open only for
+/// a moment, and a few clients.
 const OTHERS: usize = 16;
 
-/// They mean a graceful stop.
+/// The signals that mean a graceful stop.
 const STOPS: [Signal; 4] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT];
 
 /// How long things may take.
@@ -44,7 +44,7 @@ pub struct Limits {
     /// How long a drain may take, at the end of the server or of an old generation, before the rest is cut. One that is too
     /// long for the clock, such as [`Duration::MAX`], means no deadline.
     pub drain_timeout: Duration,
-    /// How long a successor may take until it is ready; then it is killed, and the old process serves on.
+    /// How long a successor may take until it is ready; then it is killed, and the old process goes on serving.
     pub ready_timeout: Duration,
 }
 
@@ -83,13 +83,13 @@ pub struct Upgrader {
     pub(crate) generation: u64,
     pub(crate) older: u8,
     pub(crate) program: Program,
-    /// A receiver of its own: a stop is never lost behind a flood of others.
+    /// A receiver of its own: a stop is never lost behind a flood of other signals.
     pub(crate) stops: Receiver,
-    /// Whether one of them was ever caught: true from the moment at which its handler ran.
+    /// Whether a stop was ever caught: true from the moment its handler ran.
     pub(crate) stop_caught: Arc<AtomicBool>,
     pub(crate) upgrades: Receiver,
     inherited: Inherited,
-    /// Whether a predecessor has started this process, or a supervisor that outlives it: no other one waits for its end.
+    /// Whether a predecessor started this process, or a supervisor that outlives it: no other one waits for its end.
     pub(crate) started_by_us: bool,
     pub(crate) predecessor: Option<OwnedFd>,
     /// Files of unix sockets that the predecessor leaves to the last generation.
@@ -126,7 +126,7 @@ impl Upgrader {
         };
         let started_by_us = predecessor.is_some();
         if older == 0 {
-            // A supervisor started us, and is no generation.
+            // A supervisor started us, and is not a generation.
             predecessor = None;
         }
         // Long before we say that we are ready: a process that serves must hear its signals.
@@ -146,8 +146,8 @@ impl Upgrader {
         Ok(begun)
     }
 
-    /// For a supervisor that starts the first generation, and passes it sockets: adds what shows the new process that they
-    /// are for it. What this returns has to stay open until the process has begun.
+    /// For a supervisor that starts the first generation and passes it sockets: adds the channel that shows the new
+    /// process that they are for it. Keep the returned end open until the process has begun.
     ///
     /// # Errors
     /// If the descriptor limit is reached.
@@ -163,31 +163,31 @@ impl Upgrader {
         self.generation
     }
 
-    /// Takes what was inherited by this name and is no listener: see [`pass`](Self::pass). Before [`listen`](Self::listen),
-    /// which closes what was not taken.
+    /// Takes an inherited descriptor that is not a listener, by name: see [`pass`](Self::pass). Call it before
+    /// [`listen`](Self::listen), which closes what was not taken.
     pub fn take(&mut self, name: &str) -> Option<OwnedFd> {
         self.inherited.take(name)
     }
 
-    /// Listens on these addresses: with the sockets that were inherited for them, or with new ones. The names are those by
-    /// which the sockets go to the successor: 1 to 255 printable ASCII characters without a colon (`FileDescriptorName=` in
+    /// Listens on these addresses: with the sockets that were inherited for them, or with new ones. The sockets go to
+    /// the successor under these names: 1 to 255 printable ASCII characters without a colon (`FileDescriptorName=` in
     /// systemd.socket(5)). Call it once, with all of them: what was inherited and is not among them is closed.
     ///
     /// # Errors
-    /// If one cannot be had, or cannot be passed on. Nothing is left behind.
+    /// If one cannot be listened on, or cannot be passed on. Nothing is left behind.
     pub fn listen(&mut self, asked: impl IntoIterator<Item = (String, Address)>) -> Result<(), StartError> {
         let mut inherited = std::mem::take(&mut self.inherited);
         self.listeners = Listeners::claim_or_bind(asked, &mut inherited, &self.files)?;
         // An inherited listener that is held and never accepted from would keep its clients waiting for ever. Our
-        // predecessor answers those who wait; where there is none, a person should know.
+        // predecessor answers those that wait; if there is none, `finish` logs a warning.
         self.unused = inherited.names().map(str::to_owned).collect();
         if self.predecessor.is_none() {
             inherited.finish()?;
         }
         // What cannot be passed on is refused now, not at the first upgrade. By then, the server has copies as well.
         let copies = [self.listeners.pass()?, self.listeners.pass()?];
-        // Less for a successor, which has a channel to its predecessor: one that the first generation has enough for must not
-        // find that it has not.
+        // Fewer for a successor, which has a channel to its predecessor: where the first generation had enough, a
+        // successor must not find that it lacks some.
         let others = if self.predecessor.is_none() { OTHERS } else { OTHERS / 2 };
         let others: io::Result<Vec<_>> = (0..others).map(|_| io::stdin().as_fd().try_clone_to_owned()).collect();
         others.map_err(AddError::Copy)?;
@@ -208,7 +208,7 @@ impl Upgrader {
 
     // ANCHOR: run
     /// Says that this process is ready, and serves until it is replaced or stopped: SIGINT, SIGTERM, SIGHUP or SIGQUIT stop it
-    /// gracefully, SIGUSR2 starts the program on disk in its place. Returns the exit status that the outcome deserves (see
+    /// gracefully, SIGUSR2 starts the program on disk in its place. Returns the exit status of the outcome (see
     /// [`Outcome::code`](graceful_shutdown::Outcome::code)), or dies by the second signal that asked it to stop.
     ///
     /// # Errors
@@ -234,8 +234,8 @@ impl Upgrader {
         ending.code(outcome)
     }
 
-    /// Says that this process is ready to accept, and returns what tells it when to. For those who drive a server
-    /// themselves; [`run`](Self::run) is a loop around it.
+    /// Says that this process is ready to accept, and returns the runner, which tells it when to. For code that drives
+    /// a server itself; [`run`](Self::run) is a loop around it.
     ///
     /// # Errors
     /// If the runtime cannot wait on the channel to the predecessor: epoll_ctl(2).
@@ -249,7 +249,7 @@ impl Upgrader {
 }
 
 impl Drop for Upgrader {
-    /// As a [`Runner`] does: `main` still has to say what went wrong.
+    /// Leaves the channel open, as a [`Runner`] does: `main` still has to say what went wrong.
     fn drop(&mut self) {
         mem::forget(self.predecessor.take());
     }

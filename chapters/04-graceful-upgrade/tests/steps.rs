@@ -1,4 +1,4 @@
-//! What each step does wrong, how the last one goes about it, and what is still wrong with that.
+//! What each step does wrong, how the last one mends it, and what is still wrong with that.
 //!
 //! No test sleeps to let something happen: it waits for a line, a byte or an end. Where a moment has to be caught, it is
 //! held open: by SIGSTOP, or by a pipe that the new program waits for.
@@ -17,7 +17,7 @@ use nix::sys::signal::{Signal, kill};
 use testkit::load::{Client, Plan};
 use testkit::{Deployment, End, Generations, Program, ThirdParty, Wire, await_exit, await_refusal, freeze};
 
-/// What people who think between requests look like, and what meets the keep-alive race.
+/// The pauses of people who think between requests: they provoke the keep-alive race.
 const THINK: std::ops::Range<Duration> = Duration::ZERO..Duration::from_millis(20);
 
 fn step(name: &str) -> PathBuf {
@@ -113,7 +113,7 @@ fn s2_kills_its_wrapper_and_leaves_two_servers() {
     assert!(!log.contains("cleans up"), "the wrapper lived on; then s2 is no wrong turn any more:\n{log}");
 }
 
-/// A supervisor keeps the listener, so that a service that has crashed can be started anew.
+/// A supervisor keeps the listener, so that it can restart a service that has crashed.
 #[test]
 fn s2_kills_the_supervisor_that_gave_it_a_listener() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -1,12 +1,12 @@
 //! Step 1: hand the socket over at once, whatever is under way on it.
 //!
-//! What is wrong: the kernel has taken what fitted of an answer, and the rest is in the memory of the process that gave the
-//! socket away. The next answer is written right behind the part.
+//! What is wrong: the kernel has taken only the part of an answer that fitted; the rest is in the memory of the old
+//! process. The new process writes its next answer right behind that part.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 
-/// More than a socket holds whose client does not read.
+/// More than a socket holds while its client does not read.
 const LENGTH: usize = 64 << 20;
 
 const NEXT: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
@@ -31,7 +31,7 @@ fn main() -> io::Result<()> {
     let mut new = old.try_clone()?;
     drop(old);
 
-    // The client reads on, and asks again; the new process answers.
+    // The client reads on; the new process answers the next request.
     let mut came = vec![0; answer.len() - unwritten.len()];
     client.read_exact(&mut came)?;
     new.set_nonblocking(false)?;

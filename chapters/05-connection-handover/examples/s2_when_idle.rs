@@ -1,7 +1,7 @@
 //! Step 2: hand the connection over when nothing is being answered and nothing is unwritten.
 //!
-//! What is wrong: the body of a request that was answered may still be on its way. In the new process it is taken for a
-//! request, which no client sent: a client that can put bytes into a body speaks for others (request smuggling).
+//! What is wrong: the body of an answered request may still be on its way. The new process takes it for a request, so a
+//! visitor who chooses the bytes of a body sends requests that the client never made (request smuggling).
 
 use std::error::Error;
 use std::pin::pin;

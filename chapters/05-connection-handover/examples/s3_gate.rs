@@ -1,7 +1,7 @@
 //! Step 3: ask a gate, which sees on the wire where messages begin and end.
 //!
-//! The same form, and the same moment. The gate does not let go until the body has come to its end; then it gives out the
-//! socket, and the next request is answered by the new process.
+//! The same form, at the same moment. The gate does not let go before the end of the body; then it gives out the
+//! socket, and the new process answers the next request.
 
 use std::error::Error;
 use std::pin::pin;
@@ -49,7 +49,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     client.write_all(b"GET /next HTTP/1.1\r\nHost: lab\r\n\r\n").await?;
     let mut body = form.into_body();
     let read = async {
-        // hyper says that a body is over only with the next request, if its answer was first; the body itself knows.
+        // After an early answer, hyper yields the end of a body only with the next request; the body itself knows.
         while !body.is_end_stream() {
             body.frame().await.transpose()?;
         }

@@ -1,7 +1,7 @@
-//! The new process's side: connections come, and are served.
+//! The new process's side: connections arrive and are served.
 //!
-//! The invariant: a connection is served here only after the old process could hear that it is ours, and that is said only
-//! of one that can be. So none is served by two, and one that we cannot serve is still the old one's.
+//! The invariant: a connection is served here only after its acknowledgement was sent, and only one that we can serve
+//! is acknowledged. So no two processes serve a connection, and one that we cannot serve stays with the old process.
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsRawFd as _, OwnedFd};
@@ -16,12 +16,12 @@ use crate::message::{Arrival, Receiver, answer};
 use crate::server::Start;
 use crate::socket::Socket;
 
-/// Descriptors that are left to new connections, log files and whatever else. A server that filled its limit with
-/// connections that are idle would accept none of those that speak.
+/// Descriptors left over for new connections, log files and everything else. A server that filled its limit with idle
+/// connections could not accept an active one.
 const HEADROOM: u64 = 64;
 
-/// Serves the connections that come over `channel`, each with the service of the address that it came to, until the other
-/// end is gone.
+/// Serves the connections that arrive over `channel`, each with the service of the address that it connected to, until
+/// the other end is gone.
 pub(crate) async fn adopt_all(channel: Channel, services: BTreeMap<String, Start>, shared: Arc<Shared>) {
     let most = getrlimit(Resource::Nofile).current.map_or(u64::MAX, |limit| limit.saturating_sub(HEADROOM));
     let (mut taken, mut declined) = (0_usize, 0_usize);
@@ -51,7 +51,7 @@ pub(crate) async fn adopt_all(channel: Channel, services: BTreeMap<String, Start
     tracing::info!(taken, declined, "connections taken over");
 }
 
-/// Prepares to serve a connection; or says why it is left to the old process, which still has a descriptor of it.
+/// Prepares to serve a connection, or says why it stays with the old process, which still has a descriptor of it.
 fn adopt<'services>(
     arrival: Arrival,
     services: &'services BTreeMap<String, Start>,
@@ -60,7 +60,7 @@ fn adopt<'services>(
 ) -> Result<(&'services Start, Socket, Bytes), String> {
     let Arrival { address, bytes, socket } = arrival;
     let start = services.get(&address).ok_or_else(|| format!("nothing is served on {address}"))?;
-    // The kernel always gives the lowest number that is free: so one above the limit means that it is reached.
+    // The kernel gives the lowest free number, so one above the limit means that the limit is reached.
     let fits = |socket: &OwnedFd| u64::try_from(socket.as_raw_fd()).is_ok_and(|number| number < most);
     let socket =
         socket.filter(fits).ok_or_else(|| format!("the limit of {most} descriptors is reached: see ulimit -n"))?;

@@ -1,7 +1,7 @@
-//! The channel between two generations over which connections go.
+//! The channel over which a generation sends connections to the next one.
 //!
-//! The invariant: a message arrives whole or not at all, in the order in which it was sent, and a descriptor that comes
-//! with it has an owner, and CLOEXEC, from the first moment.
+//! The invariant: a message arrives whole or not at all, and in the order of sending; a descriptor that comes with it
+//! has an owner and CLOEXEC from the first moment.
 //!
 //! It is a `SOCK_SEQPACKET` pair. A descriptor travels as `SCM_RIGHTS` (unix(7)): the kernel gives the receiver another
 //! descriptor of the same open socket, with everything that belongs to it: the connection, what waits in its queues,
@@ -24,11 +24,11 @@ pub(crate) const MOST: usize = 64;
 
 const SPACE: usize = rustix::cmsg_space!(ScmRights(MOST));
 
-/// One end. Tokio's datagram socket only waits until it is readable or writable, which is the same for `SOCK_SEQPACKET`.
+/// One end. Tokio's datagram socket only waits for readiness here, which works the same for `SOCK_SEQPACKET`.
 #[derive(Debug)]
 pub(crate) struct Channel(UnixDatagram);
 
-/// Two ends that belong to each other.
+/// The two ends of a new channel.
 ///
 /// # Errors
 /// If the descriptor limit is reached.
@@ -45,8 +45,8 @@ impl Channel {
         Ok(Channel(UnixDatagram::from_std(socket)?))
     }
 
-    /// Sends a message, with [`MOST`] sockets at the most, as soon as there is room for it: what has not been received yet
-    /// counts against the send buffer (`net.core.wmem_default`, socket(7)).
+    /// Sends a message with at most [`MOST`] sockets, as soon as there is room for it: whatever the other end has not
+    /// received yet counts against the send buffer (`net.core.wmem_default`, socket(7)).
     ///
     /// # Errors
     /// If the other end is gone, and what else sendmsg(2) says.
@@ -63,11 +63,11 @@ impl Channel {
         Ok(())
     }
 
-    /// Receives a message into `room`: its length, 0 if the other end is gone, and the descriptors that came with it. May be
-    /// cancelled.
+    /// Receives a message into `room`; returns its length, 0 if the other end is gone, and the descriptors that came
+    /// with it. Cancel safe.
     ///
-    /// The last of them are missing if this process has reached its descriptor limit: the kernel has nowhere to put them
-    /// then, and drops them.
+    /// The last of them are missing if this process has reached its descriptor limit: the kernel then has nowhere to
+    /// put them, and drops them.
     ///
     /// # Errors
     /// What recvmsg(2) says.
@@ -84,15 +84,15 @@ impl Channel {
         };
         loop {
             match self.0.async_io(Interest::READABLE, &mut receive).await {
-                // It is gone and has not read all of ours. What it sent before can still be received.
+                // The other end is gone and left messages unread. What it sent before can still be received.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
                 received => return received,
             }
         }
     }
 
-    /// Ends the channel in both directions. What waits at this end can still be received; whatever the other end sends
-    /// from now on fails.
+    /// Ends the channel in both directions. What has arrived here can still be received; from now on, the other end's
+    /// sends fail.
     pub(crate) fn break_off(&self) {
         // `Err` only if the other end is gone.
         let _ = self.0.shutdown(std::net::Shutdown::Both);

@@ -1,7 +1,7 @@
 //! One connection's life in this process: from its first byte here to its close, or to its next process.
 //!
-//! The invariant: in a drain, a connection ends in one of five ways: the client ends it, an answer that said `close` ends it, a
-//! successor takes it, it was idle for long enough, or the deadline cuts it; and what that costs is counted.
+//! The invariant: in a drain, a connection ends in one of five ways: the client ends it, an answer that said `close`
+//! ends it, a successor takes it, it was idle for too long, or the deadline cuts it; and what that costs is counted.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -31,7 +31,7 @@ use crate::socket::Socket;
 use crate::transfer::{Departures, Idle, Permit};
 use crate::watched::until;
 
-/// Neither a timeout of zero nor a request that is there and not yet read is a reason to look all the time.
+/// The least time between two looks, even if a timeout is zero, or a request has arrived and is not read yet.
 const SHORTEST_LOOK: Duration = Duration::from_millis(10);
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -39,14 +39,14 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// A connection without its socket.
 pub(crate) struct Connection<S> {
     service: S,
-    /// Where the listener is bound that it came to.
+    /// The address of the listener that accepted it.
     address: Arc<str>,
     client: ClientAddress,
     timeouts: ClientTimeouts,
     exchanges: Arc<Count>,
     shared: Arc<Shared>,
     phase: watch::Receiver<Phase>,
-    /// The successor that has declined it. Weak: a handover that was called off must not outlive its end.
+    /// The successor that has declined it. Weak: a handover that was called off must not live on here.
     declined_by: Weak<Departures>,
 }
 
@@ -54,9 +54,9 @@ pub(crate) struct Connection<S> {
 enum Leave {
     /// It is quiet, and it is its turn to go to the successor.
     Go(Arc<Departures>, Socket, Bytes, Option<Permit>),
-    /// Its client was silent for long enough. The socket, unless the library may still read from it.
+    /// Its client was silent for too long. The socket is here unless the library may still read from it.
     Silent(Option<Socket>),
-    /// The deadline has passed. So many requests were owed an answer; or it was idle, and the client was not told.
+    /// The deadline has passed. `owed` requests had no full answer, or an idle client was not told (`untold`).
     Cut { owed: usize, untold: bool },
 }
 
@@ -72,7 +72,7 @@ impl<S: HttpService> Connection<S> {
         Connection { service, address, client, timeouts, exchanges, shared, phase, declined_by }
     }
 
-    /// Serves it until it ends, or until another process has it. `bytes` were read from it before.
+    /// Serves it until it ends, or until another process has it. `bytes` were already read from it.
     #[expect(clippy::manual_async_fn, reason = "the future of an async function keeps its arguments twice")]
     pub(crate) fn serve(mut self, mut socket: Socket, mut bytes: Bytes) -> impl Future<Output = ()> + Send {
         async move {
@@ -92,17 +92,17 @@ impl<S: HttpService> Connection<S> {
     async fn serve_here(&mut self, socket: Socket, bytes: Bytes) -> Option<(Arc<Departures>, Idle, Option<Permit>)> {
         let mut gate = Gate::adopt(socket, bytes).lingering();
         let control = gate.control();
-        // What was read before may be answered at once.
+        // First of all, because bytes that were read before may be answered at once.
         if matches!(&*self.phase.borrow(), Phase::HandingOver(to) if declined(&self.declined_by, to)) {
             control.close_politely();
         }
-        // No library is asked yet: hyper takes 8 KiB for a connection as soon as it has one, half of what an idle one costs.
+        // Without the library: hyper takes 8 KiB as soon as it has a connection, half of what an idle one costs.
         let protocol = {
             let mut decided = pin!(gate.decide());
             self.until_it_leaves(&control, decided.as_mut()).await
         };
         let why = match protocol {
-            // In a box: HTTP/2 needs ten times the room, and an HTTP/1 connection should not pay for it.
+            // Boxed: HTTP/2 needs ten times the room, and an HTTP/1 connection should not pay for it.
             Ok(Protocol::Http2) => Box::pin(self.http2(gate, &control)).await?,
             Ok(_) => self.http1(gate, &control).await?,
             Err(why) => why,
@@ -112,7 +112,7 @@ impl<S: HttpService> Connection<S> {
                 return Some((to, Idle { address: Arc::clone(&self.address), socket, bytes }, permit));
             }
             Leave::Silent(socket) => {
-                // A gate closes as it should.
+                // The gate's close waits for the client to close, too.
                 let mut gate = Gate::new(socket?).lingering();
                 tokio::select! {
                     _ = gate.shutdown() => {}
@@ -133,15 +133,15 @@ impl<S: HttpService> Connection<S> {
             http1::Builder::new()
                 // See `overdue`. hyper would set a timer for each request.
                 .header_read_timeout(None)
-                // The gate says nothing of a client that closes its sending side behind a request; so hyper need not look for
-                // it while a handler works, which costs a system call and a buffer with every request.
+                // The gate hides that a client closes its sending side behind a request; so hyper need not look for
+                // that while a handler works, which would cost a system call and a buffer per request.
                 .half_close(true)
                 .serve_connection(TokioIo::new(gate), counted(self.here(control)))
                 .with_upgrades()
         );
         let why = self.until_it_leaves(control, library.as_mut()).await.err();
         match why {
-            // A handler has it. It counts as one more exchange, for as long as it is open.
+            // A handler has the connection. It counts as one more exchange for as long as it is open.
             None if control.is_tunnel() => {
                 let _open = Exchange::begin(&self.exchanges, &self.shared.exchanges);
                 tokio::select! {
@@ -152,7 +152,7 @@ impl<S: HttpService> Connection<S> {
                     }
                 }
             }
-            // The gate cannot tell whether the library is between two requests. The library can, and closes it if so.
+            // The gate cannot tell whether the library is between two requests. The library can, and then closes.
             Some(Leave::Silent(None)) => {
                 library.as_mut().graceful_shutdown();
                 tokio::select! {
@@ -168,7 +168,7 @@ impl<S: HttpService> Connection<S> {
         }
     }
 
-    /// Drives what happens on the connection until that is over, or until the connection should leave.
+    /// Drives `library` until it is over, or until the connection should leave it.
     async fn until_it_leaves<L: Future>(
         &mut self,
         control: &Control<Socket>,
@@ -189,7 +189,7 @@ impl<S: HttpService> Connection<S> {
                 Err(true) => return Err(silent(control)),
                 Err(false) => {}
             }
-            // In a box, and only in a drain: ten thousand idle connections should not pay for it all the time.
+            // Boxed, and only in a drain: ten thousand idle connections should not pay for it all the time.
             let leave = Box::pin(leave(&mut self.phase, control, &self.exchanges, &self.declined_by));
             tokio::select! {
                 biased;
@@ -206,8 +206,8 @@ impl<S: HttpService> Connection<S> {
         let mut library = pin!(
             http2::Builder::new(TokioExecutor::new())
                 .timer(TokioTimer::new())
-                // A client that has been silent for as long is asked whether it is there (PING). hyper gives it 20 s to say so.
-                // (And it panics at a time that the clock cannot tell.)
+                // A client that is silent for this long gets a PING. hyper gives it 20 s to answer. (And hyper panics
+                // at a time beyond the clock's range.)
                 .keep_alive_interval(Instant::now().checked_add(self.timeouts.idle).map(|_| self.timeouts.idle))
                 .serve_connection(TokioIo::new(gate), counted(Arc::clone(&here)))
         );
@@ -216,8 +216,8 @@ impl<S: HttpService> Connection<S> {
             _ = &mut library => return None,
             () = goaway_due(&mut self.phase, &here.answered) => {}
         }
-        // In two steps (RFC 9113, section 6.8), both hyper's: "I am leaving", with the highest possible stream number, and a
-        // round trip later the number of the last request that was taken.
+        // GOAWAY in two steps (RFC 9113, section 6.8), both by hyper: a warning with the highest possible stream
+        // number, and a round trip later the number of the last request that it took.
         library.as_mut().graceful_shutdown();
         tokio::select! {
             biased;
@@ -254,12 +254,12 @@ struct Here<S> {
     client: ClientAddress,
     connection: Arc<Count>,
     server: Arc<Count>,
-    /// The connection's task may not have heard of it yet.
+    /// Read directly: the connection's task may not have heard of a change yet.
     goal: watch::Receiver<Phase>,
     /// There was no drain when the connection began, and there is none unless the goal has changed.
     calm: bool,
     control: Control<Socket>,
-    /// Whether one has come to its answer.
+    /// Whether an answer has begun.
     answered: AtomicBool,
 }
 
@@ -299,7 +299,7 @@ impl<S> Here<S> {
     /// An answer is about to be written.
     fn comes_to<B>(&self, answer: &mut Response<B>) {
         self.answered.store(true, Relaxed);
-        // A lock for each answer would cost more than the answer's own part of this.
+        // Without the lock, which would cost each answer more than the rest of this.
         if self.calm && self.goal.has_changed().is_ok_and(|changed| !changed) {
             return;
         }
@@ -315,7 +315,7 @@ impl<S> Here<S> {
         if goal.closes() {
             self.control.close_politely();
         }
-        // The gate rewrites no answer that it cannot be sure of. (An answer of 101 says `Connection: upgrade`.)
+        // On a connection that it is unsure of, the gate rewrites nothing. (A 101 says `Connection: upgrade`.)
         if self.control.is_unsure() && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
             answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
@@ -325,7 +325,7 @@ impl<S> Here<S> {
 // ANCHOR: leave
 /// Ready when the connection should leave its library. `None`: the drain was called off.
 ///
-/// Must be polled by the task that drives the connection, after the connection: what happens there is what wakes it.
+/// The task that drives the connection must poll this, after the connection: what happens there is what wakes it.
 async fn leave(
     phase: &mut watch::Receiver<Phase>,
     control: &Control<Socket>,
@@ -354,7 +354,7 @@ async fn leave(
             Phase::Closing(idle) | Phase::Stopping(idle) => idle,
             Phase::Cut => {
                 let owed = owed(control, exchanges);
-                // One that is not quiet then has said close, and waits for the client to do it, too.
+                // If nothing is owed and it is not quiet, it has said `close`, and waits for the client to close.
                 let untold = owed == 0 && (control.is_quiet() || control.is_unsure());
                 return Some(Leave::Cut { owed, untold });
             }
@@ -377,11 +377,11 @@ fn declined(by: &Weak<Departures>, successor: &Arc<Departures>) -> bool {
     by.as_ptr() == Arc::as_ptr(successor)
 }
 
-/// Takes the connection away from its library when it is its turn and nothing is owed. `None`: that will never be.
+/// Takes the connection away from its library once it has a permit and owes nothing. `None`: it never will.
 ///
-/// Until it is its turn, it is served as always. Then nothing is read on, or a client that sends one request behind the
-/// other would keep it here for ever. If it owes an answer, the next one's turn comes meanwhile: a long answer would hold up
-/// all others.
+/// Until it has a permit, it is served as always. Then it reads no further request, or a client that pipelines without
+/// end would keep it here. If it still owes an answer, it gives the permit back, so that a long answer does not hold up
+/// the other connections.
 async fn go(control: &Control<Socket>, to: &Departures) -> Option<(Socket, Bytes, Option<Permit>)> {
     let mut permit = Some(to.permit().await);
     control.hold();
@@ -410,16 +410,16 @@ async fn idle_for(idle: Duration, control: &Control<Socket>, exchanges: &Count) 
     }
 }
 
-/// Ready when the client was silent for too long: without a request, or with a head that it has begun.
+/// Ready when the client was silent for too long: without a request, or in the middle of a head.
 ///
-/// Each request would pay for a timer of its own. This looks at the gate's clock instead, so often that neither time passes
-/// between two looks.
+/// A timer for each request would cost each request. This looks at the gate's clock instead, so often that neither
+/// timeout passes unnoticed between two looks.
 async fn overdue(timeouts: &ClientTimeouts, control: &Control<Socket>, exchanges: &Count) {
     loop {
         let ClientTimeouts { idle, head } = *timeouts;
         let (before, unsure) = (exchanges.begun(), control.is_unsure());
         let left = match control.waits_since() {
-            // The gate sees no heads any more. None that began before this look lasts until the next.
+            // The gate no longer sees heads. By the next look, an idle client and a slow head are both overdue.
             _ if unsure => idle.saturating_add(head),
             Some((since, true)) => head.saturating_sub(since.elapsed()).min(idle),
             Some((since, false)) => idle.saturating_sub(since.elapsed()).min(head),
@@ -435,7 +435,7 @@ async fn overdue(timeouts: &ClientTimeouts, control: &Control<Socket>, exchanges
     }
 }
 
-/// Requests on their way to an answer, a half head among them.
+/// Requests without a full answer; a half head counts as one.
 fn owed(control: &Control<Socket>, exchanges: &Count) -> usize {
     if control.is_unsure() {
         // The gate has lost count.
@@ -448,8 +448,8 @@ fn owed(control: &Control<Socket>, exchanges: &Count) -> usize {
 
 /// Ready when an HTTP/2 connection should be told to leave.
 ///
-/// A client that gets a GOAWAY before its first request was answered may take the connection for broken (curl does). So a
-/// fresh connection is given the time to speak and be answered; after that, everything goes by GOAWAY's own rules.
+/// A client that gets a GOAWAY before its first request was answered may take the connection for broken (curl does). So
+/// a fresh connection gets time to ask and be answered; after that, GOAWAY's own rules apply.
 async fn goaway_due(phase: &mut watch::Receiver<Phase>, answered: &AtomicBool) {
     loop {
         let idle = match *phase.borrow_and_update() {
@@ -462,7 +462,7 @@ async fn goaway_due(phase: &mut watch::Receiver<Phase>, answered: &AtomicBool) {
             let _ = phase.changed().await;
             continue;
         };
-        // No waker is left here, and none is needed: an answer wakes the connection's task, which has to write it.
+        // This leaves no waker, and needs none: an answer wakes the connection's task, which has to write it.
         let answered = poll_fn(|_| if answered.load(Relaxed) { Poll::Ready(()) } else { Poll::Pending });
         tokio::select! {
             () = answered => return,

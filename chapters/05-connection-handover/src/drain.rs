@@ -1,7 +1,7 @@
-//! What all connections of a server share: what they are to do, and what came of it.
+//! What all connections of a server share: what they should do, and what became of them.
 //!
-//! The invariant: the phase follows the goal, which [`Server`](crate::Server) sets, and a task that watches either sees
-//! every drain that lasts.
+//! The invariant: the phase follows the goal, which [`Server`](crate::Server) sets, and a task that watches either
+//! misses a drain only if it was called off.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -20,10 +20,10 @@ pub(crate) enum Phase {
     Serving,
     /// Hand every connection to the successor as soon as it owes nothing.
     HandingOver(Arc<Departures>),
-    /// A successor serves, but does not get the connections (any more): close each as soon as it owes nothing, and an idle
-    /// one after this time.
+    /// A successor serves, but takes no (more) connections: close each as soon as it owes nothing, and an idle one
+    /// after this time.
     Closing(Duration),
-    /// The same, and no other process will answer new clients.
+    /// As `Closing`, and no other process will answer new clients.
     Stopping(Duration),
     /// The deadline has passed: end at once.
     Cut,
@@ -48,7 +48,7 @@ impl Phase {
     }
 }
 
-/// Ready once the phase is one of these.
+/// Ready once `which` is true of the phase.
 pub(crate) async fn becomes(phase: &mut watch::Receiver<Phase>, which: impl FnMut(&Phase) -> bool) {
     // `Err`: the server was dropped, which ends everything.
     let _ = phase.wait_for(which).await;
@@ -57,14 +57,14 @@ pub(crate) async fn becomes(phase: &mut watch::Receiver<Phase>, which: impl FnMu
 /// What all connections of a server share.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    /// What the server is to do: for its acceptors, of which there are few, and which have to hear of it at once.
+    /// What the server should do, for its acceptors: they are few, and must hear of it at once.
     pub(crate) goal: watch::Sender<Phase>,
-    /// The same, for its connections. To wake ten thousand of them takes tens of milliseconds, in which nothing else should
-    /// have to wait: a successor that is about to accept, above all.
+    /// The same, for its connections. Waking ten thousand of them takes tens of milliseconds, and nothing should wait
+    /// for that, least of all a successor that is about to accept.
     pub(crate) phase: watch::Sender<Phase>,
-    /// Accept loops, the arrivals from a predecessor, and the connections that either has brought.
+    /// Accept loops, the task that adopts a predecessor's connections, and the connections themselves.
     pub(crate) tasks: TaskTracker,
-    /// A token for every open socket: a handler that took a connection over may keep one for longer than its task.
+    /// A token for every open socket: a handler that took a connection over may keep its socket for longer.
     pub(crate) sockets: TaskTracker,
     pub(crate) exchanges: Arc<Count>,
     pub(crate) tally: Tally,
@@ -77,23 +77,23 @@ pub(crate) struct Tally {
     pub(crate) handed_over: AtomicUsize,
     /// Connections that ended here.
     pub(crate) closed: AtomicUsize,
-    /// Those of them that were idle when the deadline passed, and had not been told.
+    /// Of these, the idle ones that were closed without notice at the deadline.
     pub(crate) untold: AtomicUsize,
-    /// Exchanges, tunnels and half heads on those that the deadline has cut.
+    /// Exchanges, tunnels and half heads that the deadline has cut.
     pub(crate) cut: AtomicUsize,
 }
 
 impl Shared {
     pub(crate) fn new() -> Arc<Shared> {
         let (tasks, sockets) = (TaskTracker::new(), TaskTracker::new());
-        // A tracker that is closed still tracks; it only lets `wait` return once nothing is left.
+        // A closed tracker still tracks; closing it only lets `wait` return once nothing is left.
         tasks.close();
         sockets.close();
         let [goal, phase] = [(); 2].map(|()| watch::Sender::new(Phase::Serving));
         Arc::new(Shared { goal, phase, tasks, sockets, exchanges: Arc::default(), tally: Tally::default() })
     }
 
-    /// Sets the goal, and tells the connections. Where that ends a handover, those that are on their way come back.
+    /// Sets the goal, and tells the connections. If that ends a handover, the connections on their way come back.
     pub(crate) fn enter(&self, phase: Phase) {
         if let Phase::HandingOver(to) = self.goal.send_replace(phase) {
             to.recall();
@@ -101,13 +101,13 @@ impl Shared {
         self.tell_connections();
     }
 
-    /// Tells all connections to end, and at once: there is nothing else left to do.
+    /// Tells all connections to end, and at once: nothing is left that this could hold up.
     pub(crate) fn cut(&self) {
         self.enter(Phase::Cut);
         self.phase.send_replace(Phase::Cut);
     }
 
-    /// Ends a handover that has no more time, and closes the other connections politely.
+    /// Ends a handover that has run out of time, and closes the remaining connections politely.
     pub(crate) fn end_handover(&self, departures: &Arc<Departures>, late: Duration) {
         let ends = self.goal.send_if_modified(|goal| {
             let lasts = matches!(goal, Phase::HandingOver(to) if Arc::ptr_eq(to, departures));
@@ -124,7 +124,7 @@ impl Shared {
 
     fn tell_connections(&self) {
         let (goal, phase) = (self.goal.clone(), self.phase.clone());
-        // The goal of that moment: it may be another one by then, and of two such tasks, the later one must not be the older.
+        // Read in the task: the goal may have changed by then, and the last task must not set an older goal.
         tokio::spawn(async move { phase.send_modify(|phase| *phase = goal.borrow().clone()) });
     }
 }
@@ -161,14 +161,14 @@ impl Tally {
 pub(crate) struct Timeouts {
     /// How long a connection may be idle in a drain that hands none over.
     pub(crate) idle: Duration,
-    /// How long connections are handed over. The rest of the time is for closing politely those that were not.
+    /// How long connections are handed over. The rest of the time is for closing the others politely.
     pub(crate) handover: Duration,
-    /// How long one of those may be idle.
+    /// How long one of the others may be idle.
     pub(crate) late: Duration,
 }
 
 impl Timeouts {
-    /// Within this time, all of it.
+    /// Divides the whole time of a drain.
     pub(crate) fn within(drain_timeout: Duration) -> Timeouts {
         let (idle, late) = (IDLE_TIMEOUT.min(drain_timeout / 2), IDLE_TIMEOUT.min(drain_timeout / 4));
         // Half as long again is left for the close itself.

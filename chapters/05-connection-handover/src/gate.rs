@@ -1,7 +1,7 @@
 //! The gate: a transport between the kernel and the HTTP library that sees, on the wire alone, where messages begin and end.
 //!
-//! The invariant: a socket that is [taken](Control::take) owes its client nothing, and comes with every byte that the client
-//! has sent and that was not answered. So the process that adopts both goes on as if nothing had happened.
+//! The invariant: a socket that is [taken](Control::take) owes its client nothing, and comes with every byte that was
+//! read from it and not answered. So the process that adopts both goes on as if nothing had happened.
 //!
 //! The library reads and writes through its [`Gate`] as through the socket itself; its service needs no wrapper and its bodies no
 //! guard. The server holds a [`Control`] beside it.
@@ -33,23 +33,23 @@ use messages::{Messages, is_blank};
 /// does it within a round trip.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How much is read at a time while a request may have to stay here. What is taken over must fit into one message.
+/// How much is read at a time while a request may have to stay here: it goes to the successor with the socket.
 const READ_AHEAD: usize = 8 * 1024;
 
 /// What a client speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Protocol {
-    /// It has not said enough to tell.
+    /// It has not sent enough to tell.
     #[default]
     Undecided,
     /// HTTP/1.0 or HTTP/1.1.
     Http1,
-    /// HTTP/2, begun with prior knowledge. The gate lets it pass.
+    /// HTTP/2 with prior knowledge. The gate lets it pass.
     Http2,
     /// Another protocol, after a 101 or an accepted CONNECT. The gate lets it pass.
     Tunnel,
-    /// HTTP/1 of a kind that the library may read in another way than the gate. The connection works as without a gate, and is
-    /// never quiet.
+    /// HTTP/1 that the library may read differently from the gate. The connection works as if there were no gate, and
+    /// is never quiet.
     Unsure,
 }
 
@@ -70,7 +70,7 @@ trait Socket: AsyncRead + AsyncWrite + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Unpin> Socket for S {}
 
 struct Shared<S> {
-    /// Until it is taken, or the library drops the gate.
+    /// Until it is taken or cut, or the library drops the gate.
     socket: Option<S>,
     state: State,
 }
@@ -78,33 +78,33 @@ struct Shared<S> {
 #[derive(Default)]
 struct State {
     messages: Messages,
-    /// Bytes from the client that the library has not got.
+    /// Bytes from the client that the library has not been given.
     unreleased: BytesMut,
-    /// The head of an answer, rewritten, that is still to be written.
+    /// The rewritten head of an answer, as far as it is still to be written.
     rewritten: Bytes,
     /// The client has closed its side.
     client_ended: bool,
-    /// The library has closed ours.
+    /// The library has closed our side.
     ended: bool,
-    /// The library has asked for more since it last got something: it has used up all of that, a half head aside.
+    /// The library has asked for more since it was last given bytes: it has used up all of them but a half head.
     asked: bool,
-    /// A part of a request's head has come, and no head that was complete since.
+    /// Part of a request's head has arrived, and no complete head since.
     in_head: bool,
-    /// When the client's turn began: when the library had used up all that came, or when the first part of a head had come.
+    /// Since when we wait for the client: since the library used up all bytes, or since the first part of a head.
     since: Option<Instant>,
-    /// The library waits for something that comes from here, and not from the socket.
+    /// The library waits for the gate, and not for the socket.
     parked: bool,
     /// What the library wrote may still be on its way to the socket.
     unflushed: bool,
-    /// The runtime has looked for news from the client since this answer was ready.
+    /// The runtime has looked for bytes from the client since this answer was ready.
     looked: bool,
     activity: u64,
-    /// Whether a close waits for the client's, and for how long still, once it does.
+    /// Whether a close waits for the client's; and, once it does, the timer.
     lingers: bool,
     linger: Option<Pin<Box<Sleep>>>,
     /// The library's task.
     reader: Option<Waker>,
-    /// A task that waits until it can write. The socket does not wake it if it is cut.
+    /// A task that waits until it can write. A cut has to wake it, as the socket will not.
     writer: Option<Waker>,
     /// See [`cut`](Control::cut).
     cut: bool,
@@ -117,12 +117,12 @@ fn lock<S>(shared: &Mutex<Shared<S>>) -> MutexGuard<'_, Shared<S>> {
 }
 
 impl<S> Gate<S> {
-    /// A gate before a fresh connection.
+    /// A gate in front of a fresh connection.
     pub fn new(socket: S) -> Gate<S> {
         Gate::adopt(socket, Bytes::new())
     }
 
-    /// A gate before a connection that was [taken](Control::take) from another: these bytes are read first.
+    /// A gate in front of a connection that was [taken](Control::take) from another gate: `bytes` are read first.
     pub fn adopt(socket: S, bytes: Bytes) -> Gate<S> {
         let state = State { unreleased: bytes.into(), ..State::default() };
         Gate { shared: Arc::new(Mutex::new(Shared { socket: Some(socket), state })), unflushed: false }
@@ -135,8 +135,8 @@ impl<S> Gate<S> {
         self
     }
 
-    /// Waits until the client has said enough to tell what it speaks. No library is needed until then, and the connection can
-    /// be taken meanwhile. May be cancelled.
+    /// Waits until the client has sent enough to tell what it speaks. No library is needed until then, and the
+    /// connection can be taken meanwhile. Cancel safe.
     pub async fn decide(&mut self) -> Protocol
     where
         S: AsyncRead + AsyncWrite + Unpin,
@@ -148,7 +148,7 @@ impl<S> Gate<S> {
         .await
     }
 
-    /// What controls this gate.
+    /// The server's side of this gate.
     pub fn control(&self) -> Control<S> {
         Control(Arc::clone(&self.shared))
     }
@@ -177,12 +177,12 @@ impl<S> Control<S> {
         lock(&self.0).state.messages.held = true;
     }
 
-    /// Ends [`hold`](Control::hold) and [`close_politely`](Control::close_politely), unless an answer has said close already.
+    /// Ends [`hold`](Control::hold) and [`close_politely`](Control::close_politely), unless an answer has said `close`.
     pub fn release(&self) {
         let state = &mut lock(&self.0).state;
         if state.messages.held || state.messages.closing {
             state.messages.held = false;
-            // A client that was told so waits for the end.
+            // A client that has read `close` waits for the end.
             state.messages.closing &= state.messages.last;
             state.wake_reader();
         }
@@ -202,8 +202,8 @@ impl<S> Control<S> {
         lock(&self.0).state.is_quiet()
     }
 
-    /// Ready when it is quiet, or never will be (`false`): it has ended, an answer has said that it will, or its
-    /// [`protocol`](Control::protocol) is not HTTP/1. One task can wait at a time.
+    /// Ready when it is quiet (`true`), or never will be (`false`): it has ended, an answer has said that it will, or
+    /// its [`protocol`](Control::protocol) is not HTTP/1. One task can wait at a time.
     pub fn poll_quiet(&self, cx: &mut Context<'_>) -> Poll<bool> {
         let state = &mut lock(&self.0).state;
         if state.is_quiet() || state.never_quiet() {
@@ -218,10 +218,10 @@ impl<S> Control<S> {
         poll_fn(|cx| self.poll_quiet(cx)).await
     }
 
-    /// Takes a quiet connection away from the library: the socket, and the bytes that the client has sent of its next
+    /// Takes a quiet connection away from the library: the socket, and the bytes that were read of the client's next
     /// requests. `None` if it is not quiet.
     ///
-    /// From now on, the library reads the end of the connection, and what it writes is discarded. Drop it.
+    /// From now on, the library reads the end of the connection, and its writes are discarded. Drop it.
     pub fn take(&self) -> Option<(S, Bytes)> {
         let Shared { socket, state } = &mut *lock(&self.0);
         let socket = socket.take_if(|_| state.is_quiet())?;
@@ -254,14 +254,14 @@ impl<S> Control<S> {
         .await;
     }
 
-    /// Since when the client has been waited for, while the connection is [quiet](Control::is_quiet): for its next request, or
-    /// (`true`) for the rest of a head that it has begun.
+    /// Since when a [quiet](Control::is_quiet) connection has waited for its client: for the next request, or (`true`)
+    /// for the rest of a head.
     pub fn waits_since(&self) -> Option<(Instant, bool)> {
         let state = &lock(&self.0).state;
         state.since.filter(|_| state.is_quiet()).map(|since| (since, state.in_head))
     }
 
-    /// Whether the client has sent something that was not read. The kernel is asked: what the runtime knows may be older.
+    /// Whether the client has sent something that was not read. This asks the kernel: the runtime may not know yet.
     pub fn has_unread(&self) -> bool
     where
         S: AsFd,
@@ -270,8 +270,8 @@ impl<S> Control<S> {
         lock(&self.0).socket.as_ref().is_some_and(|socket| peek(socket).is_ok_and(|length| length > 0))
     }
 
-    /// Requests that the library has got and whose answers are not written to the last byte and flushed. On a connection that
-    /// is [unsure](Protocol::Unsure): those for which that was so at the last byte that was framed.
+    /// Requests that the library was given and whose answers are not written and flushed to the last byte. On an
+    /// [unsure](Protocol::Unsure) connection: their number at the last byte that was framed.
     pub fn owed(&self) -> usize {
         let state = &lock(&self.0).state;
         state.messages.owed().max(usize::from(state.unflushed))
@@ -293,7 +293,7 @@ impl<S> Control<S> {
         self.protocol() == Protocol::Tunnel
     }
 
-    /// Whether the client has sent what the library may read in another way than the gate.
+    /// Whether the client has sent what the library may read differently from the gate.
     pub fn is_unsure(&self) -> bool {
         self.protocol() == Protocol::Unsure
     }
@@ -337,7 +337,7 @@ impl State {
         Poll::Pending
     }
 
-    /// Whether everything that comes goes to the library, and at once.
+    /// Whether every byte that arrives goes straight to the library.
     fn is_open(&self) -> bool {
         let held = self.messages.held || self.messages.closing || !self.unreleased.is_empty();
         !held && !self.client_ended && self.messages.protocol != Protocol::Undecided
@@ -348,7 +348,7 @@ impl State {
         let owed = self.messages.owed();
         let released = self.messages.release(bytes);
         if self.messages.owed() != owed {
-            // What may follow of another head is only beginning. Empty lines are no beginning: the clock goes on.
+            // A head is complete, and the next one has a clock of its own. Empty lines alone leave the clock as it is.
             (self.in_head, self.since) = (false, None);
         }
         released
@@ -366,7 +366,7 @@ impl State {
                     return Poll::Pending;
                 }
                 Poll::Ready(Ok(())) => {}
-                // The library will meet it, too.
+                // The library will meet the error, too.
                 Poll::Ready(Err(_)) => self.client_ended = true,
             }
         }
@@ -403,7 +403,7 @@ impl State {
                 self.asked = false;
                 buf.put_slice(&self.unreleased.split_to(released));
                 if self.unreleased.is_empty() {
-                    // An empty one may still own its memory, for as long as the connection lasts.
+                    // An empty buffer may still own memory, for as long as the connection lasts.
                     self.unreleased = BytesMut::new();
                 }
                 return Poll::Ready(Ok(()));
@@ -478,10 +478,10 @@ impl State {
         Poll::Ready(self.messages.may_end(&self.unreleased))
     }
 
-    /// Says that no more will come, and reads on until the client says so, too (RFC 9112, section 9.6).
+    /// Closes our side, and reads on until the client closes its own (RFC 9112, section 9.6).
     ///
-    /// A close with unread bytes makes our kernel send RST and throw away what it has not sent yet, and RST may make the
-    /// client's throw away what the client has not read yet.
+    /// A close with unread bytes makes our kernel send RST and discard what it has not sent yet; and the RST may make
+    /// the client's kernel discard what the client has not read yet.
     fn poll_shutdown(&mut self, socket: &mut impl Socket, cx: &mut Context<'_>) -> Polled<()> {
         if self.linger.is_none() {
             ready!(self.poll_flush(socket, cx))?;
@@ -514,7 +514,7 @@ impl State {
         ready!(Pin::new(socket).poll_flush(cx))?;
         self.unflushed = false;
         if self.asked && !self.in_head {
-            // The client has waited so far, and not we for the client.
+            // Until now, the client has waited for us, and not we for the client.
             self.since = Some(Instant::now());
         }
         if self.parked {

@@ -1,12 +1,12 @@
-//! Chapter 5: every kind of connection, and an upgrade in which not even a connection is closed.
+//! Chapter 5: a server for HTTP/1 and HTTP/2, and an upgrade that keeps the HTTP/1 connections open.
 //!
-//! The invariant: at every moment, a connection is read from and written to by one process; and a byte that a client sent
-//! is understood by one process, once.
+//! The invariant: at any moment, only one process reads from a connection and writes to it; and only one process acts
+//! on a byte that a client sent, and only once.
 //!
-//! Follow a connection. A [`gate`] stands between its socket and the HTTP library, and sees where messages begin and end.
-//! Once it is quiet, `connection` takes it away from the library, `transfer` sends it in a `message` and waits for the
-//! acknowledgement; in the new process, `arrivals` takes it, says so, and has it served. [`Server`] is all of this behind
-//! chapter 4's [`Serve`](graceful_upgrade::Serve).
+//! Follow a connection. A [`gate`] stands between its socket and the HTTP library, and sees where messages begin and
+//! end. Once the gate is quiet, `connection` takes the socket away from the library, and `transfer` sends it in a
+//! `message` and waits for the acknowledgement. In the new process, `arrivals` takes it, acknowledges it, and serves
+//! it. [`Server`] is all of this behind chapter 4's [`Serve`](graceful_upgrade::Serve).
 
 mod arrivals;
 mod channel;

@@ -1,4 +1,4 @@
-//! Chapter 5's program: chapter 4's, with connections of every kind, which stay open when `kill -USR2` replaces it.
+//! Chapter 5's program: chapter 4's with HTTP/2; its HTTP/1 connections stay open when `kill -USR2` replaces it.
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -9,7 +9,7 @@ use demo::{Options, ReadyTimeout, log_to_stderr};
 use graceful_shutdown::{Address, ClientTimeouts, block_on};
 use graceful_upgrade::{Limits, Upgrader};
 
-/// A server that replaces its own binary without closing a connection.
+/// A server that replaces its own binary and keeps its HTTP/1 connections open.
 #[derive(Parser)]
 #[command(version)]
 struct Args {

@@ -1,12 +1,12 @@
-//! What connections look like on their way.
+//! The messages in which connections travel.
 //!
-//! The invariant: what cannot be understood is no connection, and ends the conversation; nothing is guessed.
+//! The invariant: a message that cannot be understood ends the conversation; nothing is guessed.
 //!
 //! | message | from | what it says |
 //! | --- | --- | --- |
-//! | `+BYTES` | the old process | more of what was read ahead on the next connection: it is longer than a message |
-//! | `.`, and `SIZE:SIZE:ADDRESS BYTES` for each of its descriptors | the old process | connections: the address of the listener that each came to, and what was read ahead |
-//! | `y` or `n` for each | the new process | the oldest ones without an answer are mine now; or still yours |
+//! | `+BYTES` | the old process | a part of what was read ahead on the next connection, if that is longer than a message |
+//! | `.`, and `SIZE:SIZE:ADDRESS BYTES` for each of its descriptors | the old process | connections: of each, the address of its listener, and what was read ahead |
+//! | `y` or `n` for each | the new process | the oldest ones without an answer are mine now, or are still yours |
 
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -16,24 +16,24 @@ use bytes::{Bytes, BytesMut};
 use crate::channel::{Channel, MOST};
 use crate::transfer::Transfer;
 
-/// The most that is sent of what was read ahead in one message, which must fit into the send buffer of a unix socket:
-/// 208 KiB (`net.core.wmem_default`, socket(7)), of which the kernel takes some for itself.
+/// The most read-ahead bytes in one message, which must fit into the send buffer of a unix socket: 208 KiB
+/// (`net.core.wmem_default`, socket(7)), of which the kernel takes some for itself.
 const PART: usize = 64 << 10;
 
-/// A tag, and for each connection an address of 120 bytes at most and two lengths of up to five digits, each with a colon.
+/// A tag, the bytes, and for each connection an address of 120 bytes at most and two lengths, `12345:`.
 const LONGEST: usize = 1 + MOST * (120 + 2 * 6) + PART;
 
-/// The most that may have been read ahead on a connection: a gate keeps a half head and as much again. An old process that
-/// sends more speaks another language.
+/// The most that may have been read ahead on a connection, far more than a gate keeps. An old process that sends more
+/// speaks another protocol.
 const MOST_READ_AHEAD: usize = 1 << 20;
 
 /// A connection that has arrived.
 #[derive(Debug)]
 pub(crate) struct Arrival {
-    /// Where the listener is bound that it came to.
+    /// The address of the listener that accepted it.
     pub(crate) address: String,
     pub(crate) bytes: Bytes,
-    /// `None` if this process could not take it.
+    /// `None` if this process had no descriptor left for it.
     pub(crate) socket: Option<OwnedFd>,
 }
 
@@ -68,7 +68,7 @@ pub(crate) async fn send(channel: &Channel, transfers: &[Transfer]) -> io::Resul
 pub(crate) struct Receiver<'channel> {
     channel: &'channel Channel,
     room: Vec<u8>,
-    /// What was sent of the next connection before its own message.
+    /// Read-ahead bytes of the next connection that came before its own message.
     ahead: BytesMut,
 }
 
@@ -77,7 +77,7 @@ impl Receiver<'_> {
         Receiver { channel, room: vec![0; LONGEST], ahead: BytesMut::new() }
     }
 
-    /// The next connections; `None` if the other end is gone, or speaks another language. May be cancelled.
+    /// The next connections; `None` if the other end is gone or speaks another protocol. Cancel safe.
     pub(crate) async fn next(&mut self) -> Option<Vec<Arrival>> {
         loop {
             let (length, sockets) = self.channel.receive(&mut self.room).await.ok()?;
@@ -90,7 +90,7 @@ impl Receiver<'_> {
     }
 }
 
-/// `bytes` were sent before, and belong to the first of them.
+/// The connections in a message. `bytes` were sent before, and belong to the first of them.
 fn arrivals(mut bytes: BytesMut, mut message: &[u8], sockets: Vec<OwnedFd>) -> Option<Vec<Arrival>> {
     let mut arrivals = Vec::new();
     let mut sockets = sockets.into_iter();
@@ -114,7 +114,7 @@ fn size(message: &[u8]) -> Option<(usize, &[u8])> {
     Some((str::from_utf8(digits).ok().filter(|_| plain)?.parse().ok()?, &message[colon + 1..]))
 }
 
-/// Says whose each connection of a message is.
+/// Answers a message: for each of its connections, whether it is ours now.
 ///
 /// # Errors
 /// If no process is there to receive it: then none is ours.
@@ -123,10 +123,10 @@ pub(crate) async fn answer(channel: &Channel, ours: impl IntoIterator<Item = boo
     channel.send(&answers, &[]).await
 }
 
-/// Receives whose the oldest connections without an answer are. May be cancelled.
+/// Receives answers for the oldest connections without one: whether the new process has taken each. Cancel safe.
 ///
 /// # Errors
-/// If the other end is gone, or speaks another language.
+/// If the other end is gone or speaks another protocol.
 pub(crate) async fn receive_answers(channel: &Channel) -> io::Result<Vec<bool>> {
     let mut room = [0; MOST];
     let (length, _) = channel.receive(&mut room).await?;
@@ -165,7 +165,7 @@ mod tests {
         Transfer::new(Idle { address: "127.0.0.1:80".into(), socket, bytes }).0
     }
 
-    /// Sends connections on which so many bytes were read ahead, and returns how many came in each message.
+    /// Sends connections with this many bytes read ahead, and returns how many connections came in each message.
     async fn there(lengths: &[usize]) -> Vec<usize> {
         let (ours, theirs) = channel();
         let departures: Vec<_> = lengths.iter().map(|length| transfer(*length)).collect();

@@ -1,4 +1,4 @@
-//! The server: what listens, what is connected, what goes to a successor, and how all of it comes to an end.
+//! The server: its listeners, its connections, their handover to a successor, and how all of them end.
 //!
 //! The invariant: a connection is counted from the moment it is accepted or taken over until its socket is closed here, so
 //! once none is left, no client waits for this process.
@@ -25,14 +25,14 @@ use crate::transfer::Departures;
 /// The name under which a successor finds its end of the channel for connections.
 const CONNECTIONS: &str = "connections";
 
-/// How long connections that are told to end at once get to do it. Their tasks only have to be polled once more; what takes
-/// longer is a handler that blocks its thread, and no waiting helps there.
+/// How long connections get to end once they are cut. Their tasks only have to be polled once more; what takes longer
+/// is a handler that blocks its thread, and waiting does not help there.
 const CUT_GRACE: Duration = Duration::from_millis(250);
 
 /// Begins to serve a connection of one listener.
 pub(crate) type Start = Arc<dyn Fn(Socket, ClientAddress, Bytes) + Send + Sync>;
 
-/// What makes a [`Start`] for the listener that is bound to an address.
+/// Makes the [`Start`] of a listener from its address.
 type Service = Box<dyn Fn(Arc<str>, ClientTimeouts) -> Start + Send>;
 
 /// An HTTP/1 and HTTP/2 server for an [`Upgrader`], whose connections can go to the next process.
@@ -41,9 +41,9 @@ pub struct Server {
     services: BTreeMap<String, Service>,
     timeouts: Timeouts,
     client_timeouts: ClientTimeouts,
-    /// Where connections come from the predecessor; until we serve.
+    /// Our end of the channel from the predecessor, until we serve.
     arrivals: Option<OwnedFd>,
-    /// Where connections go to the last successor that was started.
+    /// Our end of the channel to the successor that was started last.
     departures: Arc<Mutex<Option<OwnedFd>>>,
     /// How many exchanges had ended when the drain began.
     ended_before: AtomicUsize,
@@ -64,15 +64,15 @@ impl Server {
         }
     }
 
-    /// The same, which waits for its clients for as long. A client of HTTP/2 that is silent for the idle timeout is asked whether
-    /// it is still there, and keeps its connection if it says so within 20 s.
+    /// Sets how long the server waits for silent clients. An HTTP/2 client that is silent for the idle timeout gets a
+    /// PING, and keeps its connection if it answers within 20 s.
     #[must_use]
     pub fn with_timeouts(self, client_timeouts: ClientTimeouts) -> Server {
         Server { client_timeouts, ..self }
     }
 
     // ANCHOR: hand_over
-    /// Takes the connections of the predecessor over, and hands them to each successor; without this, an upgrade closes them
+    /// Takes over the predecessor's connections, and hands ours to each successor; without this, an upgrade closes them
     /// politely. Call it before [`Upgrader::listen`].
     pub fn hand_over(&mut self, upgrader: &mut Upgrader) {
         self.arrivals = upgrader.take(CONNECTIONS);
@@ -99,8 +99,8 @@ impl Server {
         self.services.insert(name.into(), Box::new(start));
     }
 
-    /// Whether this server, or another process in its place, will answer the next client: false from the moment it stops.
-    /// For a handler that tells a load balancer.
+    /// Whether this server or a successor will answer the next client: false from the moment this service stops. For a
+    /// handler that tells a load balancer.
     pub fn readiness(&self) -> impl Fn() -> bool + Clone + Send + Sync + use<> {
         let goal = self.shared.goal.subscribe();
         move || !goal.borrow().stops()
@@ -113,21 +113,21 @@ impl Server {
         Ok((address.clone(), service(address.into(), self.client_timeouts)))
     }
 
-    /// What is done with each connection that is accepted.
+    /// What to do with each accepted connection.
     fn take(&self, start: Start) -> impl Fn(Stream, ClientAddress) + Send + Sync + use<> {
         let shared = Arc::clone(&self.shared);
         // The token is taken here, not in the task: a drain must not end between accept(2) and the task's first step.
         move |stream, client| start(Socket::accepted(stream, shared.sockets.token()), client, Bytes::new())
     }
 
-    /// Hands over, but not until the deadline: those that are left then would be cut without notice.
+    /// Hands over, but stops before the deadline, which would cut the remaining connections without notice.
     fn hand_over_to(&self, departures: Arc<Departures>) {
         self.drain(Phase::HandingOver(Arc::clone(&departures)));
         let (shared, Timeouts { handover, late, .. }) = (Arc::clone(&self.shared), self.timeouts);
-        // From now on: it may end before this task begins.
+        // Subscribed here: the handover may end before the task begins.
         let mut goal = shared.goal.subscribe();
         tokio::spawn(async move {
-            // `Ok`: it has ended before.
+            // `Ok`: the handover has ended already.
             if timeout(handover, goal.changed()).await.is_err() {
                 shared.end_handover(&departures, late);
             }
@@ -141,7 +141,7 @@ impl Server {
         self.shared.enter(to);
     }
 
-    /// Answers the connections that wait for a listener that no process will accept from, and closes it.
+    /// Answers the connections in the queue of a listener from which no process will accept, and closes it.
     fn answer_queue(&self, (name, listener): Named) -> io::Result<()> {
         let (_, start) = self.start(&name, &listener)?;
         let (acceptor, take, goal) = (Acceptor::new(listener)?, self.take(start), self.shared.goal.subscribe());
@@ -170,7 +170,7 @@ impl Serve for Server {
         if let Some(arrivals) = self.arrivals.take() {
             let (arrivals, shared) = (Channel::new(arrivals)?, Arc::clone(&self.shared));
             let mut goal = shared.goal.subscribe();
-            // Once we close connections ourselves, what has not come is closed by the process that has it.
+            // Once we close connections ourselves, those that have not arrived are the old process's to close.
             self.shared.tasks.spawn(async move {
                 tokio::select! {
                     biased;
@@ -194,7 +194,7 @@ impl Serve for Server {
         }
         for named in abandoned {
             if let Err(error) = self.answer_queue(named) {
-                tracing::warn!(%error, "the connections that wait for an abandoned listener are reset");
+                tracing::warn!(%error, "the connections in the queue of an abandoned listener are reset");
             }
         }
     }
@@ -213,8 +213,8 @@ impl Serve for Server {
         let Shared { exchanges, tally, sockets, .. } = &*shared;
         let finished = exchanges.ended().saturating_sub(self.ended_before.load(Relaxed));
         shared.cut();
-        // Each counts what it owes. As long as connections end, more will. A handler that blocks its thread does not notice,
-        // and its exchange stays open.
+        // Each connection counts what it owes. As long as some end, more will. A handler that blocks its thread does
+        // not notice the cut, and its exchange stays open.
         let blocked = loop {
             let left = sockets.len();
             if timeout(CUT_GRACE, self.drained()).await.is_ok() {

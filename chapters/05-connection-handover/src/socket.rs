@@ -1,7 +1,7 @@
 //! One connection's socket, between the kernel and the gate.
 //!
-//! The invariant: as long as the socket is open here, the server counts it, whatever holds it: the HTTP library, a handler
-//! that took the connection over, or a transfer. So a drain that has counted down to none is over.
+//! The invariant: as long as the socket is open here, the server counts it, whatever holds it: the HTTP library, a
+//! handler that took the connection over, or a transfer. So a drain is over when the count is zero.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -27,8 +27,8 @@ impl Socket {
     /// A connection that was just accepted.
     pub(crate) fn accepted(stream: Stream, counted: TaskTrackerToken) -> Socket {
         if let Either::Left(tcp) = &stream {
-            // Answers are written whole; waiting for more to send with them (Nagle) only delays them. It stays with the
-            // socket, whichever process serves it later.
+            // Answers are written whole; waiting for more to send with them (Nagle) only delays them. The option stays
+            // with the socket, whichever process serves it later.
             let _ = tcp.set_nodelay(true);
         }
         Socket { stream, _counted: counted }
@@ -46,7 +46,7 @@ impl Socket {
         Ok(Socket { stream, _counted: counted })
     }
 
-    /// Whose it is, as the kernel knows it. (An error is one of a client that has just gone.)
+    /// The client's address, as the kernel has it: none any more if the client has just gone.
     pub(crate) fn client(&self) -> ClientAddress {
         ClientAddress(SockRef::from(self).peer_addr().ok().and_then(|address| address.as_socket()))
     }

@@ -19,16 +19,16 @@ use crate::message::{receive_answers, send};
 use crate::socket::Socket;
 
 // ANCHOR: pace
-/// How long the successor may take to acknowledge one batch. It needs some ten microseconds for each connection; one that
-/// takes a second is stuck, and every connection that waits for it keeps a client waiting.
+/// How long the successor may take to acknowledge one batch. It needs about ten microseconds for each connection; a
+/// successor that takes a second is stuck, and every connection that waits for it keeps a client waiting.
 const STUCK_AFTER: Duration = Duration::from_secs(1);
 
 /// Connections that are on their way at a time; the others are served meanwhile. Ten thousand at once would keep both
 /// processes busy for a tenth of a second, and every client that asks meanwhile would wait for that.
 const AT_A_TIME: usize = 32;
 
-/// Pause after each batch, as a multiple of the time that the batch took: the processors are free in between. If others want
-/// them, a batch takes longer, and so does its pause.
+/// Pause after each batch, as a multiple of the time that the batch took: the processors are free in between. If other
+/// work wants them, a batch takes longer, and so does its pause.
 const PAUSES: u32 = 1;
 
 const LONGEST_PAUSE: Duration = Duration::from_millis(10);
@@ -38,7 +38,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(10);
 /// An idle connection, away from the HTTP library.
 #[derive(Debug)]
 pub(crate) struct Idle {
-    /// Where the listener is bound that it came to: the successor serves it with the service of that address.
+    /// The address of the listener that accepted it: the successor serves it with the service of that address.
     pub(crate) address: Arc<str>,
     pub(crate) socket: Socket,
     /// What was read of the next requests.
@@ -102,8 +102,8 @@ impl Departures {
         Ok(Arc::new(Departures { queue, permits: Arc::new(Semaphore::new(AT_A_TIME)), recalled }))
     }
 
-    /// A permit to go, for as long as it takes until the successor has answered. (`None` only if there were no more permits to
-    /// be had, and there always are.)
+    /// A permit to go, held until the successor has answered. (`None` only if the semaphore were closed, and it never
+    /// is.)
     pub(crate) async fn permit(&self) -> Option<Permit> {
         Arc::clone(&self.permits).acquire_owned().await.ok()
     }
@@ -122,7 +122,7 @@ impl Departures {
     }
 }
 
-/// Sends what comes, and commits what the successor acknowledges, until no connection can come any more.
+/// Sends what is queued, and commits what the successor acknowledges, until no connection can come any more.
 async fn hand_over(channel: Channel, mut queued: mpsc::UnboundedReceiver<Transfer>, recalled: CancellationToken) {
     let mut batch = Vec::with_capacity(MOST);
     let mut handed_over = 0_usize;
@@ -151,7 +151,7 @@ async fn hand_over(channel: Channel, mut queued: mpsc::UnboundedReceiver<Transfe
         };
         if broken.is_some() {
             channel.break_off();
-            // What it has acknowledged before is in our queue; all others are ours.
+            // What it has acknowledged is in our receive queue; all other connections are ours.
             while let Ok(more) = receive_answers(&channel).await {
                 answers.extend(more);
             }
@@ -168,7 +168,7 @@ async fn hand_over(channel: Channel, mut queued: mpsc::UnboundedReceiver<Transfe
         if let Some(why) = broken {
             break why;
         }
-        // The runtime's clock has steps of a millisecond: what was slept too long is made up for.
+        // The runtime's clock has steps of a millisecond: this makes up for what was slept too long.
         let earliest = began.checked_sub(LONGEST_PAUSE).unwrap_or(began);
         due = (due.max(earliest) + began.elapsed() * (1 + PAUSES)).min(Instant::now() + LONGEST_PAUSE);
         sleep_until(due).await;
@@ -177,7 +177,7 @@ async fn hand_over(channel: Channel, mut queued: mpsc::UnboundedReceiver<Transfe
     tracing::warn!(why, handed_over, "the other connections stay here");
 }
 
-/// Sends all of them, and receives an answer for each.
+/// Sends all connections of a batch, and receives an answer for each.
 async fn exchange(channel: &Channel, batch: &[Transfer], sent: &mut usize, answers: &mut Vec<bool>) -> io::Result<()> {
     while *sent < batch.len() {
         *sent += send(channel, &batch[*sent..]).await?;
@@ -185,7 +185,7 @@ async fn exchange(channel: &Channel, batch: &[Transfer], sent: &mut usize, answe
             answers.extend(receive_answers(channel).await?);
         }
         if answers.len() > *sent {
-            // About connections that it does not have.
+            // Answers about connections that it does not have.
             return Err(io::ErrorKind::InvalidData.into());
         }
     }

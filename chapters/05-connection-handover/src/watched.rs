@@ -1,7 +1,7 @@
-//! Work, and what ends it, which is rarely ready.
+//! Work that another future ends, one that is rarely ready.
 //!
-//! The invariant: what ends the work is polled once, and then only after it was woken. A connection's task runs for every
-//! request; to look at the phase of the server each time would cost as much as framing the request.
+//! The invariant: the future that ends the work is polled once, and then only after its own wake-up. A connection's
+//! task runs for every request; a look at the server's phase each time would cost as much as framing the request.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::AcqRel, Ordering::Release};
 use std::task::{Context, Poll, Wake, Waker};
 
-/// Drives `work` until it is over, or until `end` is ready (`Err`). In this order: what ends it may depend on what it has done.
+/// Drives `work` until it is over, or until `end` is ready (`Err`). `work` is polled first: `end` may depend on it.
 ///
 /// All polls must come from one task.
 pub(crate) async fn until<W: Future, E: Future>(mut work: Pin<&mut W>, end: E) -> Result<W::Output, E::Output> {
@@ -30,7 +30,7 @@ pub(crate) async fn until<W: Future, E: Future>(mut work: Pin<&mut W>, end: E) -
     .await
 }
 
-/// Tells a task not only that it was woken, but by what.
+/// Wakes the task, and records that it was `end` that did.
 struct Bell {
     rang: AtomicBool,
     task: Waker,

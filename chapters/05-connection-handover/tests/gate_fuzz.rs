@@ -1,5 +1,5 @@
-//! hyper over the gate, handed over at random moments, against hyper alone: the same bytes in the same pieces must bring the
-//! same answers, and the same requests to the handlers.
+//! hyper over a gate, handed over at random moments, against hyper alone: the same bytes in the same pieces must bring
+//! the same answers, and the same requests to the handlers.
 //!
 //! `GATE_FUZZ_CASES` says how many cases to run, `GATE_FUZZ_SEED` which one to begin with.
 
@@ -44,7 +44,7 @@ fn case(rng: &mut fastrand::Rng) -> Case {
         }
         request(rng, number, &mut bytes);
         if number == 0 && rng.u8(..) < 80 {
-            // Most clients say the same again and again.
+            // Most clients repeat the same request.
             bytes = bytes.repeat(rng.usize(1..8));
         }
         if rng.u8(..) < 4 {
@@ -133,7 +133,7 @@ fn request(rng: &mut fastrand::Rng, number: usize, bytes: &mut Vec<u8>) {
     bytes.append(&mut body);
 }
 
-/// A header that may frame the message anew, for some.
+/// A header that some parsers may take for framing.
 fn hostile(rng: &mut fastrand::Rng, add: &mut impl FnMut(&str), length: usize) {
     let lines = [
         format!("Content-Length: {length}"),
@@ -211,7 +211,7 @@ struct Wire {
     ended: bool,
     /// Written, and not flushed.
     written: Vec<u8>,
-    /// A flush comes to an end. One tick after the last write.
+    /// Whether a flush completes: one tick after the last write.
     flushes: bool,
     received: Vec<u8>,
     /// The server has closed its side, or dropped the socket.
@@ -330,7 +330,7 @@ async fn handle(world: Arc<World>, mut request: Request<Incoming>) -> Result<Ans
         'p' => drop(body.frame().await),
         'n' => drop(body),
         'l' | 'h' => {
-            // It reads the body while it is answered already.
+            // The request is answered at once, and its body is read later.
             let number = note(&world, format!("late {name} …"));
             let late = Arc::clone(&world);
             locked_tasks(&world).push(Box::pin(async move {
@@ -482,7 +482,7 @@ impl Run {
         self.connection = Some(hyper(&self.world, gate));
     }
 
-    /// Polls everything until nothing moves any more.
+    /// Polls everything until nothing moves.
     fn poll(&mut self) {
         let flag = Arc::new(Flag(AtomicBool::new(true)));
         let waker = Waker::from(Arc::clone(&flag));
@@ -562,7 +562,7 @@ impl Run {
     }
 }
 
-/// Runs the case; hands over at moments that `rng` says, if there is one.
+/// Runs the case; hands over at moments that `rng` chooses, if there is one.
 fn run(case: &Case, mut rng: Option<fastrand::Rng>, pace: &mut fastrand::Rng) -> Run {
     let mut run = Run::new(rng.is_some());
     let bytes = String::from_utf8_lossy(&case.pieces.concat()).into_owned();
@@ -624,15 +624,15 @@ fn run(case: &Case, mut rng: Option<fastrand::Rng>, pace: &mut fastrand::Rng) ->
 
 type Outcome = (String, Vec<String>, bool);
 
-/// Whether the outcomes are equal, but for two habits of hyper.
+/// Whether the outcomes are equal, apart from two habits of hyper.
 fn same(mut one: Outcome, mut other: Outcome) -> bool {
-    // hyper tells a task that reads a body beyond the answer of its end only when the next request comes. If hyper is dropped
-    // before, the task gets the bytes, an error and no trailers.
+    // If a task reads a body after the answer, hyper yields the end of the body only with the next request. If hyper is
+    // dropped before that, the task gets the bytes, an error and no trailers.
     for seen in one.1.iter_mut().chain(&mut other.1).filter(|seen| seen.starts_with("late")) {
         *seen = seen.replace("[trailers]", "").replace(" broken", "");
     }
-    // hyper refuses a head in the version of the request before it, if it has answered that one; and if the answer before is not
-    // yet written, it does so in the middle of that.
+    // hyper refuses a head in the HTTP version of the request before it, if it has answered that one; and if that
+    // answer is not yet written, hyper refuses in the middle of it.
     for (received, ..) in [&mut one, &mut other] {
         // hyper may find a body broken while it writes the answer's head: then it stops at once.
         if let Some(last) = received.rfind("HTTP/1.").filter(|last| !received[*last..].contains("\r\n\r\n")) {
@@ -675,7 +675,8 @@ fn check(seed: u64) -> (usize, bool) {
     if same(alone.outcome(), moved.outcome()) {
         return (moved.moves, false);
     }
-    // A held connection reads later. If hyper itself gives other answers then, that is no fault. (Once it took over a thousand.)
+    // A held connection reads later. If hyper alone answers otherwise then, that is no fault. (Once it took a
+    // thousand.)
     for _ in 0..20_000 {
         if same(run(&cut_anew(&case, &mut rng), None, &mut rng.fork()).outcome(), moved.outcome()) {
             return (moved.moves, true);
@@ -710,8 +711,8 @@ fn fuzz(what: &str, mut check: impl FnMut(u64) -> usize) {
     let first = number("GATE_FUZZ_SEED").unwrap_or_else(|| fastrand::u64(..1 << 40));
     let (cases, begin, mut ran, mut count) = (number("GATE_FUZZ_CASES"), Instant::now(), 0, 0);
     while cases.map_or(begin.elapsed() < Duration::from_millis(1500), |cases| ran < cases) {
-        // hyper 1.12 asserts, in debug builds, what does not hold when it refuses a head while an answer is not yet written. Such
-        // a case tells nothing.
+        // In debug builds, hyper 1.12 asserts something that does not hold when it refuses a head while an answer is
+        // not yet written. Such a case tells nothing.
         count += panic::catch_unwind(AssertUnwindSafe(|| check(first + ran)))
             .unwrap_or_else(|panic| if ASSERTED.get() { 0 } else { panic::resume_unwind(panic) });
         ran += 1;

@@ -1,7 +1,7 @@
 //! Descriptors that are kept back, for what must not fail for want of one.
 //!
-//! The invariant: connections never have all the descriptors that the limit allows (`RLIMIT_NOFILE`, getrlimit(2)). A few
-//! are left for starting a successor, and others for accepting again if that is lost.
+//! The invariant: connections never have all the descriptors that the limit allows (`RLIMIT_NOFILE`, getrlimit(2)). A
+//! few are left to start a successor, and others to accept again if the successor is lost.
 
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
@@ -11,8 +11,8 @@ use graceful_upgrade::{Observe, Transition};
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::{Resource, getrlimit};
 
-/// The lowest number that is kept back. Below it are those that a person looks for with strace(1) or in `/proc/PID/fd`, in
-/// the order in which they were opened.
+/// The lowest number that is kept back. Below it are the descriptors that a person looks for with strace(1) or in
+/// `/proc/PID/fd`, in the order in which they were opened.
 const LOWEST: RawFd = 32;
 
 /// What a successor needs beside a copy of each listener: two channels, three copies of ends that it inherits, and a few
@@ -25,8 +25,8 @@ const TO_ACCEPT: usize = 1;
 /// Why there can be no reserve.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "cannot start with a limit of {limit} descriptors: as many listeners as here ({listeners}) need {needed}; raise it: \
-     ulimit -n"
+    "cannot start with a limit of {limit} descriptors: with its listeners ({listeners}), the server needs {needed}; \
+     raise it: ulimit -n"
 )]
 pub struct FdReserveError {
     listeners: usize,
@@ -34,11 +34,11 @@ pub struct FdReserveError {
     limit: u64,
 }
 
-/// Descriptors without a use, closed when others are needed.
+/// Unused descriptors, closed when others are needed.
 #[derive(Debug)]
 pub struct FdReserve {
     to_start: Kept,
-    /// On its own: a start may leave clients time to take what it was given.
+    /// Kept apart: a slow start leaves clients time to take what was given up for it.
     to_accept: Kept,
 }
 
@@ -49,15 +49,15 @@ struct Kept {
 }
 
 impl FdReserve {
-    /// Enough for whatever happens to a process with so many listeners. Observe with it before others that need a
-    /// descriptor. It is filled once the process accepts, and has all that it needs itself.
+    /// Enough for whatever happens to a process with this many listeners. Let it observe before others that need a
+    /// descriptor. It is filled once the process accepts and has all that it needs itself.
     ///
     /// # Errors
     /// If the limit leaves too little for everything else.
     pub fn for_listeners(listeners: usize) -> Result<FdReserve, FdReserveError> {
         let kept = |size| Kept { descriptors: Vec::new(), size };
         let reserve = FdReserve { to_start: kept(listeners + TO_START), to_accept: kept(2 * listeners + TO_ACCEPT) };
-        // The listeners and the server's copies, and those that have always been below what is kept back.
+        // The listeners, the server's copies of them, and the numbers below those that are kept back.
         let own = 2 * listeners as u64 + u64::from(LOWEST.cast_unsigned());
         let needed = own + (reserve.to_start.size + reserve.to_accept.size) as u64;
         match getrlimit(Resource::Nofile).current {
@@ -89,7 +89,7 @@ impl Observe for FdReserve {
     fn before(&mut self, transition: &Transition) {
         for action in transition.actions {
             match action {
-                // To kill and reap a process takes a descriptor of it.
+                // Killing and reaping a process takes a descriptor of it.
                 Action::StartSuccessor | Action::DismissSuccessor | Action::EndSuccessor => {
                     self.to_start.descriptors.clear();
                 }
@@ -99,7 +99,7 @@ impl Observe for FdReserve {
         }
     }
 
-    /// As long as an upgrade has not come further, the thread that starts the successor may still need descriptors.
+    /// While an upgrade has only begun, the thread that starts the successor may still need descriptors.
     fn after(&mut self, transition: &Transition) {
         if transition.to.state != State::Upgrading {
             self.fill();

@@ -1,11 +1,11 @@
 //! What runs as process 1, say in a container: not the server, but a supervisor that stays while generations come and go.
 //!
-//! The invariant: process 1 ends when the last generation has ended, and not before; for with it the kernel kills every
-//! process of its namespace (`pid_namespaces(7)`), the successor among them. A small init that is process 1 in our place
-//! ends with the process that it started, so that is the supervisor as well.
+//! The invariant: process 1 ends when the last generation has ended, and not before: when it ends, the kernel kills
+//! every process of its namespace (`pid_namespaces(7)`), the successor among them. A small init that is process 1 in
+//! our place ends with the process that it started, so that process is the supervisor, too.
 //!
-//! Every generation inherits one end of a channel. The one that begins to accept says so on it, and the kernel adds whose
-//! pid that is; the end of the channel says that no generation is left.
+//! Every generation inherits one end of a channel. The one that begins to accept says so on it, and the kernel adds the
+//! sender's pid; the end of the channel says that no generation is left.
 
 use std::env;
 use std::io::{self, IoSliceMut};
@@ -29,9 +29,9 @@ use tokio::net::UnixDatagram;
 /// The name under which a generation finds its end of the channel.
 const INIT: &str = "init";
 
-/// If this is process 1, or process 1 ends with us: starts this program once more, as the first generation, passes signals on
-/// to the generations, and reaps orphans; returns the exit status once no generation is left. `None` in any other process,
-/// which goes on. Call it first thing in `main`.
+/// If this is process 1, or process 1 ends with us: starts this program once more, as the first generation, passes
+/// signals on to the generations, and reaps orphans; returns the exit status once no generation is left. `None` in any
+/// other process, which then serves. Call it first thing in `main`.
 ///
 /// # Errors
 /// If the first generation cannot be started.
@@ -39,19 +39,19 @@ pub fn supervise() -> Result<Option<ExitCode>, StartError> {
     if std::process::id() != 1 && !process_1_ends_with_us() {
         return Ok(None);
     }
-    // Process 1 is one anyway.
+    // Process 1 reaps orphans anyway.
     set_child_subreaper(true).map_err(io::Error::from)?;
     let program = Program::of_this_process(false).map_err(StartError::Program)?;
     let inherited = Inherited::from_env()?;
-    // A receiver of its own, as in every generation: a stop is never lost behind a flood of others.
+    // A receiver of its own, as in every generation: a stop is never lost in a flood of other signals.
     let stops = notify(&[Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT])?;
     let others = notify(&[Signal::SIGUSR2, Signal::SIGCHLD])?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     runtime.block_on(until_none_is_left(program, inherited, stops, others)).map(Some)
 }
 
-/// Whether process 1 of a container is a small init (`docker run --init`, tini, a shell) that has started us, and ends when
-/// its child does. If others stand between, an upgrade is warned of instead: they may be a person's shell, or a supervisor.
+/// Whether process 1 of a container is a small init (`docker run --init`, tini, a shell) that has started us, and ends
+/// when its child does. If others stand between, say a shell, an upgrade only logs a warning.
 fn process_1_ends_with_us() -> bool {
     // A successor whose predecessor has just ended is an orphan, and was started by no init.
     let succeeds = env::var_os("LISTEN_FDS").is_some() && env::var_os("LISTEN_PID").is_none();
@@ -77,8 +77,8 @@ async fn until_none_is_left(
                 None
             }
         };
-        // What was said before the signal came, even if the runtime does not know of it yet. The process that a message names
-        // is not reaped yet.
+        // Messages from before the signal, even if the runtime does not know of them yet. The process that a message
+        // names is not reaped yet.
         while !generations.are_over {
             match receive(&channel) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
@@ -99,8 +99,8 @@ async fn until_none_is_left(
 
 /// The generations that process 1 knows.
 struct Generations {
-    /// The first one, and those that have said that they serve, in this order: the last one serves. Those that were not
-    /// reaped yet.
+    /// Those that are not reaped yet: the first one, and those that have said that they serve, in this order. The last
+    /// one serves.
     alive: Vec<Generation>,
     /// Whether one has said so. Before that, the first one may not listen to signals yet.
     serving: bool,
@@ -127,17 +127,17 @@ impl Generations {
             return;
         };
         self.serving = true;
-        // One that is known has come back. It has reaped its successor, so it is the last one again.
+        // A known generation has come back. It has reaped its successor, so it is the last one again.
         let is_known = self.alive.iter().any(|generation| generation.pid == pid);
         if !is_known && let Ok(generation) = Generation::of(pid) {
-            // A stop concerns all of them. This one was not known yet when it came.
+            // A stop concerns every generation. This one was not known yet when the stop came.
             self.told.iter().for_each(|signal| generation.send(*signal));
             self.alive.push(generation);
         }
     }
 
-    /// Tells every generation, since in the middle of an upgrade there is no telling which one is in charge: an old one
-    /// drains all the same. A second stop ends all of them at once.
+    /// Tells every generation, since in the middle of an upgrade it cannot know which one is in charge; an old one
+    /// drains in any case. A second stop ends all of them at once.
     fn stop(&mut self, signal: Signal) {
         self.told = Some(signal);
         self.alive.iter().for_each(|generation| generation.send(signal));
@@ -151,8 +151,8 @@ impl Generations {
         }
     }
 
-    /// Reaps all that has ended. A generation is an orphan once the one before it has ended, so all of them end up here,
-    /// but for those that were dismissed.
+    /// Reaps every process that has ended. A generation is an orphan once its predecessor has ended, so all of them end
+    /// up here, except those that were dismissed.
     fn reap(&mut self) {
         loop {
             let (pid, status) = match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
@@ -187,7 +187,7 @@ impl Generation {
     }
 }
 
-/// Starts the first generation with all that was inherited.
+/// Starts the first generation, and passes it all that was inherited.
 fn start(program: &Program, mut inherited: Inherited) -> Result<(UnixDatagram, Generation, OwnedFd), StartError> {
     let mut passed = PassedFds::new();
     let vouched = Upgrader::vouch(&mut passed)?;
@@ -223,7 +223,7 @@ fn receive(channel: &UnixDatagram) -> io::Result<Option<Pid>> {
     Ok(sender.filter(|_| received.bytes > 0))
 }
 
-/// Tells process 1 when this generation begins to serve. Does nothing where process 1 is not our [supervisor](supervise).
+/// Tells the [supervisor](supervise) when this generation begins to serve. Does nothing where there is none.
 ///
 /// # Errors
 /// If the descriptor limit is reached.
@@ -242,7 +242,7 @@ impl Observe for Report {
         if transition.actions.contains(&Action::Accept)
             && let Err(error) = send(&self.0, b"s", SendFlags::NOSIGNAL)
         {
-            tracing::error!(%error, "process 1 does not know that this process serves");
+            tracing::error!(%error, "the supervisor does not know that this process serves");
         }
     }
 }

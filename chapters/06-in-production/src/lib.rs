@@ -1,7 +1,7 @@
 //! Chapter 6: what operations ask of a server that can be replaced.
 //!
 //! The invariant: nothing here decides. Each part watches the transitions of chapter 4's table, or stands beside the
-//! generations, and the server without it is the same server.
+//! generations, and without it the server is the same server.
 //!
 //! | part | what it is for |
 //! | --- | --- |
@@ -9,8 +9,7 @@
 //! | [`FdReserve`] | an upgrade that must not fail for want of a descriptor |
 //! | [`init`] | process 1 of a container, which has to outlive every generation |
 //!
-
-//! What a service needs of the chapters before is here, too, so that it depends on this one alone: see the examples
+//! What a service needs from the chapters before is here, too, so that it depends on this one alone: see the examples
 //! `hyper_hello` and `axum_hello`.
 
 mod fd_reserve;

@@ -11,7 +11,7 @@ use graceful::{FdReserve, PidFile, init};
 use graceful_shutdown::{Address, ClientTimeouts, block_on};
 use graceful_upgrade::{Limits, Upgrader};
 
-/// A server that replaces its own binary without closing a connection
+/// A server that replaces its own binary and keeps its HTTP/1 connections open
 ///
 /// In a container, be it process 1 or started by a process 1 that is a small init (docker run --init, tini, sh -c), it
 /// starts the server as a process of its own and supervises it, so that upgrades do not end the container. Put no wrapper

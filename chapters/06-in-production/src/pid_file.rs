@@ -1,6 +1,6 @@
 //! The file that names the process in charge.
 //!
-//! The invariant: a reader gets a whole pid, and that of the process in charge: a signal that is sent there concerns the
+//! The invariant: a reader gets a whole pid, and that of the process in charge: a signal sent to it concerns the
 //! service, and not a process that is about to take over or has handed over.
 
 use std::io::{self, Read as _, Write as _};
@@ -25,22 +25,22 @@ pub struct PidFileError {
     error: io::Error,
 }
 
-/// A file that holds our pid while we serve. Dropped, it is removed, unless another process has its own pid there, or is
-/// about to.
+/// A file that holds our pid while we serve. Dropping this removes the file, unless another process has written its own
+/// pid there, or is about to.
 #[derive(Debug)]
 pub struct PidFile {
     /// Where the path begins, if it is relative: the working directory of the first generation. Ours may be another one,
     /// or deleted, and then has no path any more.
     directory: OwnedFd,
     path: PathBuf,
-    /// The file beside it that will take its place.
+    /// The file beside it that will replace it.
     beside: PathBuf,
     /// Whether it is ours to remove: no successor was told to write its pid there.
     ours: bool,
 }
 
 impl PidFile {
-    /// Has `path` hold the pid of the generation that accepts, this one's and its successors'. Call it before
+    /// Keeps the pid of the generation that accepts in `path`: this one's, and then its successors'. Call it before
     /// [`Upgrader::listen`].
     ///
     /// # Errors
@@ -65,7 +65,7 @@ impl PidFile {
         let file = PidFile { directory, path: path.with_file_name(name), beside, ours: false };
         let there = statat(&file.directory, &file.path, AtFlags::empty());
         if there.is_ok_and(|there| FileType::from_raw_mode(there.st_mode) != FileType::RegularFile) {
-            // A directory, or /dev/null, which is not to be replaced.
+            // A directory, or /dev/null, which must not be replaced.
             return Err(io::Error::other("there is something in its place that is not a file"));
         }
         file.write_beside()?;
@@ -74,7 +74,7 @@ impl PidFile {
     }
 
     fn write_beside(&self) -> io::Result<()> {
-        // Left behind by a process that was killed, and in a container had the same pid.
+        // A process that was killed may have left it; in a container, it may have had our pid.
         let _ = unlinkat(&self.directory, &self.beside, AtFlags::empty());
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         // Readable by all, as the pid files of other servers are.
@@ -84,7 +84,7 @@ impl PidFile {
 
     fn names_us(&self) -> bool {
         let mut text = String::new();
-        // Not to wait, should a pipe have taken its place.
+        // This must not wait if a pipe has taken its place.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = openat(&self.directory, &self.path, flags, Mode::empty());
         file.is_ok_and(|file| File::from(file).read_to_string(&mut text).is_ok())
@@ -104,9 +104,9 @@ impl Observe for PidFile {
     fn before(&mut self, transition: &Transition) {
         for action in transition.actions {
             match action {
-                // While there is a descriptor to be had: once we accept, clients may have them all.
+                // Now, while a descriptor is free: once we accept, clients may take them all.
                 Action::Accept => self.complain(self.write_beside()),
-                // From now on it is the successor's, even if we end before that has written its pid.
+                // From now on the file is the successor's, even if we end before it has written its pid.
                 Action::ActivateSuccessor => self.ours = false,
                 _ => {}
             }
@@ -120,10 +120,10 @@ impl Observe for PidFile {
             self.complain(renameat(&self.directory, &self.beside, &self.directory, &self.path));
         }
         if transition.event == Event::SuccessorAccepts {
-            // One that keeps it here has its own pid in it by now. This one may keep it elsewhere, or not at all.
+            // A successor that uses this file has its pid in it by now. This one may use another file, or none.
             self.remove();
         }
-        // It was lost before it came to that.
+        // The successor was lost before it wrote its pid.
         self.ours |= transition.event == Event::SuccessorGone && self.names_us();
     }
 }

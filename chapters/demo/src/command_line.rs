@@ -12,17 +12,17 @@ use rustix::io::Errno;
 use crate::stderr::Stderr;
 
 // ANCHOR: run
-/// What a `main` returns: understands the command line, runs `program` with it, and reports what goes wrong.
+/// Parses the command line, runs `program` with it, reports what goes wrong, and returns the exit status for `main`.
 ///
-/// `--help` and `--version` go to stdout and give success. A bad option, or an error of the program with its causes, is
-/// one sentence on stderr and gives 1. (clap itself prints a paragraph and exits with 2, which is one status more than
-/// our programs have a meaning for.)
+/// `--help` and `--version` print to stdout, and the status is 0. A bad option, or an error of the program with its
+/// causes, is one sentence on stderr, and the status is 1. (clap itself prints a paragraph and exits with 2, a status
+/// that the contract of our programs does not define.)
 pub fn run<A: Parser, E: Into<Box<dyn Error>>>(program: impl FnOnce(A) -> Result<ExitCode, E>) -> ExitCode {
     match A::try_parse() {
         Ok(args) => program(args).unwrap_or_else(|error| report(&with_causes(&*error.into()))),
         Err(error) if error.use_stderr() => report(&refusal(&error)),
         Err(help) => {
-            // Nobody is left to tell if stdout is closed.
+            // `Err`: stdout is closed, so no reader is left.
             let _ = help.print();
             ExitCode::SUCCESS
         }
@@ -31,7 +31,7 @@ pub fn run<A: Parser, E: Into<Box<dyn Error>>>(program: impl FnOnce(A) -> Result
 // ANCHOR_END: run
 
 fn report(sentence: &str) -> ExitCode {
-    // Not `eprintln!`: that panics if stderr is closed, and then even the exit status would be wrong.
+    // Not `eprintln!`, which panics if stderr is closed: then even the exit status would be wrong.
     let _ = Stderr.write_all(format!("error: {}\n", one_line(sentence)).as_bytes());
     ExitCode::FAILURE
 }
@@ -44,8 +44,8 @@ fn refusal(error: &clap::Error) -> String {
     format!("{}; see --help", sentence.trim_end())
 }
 
-/// Many errors quote their source already; only a source that adds something is added. And where only a limit is in the way, the
-/// limit is named, whichever call has met it.
+/// Many errors quote their source already, so only a source that says something new is appended. If a resource limit
+/// was reached, the limit is named, whichever call reached it.
 fn with_causes(error: &(dyn Error + 'static)) -> String {
     let mut sentence = error.to_string();
     let mut source = Some(error);
@@ -64,7 +64,7 @@ fn with_causes(error: &(dyn Error + 'static)) -> String {
 fn limit_met(error: &io::Error) -> Option<&'static str> {
     match Errno::from_io_error(error)? {
         Errno::MFILE => Some("ulimit -n"),
-        // What fork(2) and clone(2) say.
+        // From fork(2) and clone(2).
         Errno::AGAIN => Some("ulimit -u"),
         _ => None,
     }
@@ -108,8 +108,8 @@ mod tests {
     #[test]
     fn a_limit_is_named_once() {
         let full = || Some(io::Error::from(Errno::MFILE));
-        let text = full().expect("it is one").to_string();
-        assert_eq!(with_causes(&full().expect("it is one")), format!("{text}; raise the limit: ulimit -n"));
+        let text = full().expect("it is an error").to_string();
+        assert_eq!(with_causes(&full().expect("it is an error")), format!("{text}; raise the limit: ulimit -n"));
         assert_eq!(
             with_causes(&Wrapped("cannot start", full())),
             format!("cannot start: {text}; raise the limit: ulimit -n")

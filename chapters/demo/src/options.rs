@@ -1,6 +1,6 @@
 //! The options that the servers of all chapters share.
 //!
-//! The invariant: the program can act on every option that was accepted; all else was refused with a sentence.
+//! The invariant: the program can act on every option that it accepts; everything else is refused with a sentence.
 
 use std::time::Duration;
 
@@ -18,11 +18,11 @@ pub struct Options {
     #[arg(long, value_name = "DUR", env = "DRAIN_TIMEOUT", value_parser = parse_duration, default_value = "5s")]
     pub drain_timeout: Duration,
 
-    /// How long a client may keep a connection without asking for anything. Longer than the balancer in front keeps it
+    /// How long a client may keep a connection without a request. Set it longer than that of a balancer in front
     #[arg(long, value_name = "DUR", env = "IDLE_TIMEOUT", value_parser = parse_duration, default_value = "75s")]
     pub idle_timeout: Duration,
 
-    /// How long a client may take for the head of a request
+    /// How long a client may take to send the head of a request
     #[arg(long, value_name = "DUR", env = "HEAD_TIMEOUT", value_parser = parse_duration, default_value = "30s")]
     pub head_timeout: Duration,
 }
@@ -69,7 +69,7 @@ mod tests {
             ("0", "0s"), (".5s", "500ms"), ("1m.5s", "60500ms"), ("250\u{3bc}s", "250us"), ("+2s", "2s"),
             // systemd: words and spaces.
             ("5sec", "5s"), ("5min", "300s"), ("5 minutes", "300s"), ("1h 30m", "5400s"), ("2hr", "7200s"),
-            // And what ISO 8601 and some people write: no duration of ours means anything else.
+            // And what ISO 8601 and some people write: none of it can mean anything else.
             ("1,5s", "1500ms"), ("00:00:05", "5s"), ("PT5S", "5s"),
         ];
         for (text, plain) in accepted {

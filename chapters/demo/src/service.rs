@@ -40,7 +40,7 @@ pub fn names() -> impl Iterator<Item = String> {
 
 /// The demo for the listener `name`, which answers `/readyz` with 200 for as long as `is_ready`.
 ///
-/// Its body is generic, so the same demo runs on our servers and on the plain one of hyper's that they are compared with.
+/// The request's body is generic, so the same demo also runs on the plain hyper server that ours are compared with.
 #[must_use]
 pub fn service<B, R>(
     name: &str,
@@ -84,7 +84,7 @@ impl<R: Fn() -> bool> Demo<R> {
             refused
         });
         if response.status() == StatusCode::METHOD_NOT_ALLOWED {
-            // RFC 9110, section 15.5.6: a 405 says what is allowed there.
+            // RFC 9110, section 15.5.6: a 405 lists the methods that are allowed.
             response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
         }
         response.headers_mut().insert(X_PID, HeaderValue::from(self.pid));
@@ -117,7 +117,7 @@ impl<R: Fn() -> bool> Demo<R> {
             },
             (&Method::POST, "/echo") => Ok(Response::new(request.into_body().map_err(Into::into).boxed())),
             (_, path @ ("/" | "/sleep" | "/sleep/" | "/stream" | "/readyz" | "/echo")) => {
-                Err((StatusCode::METHOD_NOT_ALLOWED, format!("{} is not for {path}", request.method())))
+                Err((StatusCode::METHOD_NOT_ALLOWED, format!("{} is not allowed for {path}", request.method())))
             }
             (_, path) => Err(nothing_at(path)),
         }
@@ -130,7 +130,7 @@ impl<R: Fn() -> bool> Demo<R> {
         Ok(Response::new(text(format!("{name} started at {started} slept for {nanos} nanoseconds from pid {pid}.\n"))))
     }
 
-    /// 503 from the moment the server stops: a load balancer that asks sends no further client here.
+    /// 503 from the moment the server stops: a load balancer that checks it sends no more clients here.
     fn readyz(&self) -> Response<Body> {
         let (status, sentence) = if (self.is_ready)() {
             (StatusCode::OK, "ready\n")
@@ -149,8 +149,8 @@ fn text(text: impl Into<Bytes>) -> Body {
 
 /// Lines, the first at once and each further one an `interval` later.
 ///
-/// No task of its own writes them: where a runtime that is dropped ends that task before the connection, the answer
-/// would break off and look whole.
+/// The body writes them itself. A runtime that is dropped might end a separate task before the connection; the answer
+/// would then break off and look complete.
 struct Lines {
     written: u64,
     chunks: u64,
@@ -183,7 +183,7 @@ fn duration(query: &str, key: &str) -> Result<Duration, Refusal> {
 
 fn parameter(query: &str, key: &str) -> Result<String, Refusal> {
     let found = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == key);
-    found.map(|(_, value)| value.into_owned()).ok_or_else(|| bad(&format!("say ?{key}=… in the query")))
+    found.map(|(_, value)| value.into_owned()).ok_or_else(|| bad(&format!("the query needs {key}=…")))
 }
 
 fn bad(sentence: &str) -> Refusal {

@@ -76,8 +76,8 @@ impl Census {
     }
 }
 
-/// Whether a signal is in one of a process's masks, say `ShdPnd`: those that wait for it (proc_pid_status(5)). In none, if
-/// the process is gone.
+/// Whether a signal is in one of a process's masks, say `ShdPnd`: the signals that wait for it (proc_pid_status(5)).
+/// `false` if the process is gone.
 #[must_use]
 pub fn is_in_mask(pid: Pid, mask: &str, signal: Signal) -> bool {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();

@@ -14,7 +14,7 @@ use crate::{Gate, Generations, Lease};
 #[derive(Debug)]
 pub struct Deployment {
     directory: TempDir,
-    /// Elsewhere, since wherever this repository is, the path of a unix socket has to fit in 107 bytes.
+    /// Elsewhere: the path of a unix socket has to fit in 107 bytes, wherever this repository is.
     short: TempDir,
     binary: PathBuf,
 }
@@ -99,8 +99,8 @@ impl Deployment {
         gate
     }
 
-    /// Puts the good program in place, in a way that its exec(2) does not come to an end before the lease is dropped, as on a
-    /// slow file system: to open a file that another process has a lease on is to wait for that process (fcntl(2)), for
+    /// Puts the good program in place so that its exec(2) does not finish before the lease is dropped, as on a slow
+    /// file system: to open a file on which another process has a lease is to wait for that process (fcntl(2)), for
     /// `/proc/sys/fs/lease-break-time` at most. `None` where there are no leases (see [`require`](crate::require)).
     ///
     /// # Panics

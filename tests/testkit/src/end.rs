@@ -32,8 +32,8 @@ impl End {
     }
 }
 
-/// Waits until the process `pid` has exited, whoever its parent is, and reaps it if that is us. Returns when it was gone: to
-/// reap a process that somebody has looked at in `/proc` may itself take milliseconds.
+/// Waits until the process `pid` has exited, and reaps it if we are its parent. Returns when it was gone: to reap a
+/// process that was looked at in `/proc` may itself take milliseconds.
 ///
 /// The process that a [`Program`](crate::Program) started is left for [`Program::wait`](crate::Program::wait).
 ///

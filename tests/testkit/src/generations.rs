@@ -25,7 +25,7 @@ pub struct Generations {
 }
 
 impl Generations {
-    /// Starts a command that is to listen on so many addresses.
+    /// Starts a command that listens on this many addresses.
     ///
     /// # Panics
     /// If it does not, with its log.
@@ -44,7 +44,7 @@ impl Generations {
         &self.addresses[0]
     }
 
-    /// Waits until the next generation listens on so many addresses, and returns them.
+    /// Waits until the next generation listens on this many addresses, and returns them.
     ///
     /// # Panics
     /// If it does not, with the whole log.
@@ -77,13 +77,13 @@ impl Generations {
         old
     }
 
-    /// Puts it under a load, upgrades it so many times, and returns what became of the requests.
+    /// Puts it under a load, upgrades it `times` times, and returns what became of the requests.
     ///
     /// The next upgrade begins when the last one is over: the new process has answered a client, and the old one is gone.
     /// So each of the generations has answered.
     ///
     /// # Panics
-    /// If an upgrade fails, if a new process answers nobody, or if an old one stays.
+    /// If an upgrade fails, if a new process does not answer, or if an old one stays.
     #[cfg(feature = "load")]
     pub fn upgrade_under(&mut self, plan: Plan, times: u32) -> Tally {
         let load = plan.start();
@@ -96,8 +96,8 @@ impl Generations {
         load.stop()
     }
 
-    /// As [`upgrade_under`](Generations::upgrade_under), and asserts that not one request was lost, that no connection was
-    /// closed without a word, and that each of the generations answered.
+    /// As [`upgrade_under`](Generations::upgrade_under), and asserts that not one request was lost, that no connection
+    /// was closed without notice, and that each of the generations answered.
     ///
     /// # Panics
     /// If not, or if an upgrade fails.
@@ -113,7 +113,7 @@ impl Generations {
         tally
     }
 
-    /// Asks for an upgrade that is to fail, and returns the line that says why.
+    /// Asks for an upgrade that has to fail, and returns the line that says why.
     ///
     /// # Panics
     /// If it does not fail.
@@ -122,8 +122,8 @@ impl Generations {
         self.program.line("upgrade failed")
     }
 
-    /// Kills the process that was started while its successor starts, and waits until that one serves. The deployment's program
-    /// is at a gate then: put another one there for the next.
+    /// Kills the process that was started while its successor starts, and waits until the successor serves. The
+    /// deployed program is then the one with the gate: put another one there for the next upgrade.
     ///
     /// # Panics
     /// If it does not serve, with the whole log.

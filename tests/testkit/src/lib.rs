@@ -56,7 +56,7 @@ pub use wire::{Ending, Reply, Wire};
 
 /// The binary of an example that Cargo built beside `binary` (pass `env!("CARGO_BIN_EXE_…")`).
 ///
-/// Wrong turns are examples; `cargo test` builds them with the tests that prove them wrong.
+/// The steps of the chapters are examples; `cargo test` builds them with the tests that run them.
 ///
 /// # Panics
 /// If it is not there, with the command that builds it.

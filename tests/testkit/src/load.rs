@@ -19,7 +19,7 @@
 //! A load that asks [back to back](Plan::back_to_back) or [thinks in between](Plan::think) is a *closed loop*: a client
 //! waits for its answer before it asks again, so a server that stalls for a second is asked once in that second, and
 //! the stall counts as one slow request per connection. That is what those clients saw, and it is a fair account of an
-//! interruption; it says little about what *others* would have seen who came by meanwhile (*coordinated omission*).
+//! interruption; it says little about what clients that came by meanwhile would have seen (*coordinated omission*).
 //!
 //! A [paced](Plan::every) load has a timetable. A request that could not be sent on time because the previous answer
 //! was late counts from the moment it was due, so a stall shows in every request that fell into it.

@@ -17,7 +17,7 @@ use nix::unistd::{Pid, mkfifo};
 
 use crate::{TIMEOUT, Wire, require};
 
-/// Waits until something is so.
+/// Waits until `is_so` is true.
 ///
 /// # Panics
 /// If it is not within [`TIMEOUT`].
@@ -25,18 +25,18 @@ use crate::{TIMEOUT, Wire, require};
 pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + TIMEOUT;
     while !is_so() {
-        assert!(Instant::now() < deadline, "{what}: this did not come about");
+        assert!(Instant::now() < deadline, "this did not happen within {TIMEOUT:?}: {what}");
         yield_now();
     }
 }
 
-/// Waits until no process listens at an address any more: one that has ended may not have closed its listener yet.
+/// Waits until no process listens at an address: one that has ended may not have closed its listener yet.
 ///
 /// # Panics
 /// If one still listens after [`TIMEOUT`].
 #[track_caller]
 pub fn await_refusal(address: &str) {
-    // Not any error: where no process accepts, the queue is full one day, and connections time out.
+    // Not any error: where no process accepts, the queue fills up, and connections time out.
     let is_refused = |error: io::Error| matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::NotFound);
     wait_until(&format!("{address} refuses connections"), || Wire::try_connect(address).is_err_and(is_refused));
 }
@@ -77,7 +77,7 @@ fn thread_states(pid: Pid) -> Vec<char> {
     threads(pid, "stat").into_iter().filter_map(state).collect()
 }
 
-/// Whether a process has come to its tokio runtime of several threads, and all its threads sleep.
+/// Whether a process has started its multi-threaded tokio runtime, and all its threads sleep.
 ///
 /// # Panics
 /// If it is gone.
@@ -87,8 +87,8 @@ pub fn sleeps_in_its_runtime(pid: Pid) -> bool {
     has_runtime && thread_states(pid).iter().all(|state| *state == 'S')
 }
 
-/// The children of a process, living and dead. The kernel's list lacks one while that changes hands
-/// between the threads of its parent.
+/// The children of a process, living and dead. The kernel's list lacks a child while it changes hands between the
+/// threads of its parent.
 ///
 /// # Panics
 /// If it is gone.
@@ -116,7 +116,7 @@ pub fn hold(address: &str) -> Wire {
     wire
 }
 
-/// Lets the request of [`hold`] come to its end, and returns its connection.
+/// Lets the request of [`hold`] come to its end, and returns the connection.
 ///
 /// # Panics
 /// If it is not answered.
@@ -156,8 +156,8 @@ impl Gate {
 #[derive(Debug)]
 pub struct Lease(#[expect(dead_code, reason = "held, and never used")] File);
 
-/// Which signal tells of the exec (asm-generic/fcntl.h; the crate libc lacks it). By default it is SIGIO, which would end us;
-/// SIGURG does nothing, and does not even interrupt a system call.
+/// Sets the signal that tells of the exec (asm-generic/fcntl.h; the crate libc lacks it). By default it is SIGIO, which
+/// would end us; SIGURG does nothing, and does not even interrupt a system call.
 const F_SETSIG: libc::c_int = 10;
 
 impl Lease {

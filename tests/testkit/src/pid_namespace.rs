@@ -1,6 +1,6 @@
 //! A container, as far as process ids go.
 //!
-//! The invariant: when process 1 ends, or the command that has made it, every other process in there ends as well.
+//! The invariant: when process 1 ends, or the command that made it, every other process in it ends as well.
 
 use std::process::Command;
 

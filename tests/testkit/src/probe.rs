@@ -8,7 +8,7 @@ use std::time::Duration;
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n";
 
-/// How long an answer may take before it is none.
+/// How long an answer may take before it counts as missing.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Who answered.

@@ -65,7 +65,7 @@ impl Program {
     pub fn try_start(command: &mut Command) -> io::Result<Program> {
         become_its_keeper();
         command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // Held from before it starts until it is among them: Ctrl-C in between would miss it.
+        // Held from before the program starts until its group is in the list: Ctrl-C in between would miss it.
         let mut groups = locked(&GROUPS);
         let mut child = command.spawn()?;
         let leader = Pid::from_raw(child.id().cast_signed());
@@ -86,7 +86,7 @@ impl Program {
     /// Sends a signal to the process that was started.
     ///
     /// # Panics
-    /// If it has ended and its end was seen: its pid may be somebody else's by now.
+    /// If it has ended and its end was seen: its pid may be another process's by now.
     pub fn signal(&self, signal: Signal) {
         assert!(self.end.is_none(), "the program has ended; its log:\n{}", self.output());
         kill(self.leader, signal).expect("an unreaped child can be signalled");
@@ -161,7 +161,7 @@ impl Program {
             return end;
         }
         assert!(exits_within(self.leader, TIMEOUT), "pid {} does not end; its log:\n{}", self.leader, self.output());
-        let end = reap(self.leader).expect("the leader is our child and nobody else reaps it");
+        let end = reap(self.leader).expect("the leader is our child, and nothing else reaps it");
         self.end = Some(end);
         end
     }
@@ -169,13 +169,13 @@ impl Program {
     /// Waits until the process and every generation after it are gone, and returns the whole output.
     ///
     /// # Panics
-    /// If somebody still holds the program's output open.
+    /// If a process still holds the program's output open.
     pub fn wait_all(&mut self) -> String {
         let deadline = Instant::now() + TIMEOUT;
         let mut lines = locked(&self.log.lines);
         while lines.closed < 2 {
             let left = deadline.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "somebody still writes to the log:\n{}", lines.text.join("\n"));
+            assert!(!left.is_zero(), "a process still holds the log open:\n{}", lines.text.join("\n"));
             lines = self.log.changed.wait_timeout(lines, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         lines.text.join("\n")
@@ -184,7 +184,7 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // As long as a member of the group is unreaped, the kernel gives its id to nobody else.
+        // As long as a member of the group is unreaped, the kernel does not give its id away.
         let _ = killpg(self.leader, Signal::SIGKILL);
         // A grandchild becomes our child when its parent dies, so it may take several rounds.
         while !matches!(waitpid(Pid::from_raw(-self.leader.as_raw()), None), Err(Errno::ECHILD)) {
@@ -202,10 +202,10 @@ pub fn field<'line>(line: &'line str, key: &str) -> Option<&'line str> {
         .map(|value| value.trim_matches('"'))
 }
 
-/// Who sent the last SIGTERM.
+/// The sender of the last SIGTERM.
 static TERM_FROM: AtomicI32 = AtomicI32::new(0);
 
-/// A server may end its parent, as grace does when it has taken over. An orphan's parent is us.
+/// A server may end its parent, as grace does when it has taken over. The parent of an orphan is us.
 fn comes_from_one_of_ours() -> bool {
     let sender = Pid::from_raw(TERM_FROM.load(Relaxed));
     getpgid(Some(sender)).is_ok_and(|group| locked(&GROUPS).contains(&group))
@@ -256,8 +256,8 @@ fn read_lines(from: impl Read + Send + 'static, log: Arc<Log>) {
     });
 }
 
-/// Whether `pid` is the process that a [`Program`] started: it alone may reap it, or the id of its group could become
-/// somebody else's.
+/// Whether `pid` is the process that a [`Program`] started: the `Program` alone may reap it, or another group could get
+/// its id.
 pub(crate) fn leads(pid: Pid) -> bool {
     locked(&GROUPS).contains(&pid)
 }

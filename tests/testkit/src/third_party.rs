@@ -1,10 +1,10 @@
-//! Load by programs that others wrote, and what they say themselves became of it.
+//! Load by programs that others wrote, and their own reports of what became of it.
 //!
 //! The invariant: a verdict is read from the client's own report. A figure that the report lacks is a failure, never a
 //! zero; and no report counts unless every generation, from the first to the last, held the client's connections.
 //!
-//! Our own [`load`](crate::load) says more. But it has the same authors as the servers, so what both misunderstand in the
-//! same way, neither shows.
+//! Our own [`load`](crate::load) says more. But it has the same authors as the servers, and what both misunderstand in
+//! the same way, neither shows.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -38,7 +38,7 @@ pub enum ThirdParty {
 }
 
 impl ThirdParty {
-    /// As many as a client has open at a time.
+    /// How many connections a client has open at a time.
     pub const CONNECTIONS: u32 = 16;
 
     /// How many requests it is asked for: enough for it to outlast the upgrades. `None` if it runs until it is told to stop.
@@ -61,7 +61,7 @@ impl ThirdParty {
         };
         let mut command = Command::new(require_program(program, package)?);
         match self {
-            // It is told to stop long before. Should that come before it sleeps, it ends by itself before our timeout comes.
+            // It is told to stop long before. If that comes before it sleeps, it ends by itself within our timeout.
             ThirdParty::Wrk => command.args(["-t", "1", "-d", "15s"]),
             // -l: an answer of another length is no failure; generations have numbers of one and of two digits.
             ThirdParty::Ab => command.args(["-q", "-l", "-k"]),
@@ -75,8 +75,8 @@ impl ThirdParty {
         Some(Program::start(&mut command))
     }
 
-    /// Upgrades a server so many times under its load, asserts that by its own account it was answered everything that it
-    /// asked, and returns its verdict; `None` if it is not installed.
+    /// Upgrades a server `times` times under the client's load, asserts that by its own account everything that it
+    /// asked was answered, and returns its verdict; `None` if it is not installed.
     ///
     /// The next upgrade begins when the last one is over: the old process is gone, and the new one holds the client's
     /// connections.
@@ -161,7 +161,7 @@ impl Verdict {
         number.unwrap_or_else(|| panic!("no figure for {words:?} in:\n{}", self.0))
     }
 
-    /// Asserts that, by its own account, the client was answered everything that it asked.
+    /// Asserts that, by the client's own account, everything that it asked was answered.
     ///
     /// # Panics
     /// If it was not, with the report.
@@ -200,10 +200,10 @@ impl Verdict {
     }
 }
 
-/// Counts the TCP sockets of a process, of which one listens. It may hold one more than once.
+/// Counts the TCP sockets of a process, its listener among them. Two descriptors of one socket count once.
 ///
 /// By the name that lsof(8) shows: the kernel's table of all connections, /proc/net/tcp, takes longer to read than an
-/// upgrade. They come and go meanwhile, which a [`Census`](crate::Census) does not forgive.
+/// upgrade. Descriptors come and go meanwhile, which a [`Census`](crate::Census) does not forgive.
 fn sockets(pid: Pid) -> usize {
     let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else { return 0 };
     let socket = |descriptor: &Path| {

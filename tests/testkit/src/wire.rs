@@ -1,7 +1,7 @@
 //! One HTTP/1 client on one socket, byte by byte.
 //!
-//! The invariant: it sends what it is told and nothing else, and hands out what came in the order in which it came: what
-//! arrived beyond one answer is kept for the next.
+//! The invariant: it sends what it is told and nothing else, and hands out bytes in the order of their arrival: what
+//! arrives beyond one answer is kept for the next.
 
 use std::fs::File;
 use std::io::{self, Read as _, Write};
@@ -38,7 +38,7 @@ pub struct Wire {
 pub enum Ending {
     /// The server closed it in order.
     Eof,
-    /// The server's kernel reset it: something was sent that nobody read, or the process was gone.
+    /// The server's kernel reset it: it was sent something that no process read, or the process was gone.
     Reset,
 }
 
@@ -59,7 +59,7 @@ impl Wire {
     /// Connects to `address`: `HOST:PORT` or `unix:PATH`, as in the server's line `listening`.
     ///
     /// # Panics
-    /// If nobody accepts there.
+    /// If no process listens there.
     #[must_use]
     pub fn connect(address: &str) -> Wire {
         Wire::try_connect(address).unwrap_or_else(|error| panic!("cannot connect to {address}: {error}"))
@@ -75,7 +75,7 @@ impl Wire {
         } else {
             let address: SocketAddr = address.parse().map_err(io::Error::other)?;
             let stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
-            // What is sent in two parts shall arrive in two parts.
+            // What is sent in two parts should arrive in two parts.
             stream.set_nodelay(true)?;
             stream.into()
         };
@@ -170,7 +170,7 @@ impl Wire {
         }
     }
 
-    /// Waits until `text` has come, and leaves it where it is: so an answer that is under way can be read as a whole
+    /// Waits until `text` has come, and leaves it where it is, so that an answer under way can be read as a whole
     /// later.
     ///
     /// # Panics

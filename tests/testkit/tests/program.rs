@@ -26,7 +26,7 @@ fn exists(pid: Pid) -> bool {
     kill(pid, None) != Err(Errno::ESRCH)
 }
 
-/// A pipe with a name: whoever opens it for reading is held up until we let it go.
+/// A pipe with a name: a process that opens it for reading is held up until we let it go.
 struct Gate {
     _directory: tempfile::TempDir,
     path: PathBuf,

@@ -17,13 +17,13 @@ fn a_handler_leaves_errno_as_it_was_even_when_the_pipe_is_full() {
 
     // Some call has failed with ENOENT …
     Errno::ENOENT.set();
-    // … and before anybody has looked, a signal arrives.
+    // … and before the program has looked, a signal arrives.
     raise(Signal::SIGUSR2).unwrap();
 
     assert_eq!(
         Errno::last(),
         Errno::ENOENT,
-        "the interrupted code asks why its call failed, and gets the answer to the handler's: write(2) on a full pipe \
-         says EAGAIN. Who has to put errno back?"
+        "the interrupted code asks why its call failed, and gets the errno of the handler's: write(2) on a full \
+         pipe fails with EAGAIN. Which code has to put errno back?"
     );
 }

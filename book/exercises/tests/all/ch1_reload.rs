@@ -14,6 +14,6 @@ fn a_worker_reloads_as_often_as_it_is_asked_and_ends_by_the_signal_that_means_it
         raise(if reloads < 3 { Signal::SIGHUP } else { Signal::SIGTERM }).unwrap();
     });
 
-    assert_eq!(ended_by, Some(Signal::SIGTERM), "a SIGHUP asks for another look at the configuration, not for the end");
-    assert_eq!(reloads, 3, "three times SIGHUP was sent, each after the reload before it");
+    assert_eq!(ended_by, Some(Signal::SIGTERM), "SIGHUP asks the worker to read its configuration again, not to end");
+    assert_eq!(reloads, 3, "SIGHUP was sent three times, each after the previous reload");
 }

@@ -9,7 +9,7 @@ fn a_client_that_went_away_does_not_stop_the_loop() {
         assert_eq!(
             next(&io::Error::from(errno)),
             Next::Again,
-            "{errno}: the next client may be well (accept(2), \"Error handling\")"
+            "{errno}: the next client may be fine (accept(2), \"Error handling\")"
         );
     }
 }

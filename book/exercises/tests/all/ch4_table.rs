@@ -50,7 +50,7 @@ fn explore(check: impl Fn(&World)) {
 #[test]
 fn there_is_never_more_than_one_successor() {
     explore(|world| {
-        assert!(world.successors <= 1, "after {:?} two successors run: who asked the state?", world.history);
+        assert!(world.successors <= 1, "after {:?} two successors run: did you look at the state?", world.history);
     });
 }
 
@@ -58,20 +58,20 @@ fn there_is_never_more_than_one_successor() {
 fn who_has_no_successor_and_was_not_stopped_accepts() {
     explore(|world| {
         let alone = world.successors == 0 && !world.stopped && !world.history.contains(&Event::SuccessorReady);
-        assert!(!alone || world.accepts, "after {:?} nobody accepts", world.history);
+        assert!(!alone || world.accepts, "after {:?} no process accepts", world.history);
     });
 }
 
 #[test]
 fn a_failed_upgrade_can_be_tried_again() {
     let (state, _) = next(State::Upgrading, Event::SuccessorGone);
-    assert_eq!(next(state, Event::UpgradeAsked).1, [Action::Start], "the successor is dead, and you wait for it still");
+    assert_eq!(next(state, Event::UpgradeAsked).1, [Action::Start], "the successor is dead, and you still wait for it");
 }
 
 #[test]
 fn a_stop_leaves_no_successor_behind_that_was_not_ready() {
     explore(|world| {
         let left = world.stopped && world.successors > 0 && !world.history.contains(&Event::SuccessorReady);
-        assert!(!left, "after {:?} we have stopped, and a successor starts up all the same", world.history);
+        assert!(!left, "after {:?} we have stopped, and a successor is still starting", world.history);
     });
 }

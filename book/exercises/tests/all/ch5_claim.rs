@@ -38,5 +38,5 @@ fn a_connection_that_we_cannot_claim_is_not_served() {
         "the channel was broken, so the old process serves the connection. Now two read from it, and each gets a part of \
          every request"
     );
-    assert!(taken.is_err(), "nobody has heard that it is ours, and you say {taken:?}");
+    assert!(taken.is_err(), "the old process cannot know that it is ours, and you say {taken:?}");
 }

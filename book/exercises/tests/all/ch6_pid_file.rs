@@ -17,8 +17,8 @@ fn a_reader_that_has_opened_the_file_reads_a_whole_pid() {
     opened.read_to_string(&mut read).unwrap();
     assert_eq!(
         read, "4001\n",
-        "the file was changed under its reader: there is a moment in which it is empty, and `kill $(cat server.pid)` \
-         meets it one day. Which system call replaces a file as a whole?"
+        "the file was changed under its reader: for a moment it is empty, and one day `kill $(cat server.pid)` will \
+         meet that moment. Which system call replaces a file as a whole?"
     );
     assert_eq!(read_to_string(&path).unwrap(), "42\n", "a reader that opens it now should get the new pid");
     assert_eq!(read_dir(directory.path()).unwrap().count(), 1, "nothing else may be left in the directory");

@@ -2,9 +2,9 @@
 //!
 //! The invariant: the handler stores one atomic, and everything that follows from it happens in ordinary code.
 //!
-//! The hard part is to wait for the flag. A loop that looks at it again and again keeps a core busy, or sleeps in
-//! between and is late. A loop that looks and then sleeps *until a signal comes* (pause(2)) has a gap: a signal that
-//! arrives after the look and before the sleep sets a flag that nobody looks at, and the sleep lasts until the next
+//! The hard part is waiting for the flag. A loop that looks at it again and again keeps a core busy, or sleeps in
+//! between and is late. A loop that looks and then sleeps *until a signal comes* (pause(2)) has a gap: if a signal
+//! arrives after the look and before the sleep, the loop does not look again, and the sleep lasts until the next
 //! signal. [`wait`] closes the gap; `examples/experiment_lost_wakeup.rs` shows it open.
 
 use std::ffi::c_int;
@@ -28,7 +28,7 @@ extern "C" fn on_signal(_number: c_int) {
 /// Installs the handler: from now on `signal` sets the flag, and does nothing else.
 ///
 /// # Errors
-/// What sigaction(2) says: EINVAL for SIGKILL and SIGSTOP.
+/// If sigaction(2) fails: EINVAL for SIGKILL and SIGSTOP.
 pub fn install(signal: Signal) -> io::Result<()> {
     let action = SigAction::new(SigHandler::Handler(on_signal), SaFlags::SA_RESTART, SigSet::empty());
     // SAFETY: signal-safety(7): a handler may only do what is async-signal-safe. This one stores a lock-free atomic.
@@ -38,7 +38,7 @@ pub fn install(signal: Signal) -> io::Result<()> {
 // ANCHOR_END: install
 
 // ANCHOR: seen
-/// Whether a signal came since the last look. How many came, and which, a flag cannot say.
+/// Whether a signal came since the last look. A flag cannot tell how many came, or which.
 pub fn seen() -> bool {
     SEEN.swap(false, Ordering::SeqCst)
 }
@@ -47,12 +47,12 @@ pub fn seen() -> bool {
 // ANCHOR: wait
 /// Waits until the flag is set.
 ///
-/// The signal is blocked while we look, so that one that arrives after the look stays pending; ppoll(2) unblocks it and
-/// goes to sleep in one step, so it wakes up at once. It only works if this is the one thread that does not block the
-/// signal: the kernel gives a signal to any thread that will have it, and interrupts no other one's sleep.
+/// The signal is blocked during the look, so one that arrives after the look stays pending; ppoll(2) unblocks it and
+/// goes to sleep in one step, so it wakes up at once. This works only if every other thread blocks the signal: the
+/// kernel gives it to any one thread that does not, and interrupts the sleep of no other.
 ///
 /// # Errors
-/// What `pthread_sigmask(3)` or ppoll(2) say.
+/// If `pthread_sigmask(3)` or ppoll(2) fails.
 pub fn wait(signal: Signal) -> io::Result<()> {
     let before = SigSet::from(signal).thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
     let mut while_asleep = before;

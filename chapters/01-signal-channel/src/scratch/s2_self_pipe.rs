@@ -1,6 +1,6 @@
 //! Step 2: a pipe to ourselves (D. J. Bernstein's self-pipe trick).
 //!
-//! The invariant: a signal that was caught is a byte in a pipe, in the order of arrival, until somebody reads it.
+//! The invariant: a caught signal is a byte in a pipe, in the order of arrival, until it is read.
 //!
 //! A byte in a pipe waits; a wake-up does not. So the gap of step 1 is gone, whichever thread was interrupted, and the
 //! reader can wait for signals and sockets at once, because poll(2) takes any descriptor.
@@ -15,8 +15,8 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction
 use nix::unistd::write;
 
 // ANCHOR: handler
-/// The end the handler writes to. A static is never dropped: if it were closed, its number would be given to the next
-/// file that is opened, and the handler would write into that.
+/// The end the handler writes to. A static is never dropped: if it were closed, the next file that is opened would get
+/// its number, and the handler would write into that file.
 static WRITE_END: OnceLock<PipeWriter> = OnceLock::new();
 
 /// The signals that were caught, as an iterator that blocks until the next one.
@@ -38,14 +38,14 @@ extern "C" fn on_signal(number: c_int) {
 
 impl SelfPipe {
     // ANCHOR: open
-    /// Opens the pipe and catches `signals`. There is one for each process.
+    /// Opens the pipe and catches `signals`. A process can have one such pipe.
     ///
     /// # Errors
-    /// [`io::ErrorKind::AlreadyExists`] if there is one already; otherwise what pipe(2) and sigaction(2) say.
+    /// [`io::ErrorKind::AlreadyExists`] if there is one already; otherwise the error of pipe(2) or sigaction(2).
     pub fn open(signals: &[Signal]) -> io::Result<SelfPipe> {
         // The standard library makes both ends CLOEXEC: a program that we start must not hold our signals.
         let (read_end, write_end) = io::pipe()?;
-        // Or else a full pipe would stop the handler, and with it the thread it interrupted: the reader, perhaps.
+        // Otherwise a full pipe would block the handler, and with it the thread it interrupted: the reader, perhaps.
         fcntl(&write_end, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
         WRITE_END.set(write_end).map_err(|_| io::ErrorKind::AlreadyExists)?;
 

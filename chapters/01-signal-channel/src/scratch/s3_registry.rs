@@ -1,13 +1,13 @@
 //! Step 3: a registry of channels, and a thread that dispatches to them.
 //!
-//! The invariant: only the holder of the registry's lock sends, and only to channels that are in the registry. So what
-//! [`stop`] has taken out gets nothing more, and what it was owed it has got.
+//! The invariant: only the holder of the registry's lock sends, and only to channels that are in the registry. So a
+//! channel that [`stop`] has taken out gets nothing more, and has got everything that it was owed.
 //!
 //! This is how Go's `os/signal` works. Each channel has a mask of the signals it wants. The handler sets the signal's
 //! bit in a mask of pending ones and wakes the dispatcher; the dispatcher takes all the bits at once and sends each
-//! signal to each channel that wants it, without waiting. A signal that comes again before its bit was taken counts
-//! once, just as it does in the kernel. (What it leaves to [`notify`](crate::notify()): to unblock the signals, and to
-//! refuse those that report a fault.)
+//! signal to each channel that wants it, without waiting. A signal that comes again before its bit is taken counts
+//! once, just as it does in the kernel. (Left to [`notify`](crate::notify()): unblocking the signals, and refusing
+//! those that report a fault.)
 
 use std::collections::BTreeMap;
 use std::ffi::c_int;
@@ -29,7 +29,7 @@ static PENDING: AtomicU64 = AtomicU64::new(0);
 /// How many handlers are running. Without it, [`stop`] could overlook a signal whose handler has yet to set its bit.
 static IN_HANDLER: AtomicUsize = AtomicUsize::new(0);
 
-/// What the dispatcher sleeps on. What is in the pipe means nothing but *look at [`PENDING`]*.
+/// What the dispatcher sleeps on. A byte in the pipe means only *look at [`PENDING`]*.
 static WAKE: OnceLock<PipeWriter> = OnceLock::new();
 // ANCHOR_END: pending
 
@@ -38,13 +38,13 @@ static REGISTRY: Mutex<Registry> = Mutex::new(Registry { channels: Vec::new(), b
 
 struct Registry {
     channels: Vec<Channel>,
-    /// What was installed for a signal before we changed it first: what [`stop`] and [`reset`] restore.
+    /// The action that each signal had before our first change: [`stop`] and [`reset`] restore it.
     before: BTreeMap<Signal, SigAction>,
 }
 
 struct Channel {
     sender: Sender<Signal>,
-    /// The signals it wants, as in [`PENDING`]. Never 0: then the channel would be in the registry for nothing.
+    /// The signals it wants, as in [`PENDING`]. Never 0: a channel that wants none leaves the registry.
     mask: u64,
 }
 // ANCHOR_END: registry
@@ -58,7 +58,7 @@ extern "C" fn on_signal(number: c_int) {
     if PENDING.fetch_or(bit, Ordering::SeqCst) & bit == 0
         && let Some(pipe) = WAKE.get()
     {
-        // A full pipe is as good: the dispatcher has something to wake up for.
+        // A full pipe does no harm: the dispatcher has something to wake up for.
         let _ = write(pipe, &[0]);
     }
     Errno::set_raw(errno);
@@ -67,10 +67,10 @@ extern "C" fn on_signal(number: c_int) {
 // ANCHOR_END: handler
 
 // ANCHOR: notify
-/// Sends `signals` to the channel of `sender` from now on, besides those it gets already.
+/// Sends `signals` to the channel of `sender` from now on, in addition to those it gets already.
 ///
 /// # Errors
-/// What pipe(2), sigaction(2) or the start of a thread say. The signals before the one that failed are sent.
+/// If pipe(2), sigaction(2) or starting a thread fails. The signals before the one that failed are sent.
 pub fn notify(sender: &Sender<Signal>, signals: &[Signal]) -> io::Result<()> {
     let mut registry = lock();
     start_dispatcher()?;
@@ -89,11 +89,11 @@ pub fn notify(sender: &Sender<Signal>, signals: &[Signal]) -> io::Result<()> {
 /// Sends nothing more to the channel of `sender`. A signal that no other channel wants gets its old disposition back.
 ///
 /// Signals caught before this call are on the channel when it returns, if there was room; later ones never will be. One
-/// whose handler has only just begun may vanish with its entry; Go's finds that nobody wants it, and does the default
-/// action.
+/// whose handler has only just begun may be lost; in Go, the handler finds that no channel wants it, and runs the
+/// default action.
 ///
 /// # Errors
-/// What sigaction(2) says.
+/// If sigaction(2) fails.
 pub fn stop(sender: &Sender<Signal>) -> io::Result<()> {
     let mut registry = lock();
     let (leaving, staying): (Vec<_>, Vec<_>) = registry.channels.iter().partition(|c| c.sender.same_channel(sender));
@@ -108,10 +108,10 @@ pub fn stop(sender: &Sender<Signal>) -> io::Result<()> {
 // ANCHOR_END: stop
 
 // ANCHOR: cancel
-/// Has the kernel discard `signals`, whoever wanted them.
+/// Has the kernel discard `signals`, whichever channels wanted them.
 ///
 /// # Errors
-/// What sigaction(2) says.
+/// If sigaction(2) fails.
 pub fn ignore(signals: &[Signal]) -> io::Result<()> {
     let mut registry = lock();
     for signal in signals {
@@ -121,10 +121,10 @@ pub fn ignore(signals: &[Signal]) -> io::Result<()> {
     Ok(())
 }
 
-/// Gives `signals` back the disposition that was found first, whoever wanted them: undoes [`notify`] and [`ignore`].
+/// Restores the disposition that each of `signals` had at first: undoes [`notify`] and [`ignore`] for all channels.
 ///
 /// # Errors
-/// What sigaction(2) says.
+/// If sigaction(2) fails.
 pub fn reset(signals: &[Signal]) -> io::Result<()> {
     let mut registry = lock();
     for signal in signals {
@@ -176,7 +176,7 @@ impl Registry {
         let pending = PENDING.swap(0, Ordering::SeqCst);
         for channel in &self.channels {
             for signal in signals_in(pending & channel.mask) {
-                // Never `blocking_send`: one reader that is slow must not keep the signals from the others.
+                // Never `blocking_send`: one slow reader must not keep the signals from the others.
                 let _ = channel.sender.try_send(signal);
             }
         }
@@ -192,7 +192,7 @@ fn start_dispatcher() -> io::Result<()> {
     let (read_end, write_end) = io::pipe()?;
     fcntl(&write_end, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
     thread::Builder::new().name("dispatcher".to_owned()).spawn(move || dispatch_for_ever(read_end))?;
-    // Under the registry's lock, so nobody was faster.
+    // Under the registry's lock, so no other thread has set it.
     let _ = WAKE.set(write_end);
     Ok(())
 }
@@ -211,7 +211,7 @@ fn lock() -> MutexGuard<'static, Registry> {
 
 fn replace(signal: Signal, action: &SigAction) -> io::Result<SigAction> {
     // SAFETY: signal-safety(7): a handler may only do what is async-signal-safe. `on_signal` uses lock-free atomics and
-    // write(2); what was found before us was its owner's to vouch for; SIG_IGN runs nothing.
+    // write(2); for an action that we restore, the code that installed it vouched; SIG_IGN runs nothing.
     Ok(unsafe { sigaction(signal, action) }?)
 }
 

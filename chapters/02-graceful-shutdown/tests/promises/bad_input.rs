@@ -69,10 +69,10 @@ fn a_log_level_that_is_none_is_refused() {
 
 #[test]
 fn without_the_threads_that_it_needs_it_is_refused() {
-    // The limit counts all threads of a user, and does not bind root. So what root tests runs as another user.
+    // The limit counts all threads of a user, and does not bind root. So under root, the server runs as another user.
     let other = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"];
     let other = if getuid().is_root() { &other[..] } else { &["env"] };
-    // Each has one more, and comes one step further, until one has enough.
+    // Each server may have one more, and gets one step further, until one has enough.
     for limit in 1..10_000 {
         let (server, limit) = (command(&["--listen", "127.0.0.1:0"]), format!("--nproc={limit}"));
         let mut limited = Command::new(other[0]);
@@ -91,7 +91,7 @@ fn without_the_threads_that_it_needs_it_is_refused() {
 
 #[test]
 fn without_the_descriptors_that_it_needs_it_is_refused() {
-    // Each has one more, and comes one step further, until one has enough.
+    // Each server may have one more, and gets one step further, until one has enough.
     for limit in 5..100 {
         let script = format!(r#"ulimit -n {limit}; exec "$0" --listen 127.0.0.1:0"#);
         let mut program = Program::start(Command::new("sh").args(["-c", &script]).arg(command(&[]).get_program()));
@@ -140,8 +140,8 @@ fn a_unix_socket_that_is_served_is_refused_and_left_alone() {
     assert_eq!(other.connect().ask("/").status, 200, "the other server goes on");
 }
 
-/// To remove one that is stale takes the right to do it, and a lock on its directory: two that start must not remove each
-/// other's.
+/// To remove a stale one takes the right to do so, and a lock on its directory: two servers that start must not remove
+/// each other's.
 #[test]
 fn a_unix_socket_that_was_left_behind_and_cannot_be_removed_is_refused_with_the_fix() {
     let directory = tempfile::tempdir().expect("there is room in /tmp");
@@ -215,7 +215,7 @@ fn a_file_that_is_no_socket_is_refused_and_left_alone() {
 fn a_path_that_is_too_long_or_empty_is_refused() {
     assert_refused(&["--listen", &format!("unix:/tmp/{}", "x".repeat(103))], &["1 to 107 bytes"]);
     assert_refused(&["--listen", "unix:"], &["1 to 107 bytes"]);
-    // Short as it is written, and long from the root.
+    // Short as it is written, and too long as an absolute path.
     let directory = tempfile::Builder::new().prefix(&"x".repeat(90)).tempdir().expect("there is room in /tmp");
     let mut command = command(&["--listen", "unix:s-o-c-k-e-t"]);
     assert_refuses(command.current_dir(directory.path()), &["/s-o-c-k-e-t", "1 to 107 bytes"]);
@@ -234,7 +234,7 @@ fn a_relative_path_without_a_working_directory_is_refused() {
     let directory = tempfile::tempdir().expect("there is room in /tmp");
     let mut shell = Command::new("sh");
     shell.args(["-c", "rmdir \"$PWD\"; exec \"$0\" --listen unix:../s"]).arg(command(&[]).get_program());
-    assert_refuses(shell.current_dir(directory.path()), &["unix:../s", "the working directory", "from the root"]);
+    assert_refuses(shell.current_dir(directory.path()), &["unix:../s", "the working directory", "an absolute path"]);
 }
 
 #[test]

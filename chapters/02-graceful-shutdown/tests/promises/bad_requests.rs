@@ -4,7 +4,7 @@ use testkit::{Ending, Reply};
 
 use crate::server::Server;
 
-/// What the server says to a request with this first line and no body.
+/// What the server answers to a request with this first line and no body.
 fn ask(server: &Server, first: &str) -> Reply {
     let mut client = server.connect();
     client.send(format!("{first} HTTP/1.1\r\nHost: lab\r\nContent-Length: 0\r\n\r\n"));
@@ -16,7 +16,7 @@ fn assert_refused(server: &Server, first: &str, status: u16, words: &str) {
     let reply = ask(server, first);
     assert_eq!(reply.status, status, "{first}: {reply:?}");
     let text = reply.text();
-    assert!(text.contains(words) && text.ends_with('\n'), "{first}: a sentence with {words:?} would help: {text:?}");
+    assert!(text.contains(words) && text.ends_with('\n'), "{first}: a sentence with {words:?} is missing: {text:?}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What a server of this size cannot see: it counts exchanges, and knows nothing of what is on the wire beside them.
+//! What a server of this size cannot see: it counts exchanges, and does not see what else is on the wire.
 //!
 //! Each test asserts what happens then, so that the table at the end of the chapter is true. Chapter 5 sees all of it.
 
@@ -23,7 +23,7 @@ use crate::server::Server as Program;
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: lab\r\n\r\n";
 
-/// `close` on the answer before it is the last word, whatever is behind it.
+/// An answer that says `close` is the last one, whatever is behind it.
 #[test]
 fn a_request_pipelined_behind_one_that_is_being_answered_is_lost() {
     let mut server = Program::start(&[]);
@@ -49,7 +49,7 @@ fn half_a_head_is_lost() {
     server.assert_ends_well();
 }
 
-/// hyper waits for a head that is the first on its connection, up to a timeout of its own. The deadline comes before that.
+/// hyper waits for the first head on a connection, up to a timeout of its own. The deadline comes before that.
 #[test]
 fn half_a_head_on_a_fresh_connection_holds_the_drain_until_the_deadline_and_is_not_counted() {
     let mut server = Program::start(&["--drain-timeout", "3s"]);
@@ -62,7 +62,7 @@ fn half_a_head_on_a_fresh_connection_holds_the_drain_until_the_deadline_and_is_n
     assert!(begin.elapsed() >= Duration::from_secs(3), "it ended after {:?}", begin.elapsed());
 }
 
-/// To hyper, the time of a head begins with the wait for it; so it has the idle timeout as well.
+/// hyper's clock for a head starts with the wait for it; so half a head has the idle timeout as well.
 #[test]
 fn outside_of_a_drain_half_a_head_has_what_is_left_of_the_idle_timeout_and_the_first_one_the_head_timeout_more() {
     let server = Program::start(&["--idle-timeout", "500ms", "--head-timeout", "1h"]);
@@ -138,7 +138,7 @@ async fn a_connection_that_a_handler_took_over_is_neither_waited_for_nor_told_no
     client.wait_for("bye");
 }
 
-/// The exchange ends when hyper has the last byte. The client may have few of them then.
+/// The exchange ends when hyper has the last byte. The client may have only a few by then.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_is_cut_while_its_client_reads_the_end_of_it_is_not_counted() {
     let large = service_fn(async |_: Request<Incoming>| Ok::<_, Infallible>(Response::new("x".repeat(16 << 20))));
@@ -153,7 +153,7 @@ async fn an_answer_that_is_cut_while_its_client_reads_the_end_of_it_is_not_count
     assert!(answer.len() < 16 << 20, "the answer should have been cut");
 }
 
-/// A client that closes its side may still want the answer. That it is gone shows when hyper writes to it.
+/// A client that closes its side may still want the answer. hyper learns only by writing that the client is gone.
 #[test]
 fn a_client_that_has_gone_counts_as_cut_if_its_answer_has_nothing_to_write_before_the_deadline() {
     let mut server = Program::start(&["--drain-timeout", "500ms"]);

@@ -1,4 +1,4 @@
-//! What cannot be finished is cut at the deadline, or at once by a second signal; and it is counted and said.
+//! What cannot be finished is cut at the deadline, or at once by a second signal; and it is counted and logged.
 
 use std::os::unix::process::CommandExt as _;
 use std::thread;
@@ -60,7 +60,7 @@ fn a_deadline_of_zero_cuts_at_once() {
     assert_cut_off(client);
 }
 
-/// Many clients that want nothing are no request, however long it takes to close them all.
+/// Many idle clients do not count as requests, however long it takes to close them all.
 #[track_caller]
 fn assert_idle_clients_are_not_cut(deadline: &str) {
     const CLIENTS: u32 = 2000;
@@ -102,7 +102,7 @@ fn assert_second_signal_ends(first: Signal, second: Signal, code: i32) {
     let client = endless(&server);
     server.program.signal(first);
     server.program.line("draining");
-    // As long as a person takes at least.
+    // A person takes at least this long.
     thread::sleep(2 * ONE_WISH);
     server.program.signal(second);
     let end = server.program.wait();
@@ -133,7 +133,7 @@ fn two_signals_that_come_together_are_one_wish() {
     client.get("/stream?chunks=2&interval=300ms");
     client.wait_for("line 1 of 2");
     server.freeze();
-    // A wrapper passes on what its whole process group got. (Of two equal ones the kernel would keep one.)
+    // A wrapper passes on what its whole process group got. (The kernel would merge two equal ones.)
     server.program.signal(Signal::SIGTERM);
     server.program.signal(Signal::SIGINT);
     server.program.signal(Signal::SIGCONT);

@@ -11,12 +11,12 @@ use crate::server::Server;
 /// The idle timeout of a test's server.
 const IDLE: Duration = Duration::from_millis(500);
 
-/// The answer is there and says `close`, and the connection keeps the word.
+/// The client gets an answer that says `close`, and then its connection is closed.
 #[track_caller]
 fn assert_answers_and_closes(client: &mut Wire) {
     let reply = client.ask("/");
     assert_eq!(reply.status, 200, "{reply:?}");
-    assert!(reply.says_close(), "in a drain, an answer says that it is the last: {:?}", reply.headers);
+    assert!(reply.says_close(), "in a drain, an answer should say that it is the last: {:?}", reply.headers);
     assert_eq!(client.ending(), Ending::Eof);
 }
 
@@ -76,7 +76,7 @@ fn a_request_that_came_in_half_before_the_drain_is_answered() {
 
 #[test]
 fn connections_in_the_accept_queue_are_answered() {
-    // So many that the signal is there before the last of them is accepted.
+    // Enough that the signal is there before the last of them is accepted.
     const CLIENTS: u32 = 1000;
     allow_descriptors(CLIENTS);
     let server = Server::start(&[]);
@@ -133,7 +133,7 @@ fn a_connection_may_be_idle_for_the_idle_timeout_and_not_for_twice_as_long() {
     let server = Server::start(&["--idle-timeout", "500ms"]);
     let (mut fresh, mut kept) = (server.connect(), server.connect());
     let begin = Instant::now();
-    assert_eq!(kept.ask("/sleep/?duration=600ms").status, 200, "an answer that takes longer is no idleness");
+    assert_eq!(kept.ask("/sleep/?duration=600ms").status, 200, "while it is answered, it is not idle");
     let answered = Instant::now();
     assert_eq!([fresh.ending(), kept.ending()], [Ending::Eof; 2]);
     assert!(begin.elapsed() >= IDLE && answered.elapsed() >= IDLE);
@@ -145,7 +145,7 @@ fn a_connection_may_be_idle_for_the_idle_timeout_and_not_for_twice_as_long() {
 fn a_request_that_arrives_before_the_idle_timeout_is_noticed_is_answered() {
     let server = Server::start(&["--idle-timeout", "2s"]);
     let mut clients: Vec<_> = (0..20).map(|_| server.connect()).collect();
-    // The queue is first in, first out: the others were accepted before.
+    // The queue is first in, first out: the others were accepted before this one.
     assert_eq!(server.connect().ask("/").status, 200);
     server.freeze();
     for client in &mut clients {

@@ -25,10 +25,10 @@ fn assert_loses_at_most(instant: u64, plan: impl FnOnce(Plan) -> Plan) {
     let reasons = tally.describe_losses();
     assert!(
         tally.lost - tally.refused <= instant,
-        "requests were lost on connections that had come about, out of {}:\n{reasons}",
+        "requests were lost on established connections, out of {}:\n{reasons}",
         tally.requests
     );
-    assert_eq!(tally.closed_unannounced, 0, "a connection that had come about was closed without notice");
+    assert_eq!(tally.closed_unannounced, 0, "an established connection was closed without notice");
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn clients_with_a_timetable_lose_nothing_they_were_connected_for() {
 
 #[test]
 fn clients_that_connect_for_each_request_lose_nothing_they_were_connected_for() {
-    // The kernel resets a connection that it completes in the moment of the close. No server that stops alone can help it.
+    // The kernel resets a connection that it completes at the moment of the close. Only a successor could avoid that.
     assert_loses_at_most(2, Plan::per_request);
 }
 

@@ -7,8 +7,8 @@ use nix::sys::signal::Signal;
 use tempfile::TempDir;
 use testkit::{End, Program, StalledPipe, Wire, wait_until};
 
-/// The program, on a unix socket (no log tells us a port), with its standard error as the shell's words say; `$2` is `file`.
-/// Returns once it answers, with its address.
+/// Starts the program on a unix socket (no log tells us a port); the shell command `stderr` sets up its standard error,
+/// and `$2` is `file`. Returns it once it answers, with its address.
 fn start(stderr: &str, file: &Path) -> (Program, TempDir, String) {
     let directory = tempfile::tempdir().expect("there is room in /tmp");
     let address = format!("unix:{}", directory.path().join("socket").display());
@@ -49,7 +49,7 @@ fn lines_that_were_lost_are_counted_and_said() {
     assert_stops_well(program);
     let log = log.read();
     let [lost, rest] = log.splitn(2, '\n').collect::<Vec<_>>()[..] else { panic!("there should be more: {log:?}") };
-    assert_eq!(lost, "log: lines lost, since their reader did not keep up: 1", "the line `listening` was lost");
+    assert_eq!(lost, "log: lines lost because the reader did not keep up: 1", "the line `listening` was lost");
     assert!(rest.contains("draining") && rest.contains("drained"), "there was room for these: {log:?}");
 }
 

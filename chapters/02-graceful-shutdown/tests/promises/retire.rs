@@ -18,7 +18,7 @@ fn demo(generation: u64) -> impl HttpService<Body = Body> {
     demo::service("zero", generation, || true)
 }
 
-/// Replaces the server in the middle of the load, again and again. Not one request is lost, refused or not.
+/// Replaces the server in the middle of the load, again and again. Not one request is lost, and none is refused.
 async fn assert_loses_nothing(plan: impl FnOnce(Plan) -> Plan) {
     let (listener, address) = bind();
     let mut server = Server::new();

@@ -54,7 +54,7 @@ fn without_descriptors_it_serves_on_and_accepts_when_there_are_some_again() {
     // The pauses double: 10, 20, 40, 80 and 160 ms lie between the second complaint and the seventh.
     for _ in 2..=7 {
         server.program.line("cannot accept");
-        assert_eq!(inside.ask("/").status, 200, "who is connected is served");
+        assert_eq!(inside.ask("/").status, 200, "connected clients are served");
     }
     let spent = ticks(pid) - ticks_before;
     assert!(spent < 20, "{spent} ticks of 10 ms in 0.3 s of waiting: does the accept loop spin?");

@@ -22,12 +22,12 @@ pub(crate) fn command(options: &[&str]) -> Command {
 }
 
 impl Server {
-    /// Started, on any free port, with these options as well.
+    /// Starts it on any free port, with these options as well.
     pub(crate) fn start(options: &[&str]) -> Server {
         Server::listening(&[&["--listen", "127.0.0.1:0"], options].concat())
     }
 
-    /// Started with these options and no others.
+    /// Starts it with these options and no others.
     pub(crate) fn listening(options: &[&str]) -> Server {
         let mut program = Program::start(&mut command(options));
         let address = program.listening();
@@ -58,7 +58,7 @@ impl Server {
         assert!(!log.contains("ERROR"), "everything was answered, so there is nothing to complain about:\n{log}");
     }
 
-    /// Waits for the end, and asserts that the deadline cut so many requests, and that it was said.
+    /// Waits for the end, and asserts that the deadline cut this many requests, and that the log says so.
     #[track_caller]
     pub(crate) fn assert_cuts(mut self, requests: usize) {
         let end = self.program.wait();

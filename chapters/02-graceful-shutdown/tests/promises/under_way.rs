@@ -94,7 +94,7 @@ fn readyz_is_503_from_the_moment_the_server_stops() {
 }
 
 /// More than the socket buffers of both sides can hold: 4 MiB to send (`tcp_wmem`), and what a client that does not read
-/// is granted to receive.
+/// can buffer.
 const LARGE: usize = 16 << 20;
 
 #[test]

@@ -143,7 +143,7 @@ fn a_file_that_was_left_behind_by_a_server_that_was_killed_does_not_keep_the_nex
     assert!(!path.exists(), "the socket file outlived the server");
 }
 
-/// It has bound its socket, and does not listen yet: for the kernel, that is the same as one whose owner is gone.
+/// The first has bound its socket and does not listen yet. Its clients are refused, as if its owner were gone.
 #[test]
 fn of_two_that_find_the_same_file_left_behind_one_serves() {
     let Some(strace) = require_program("strace", "strace") else { return };
@@ -155,7 +155,7 @@ fn of_two_that_find_the_same_file_left_behind_one_serves() {
     slow.args(["-qq", "-o"]).arg(directory.path().join("trace")).args(["--inject=listen:delay_enter=300ms", "--"]);
     slow.arg(command(&[]).get_program()).args(["--listen", &listen]);
     let mut first = Program::start(&mut slow);
-    wait_until("it has bound its own", || ![None, stale].contains(&made(&path)));
+    wait_until("the first has bound its socket", || ![None, stale].contains(&made(&path)));
     let mut second = Program::start(&mut command(&["--listen", &listen]));
     assert_eq!(second.wait(), End::Exited(1), "{}", second.output());
     assert!(second.output().contains("it is taken"), "{}", second.output());

@@ -34,7 +34,7 @@ pub fn show() -> PathBuf {
     testkit::example(SERVER, "show")
 }
 
-/// Lets a shell say `setup` and then become `command`, with `descriptors` from 3 on.
+/// A shell that runs `setup` and then becomes `command`, with `descriptors` from 3 on.
 ///
 /// The shell keeps its pid across exec, so `LISTEN_PID=$$` in `setup` is the pid of the command.
 pub fn with(setup: &str, descriptors: Vec<OwnedFd>, command: &Command) -> Command {

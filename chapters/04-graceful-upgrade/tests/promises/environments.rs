@@ -8,7 +8,7 @@ use testkit::{Census, Generations, await_exit, children};
 
 use crate::server::deployment;
 
-/// Started by a process that ignores and blocks what the server lives by, as after `nohup` or from a careless supervisor.
+/// The parent ignores and blocks the signals that the server needs, like `nohup` or a careless supervisor.
 #[test]
 fn a_parent_that_ignores_and_blocks_the_signals_changes_nothing() {
     let deployment = deployment();

@@ -95,7 +95,7 @@ fn assert_keeps_its_files(first: &[&str], then: &[&str], files: &[&Path]) {
     }
     server.stop();
     let log = server.program.wait_all();
-    assert!(!log.contains("WARN") && !log.contains("ERROR"), "nothing is wrong, and nothing should be said:\n{log}");
+    assert!(!log.contains("WARN") && !log.contains("ERROR"), "nothing is wrong, so the log should not warn:\n{log}");
     assert!(files.iter().all(|file| !file.exists()), "a file was left behind: {files:?}");
 }
 
@@ -105,7 +105,7 @@ fn the_files_of_sockets_that_a_new_version_lists_in_another_order_are_each_their
     let (public, admin) = (deployment.socket().with_file_name("pub"), deployment.socket().with_file_name("adm"));
     let (one, two) = (unix(&public), unix(&admin));
     assert_keeps_its_files(&[&one, &two], &[&two, &one], &[&public, &admin]);
-    // It has to be one that both versions can name.
+    // It must be an address that both versions can name.
     let tcp = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).unwrap().to_string();
     assert_keeps_its_files(&[&tcp, &one], &[&one, &tcp], &[&public]);
 }
@@ -123,7 +123,7 @@ fn a_successor_that_was_killed_leaves_nothing_that_keeps_the_next_one_from_its_p
     let successor = successor.expect("the line names the process that was started");
     freeze(server.serving);
     gate.open();
-    wait_until("the successor has bound its own", || path.exists() && is_in_mask(successor, "SigCgt", Signal::SIGUSR2));
+    wait_until("the successor has bound it", || path.exists() && is_in_mask(successor, "SigCgt", Signal::SIGUSR2));
     kill(successor, Signal::SIGKILL).unwrap();
     thaw(server.serving);
     server.program.line("upgrade failed");

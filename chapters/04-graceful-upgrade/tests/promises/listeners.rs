@@ -65,7 +65,7 @@ fn a_listener_that_the_new_version_does_not_want_refuses_clients() {
     server.next_generation(1);
     server.assert_answered_by(2);
     for unwanted in &server.addresses[1..] {
-        // As soon as those who wait there are answered.
+        // As soon as the clients that wait there are answered.
         await_refusal(unwanted);
     }
     assert!(!path.exists());
@@ -123,7 +123,7 @@ fn a_process_that_comes_back_listens_on_what_can_be_had() {
     }
 }
 
-/// As many as chapter 3 can pass on; and if that is too many, the start says so, and not the first upgrade at night.
+/// If there are too many for the descriptor limit, the start says so, not the first upgrade at night: see `scarcity`.
 #[test]
 fn many_listeners_are_passed_on() {
     let mut command = Command::new(BINARY);

@@ -6,7 +6,7 @@ use testkit::load::{Client, Plan, Request};
 
 use crate::server::start;
 
-/// What people who think between requests look like, and what meets the keep-alive race.
+/// The pauses of people who think between requests: they provoke the keep-alive race.
 const THINK: std::ops::Range<Duration> = Duration::ZERO..Duration::from_millis(20);
 
 #[track_caller]

@@ -14,8 +14,8 @@ fn child(pid: Pid) -> Pid {
     children(pid).first().copied().unwrap_or_else(|| child(pid))
 }
 
-/// Starts `sh -c SCRIPT` as process 1, which starts the server as `server`, and returns it and the process that is so
-/// many steps below `unshare`.
+/// Starts `sh -c SCRIPT` as process 1, in which `server` stands for the program. Returns the server and the process
+/// that is this many steps below `unshare`.
 fn start(script: &str, depth: usize) -> Option<(Generations, Pid)> {
     let mut command = pid_namespace()?;
     command.args(["sh", "-c", &script.replace("server", &format!("{BINARY} --listen 127.0.0.1:0"))]);
@@ -45,7 +45,7 @@ fn an_upgrade_below_a_process_1_that_may_end_with_the_server_is_warned_of() {
     }
 }
 
-/// As `docker exec` does: process 1 does not wait for the server, and has not even started it.
+/// As `docker exec` does: process 1 does not wait for the server, and did not even start it.
 #[test]
 fn a_server_that_was_started_from_outside_the_container_is_upgraded_without_a_word() {
     let Some(mut command) = pid_namespace() else { return };

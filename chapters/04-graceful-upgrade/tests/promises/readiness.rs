@@ -15,7 +15,7 @@ fn a_health_check_on_a_kept_connection_does_not_notice_upgrades() {
         server.program.line("draining");
         let last = check.ask("/readyz");
         assert_eq!(last.status, 200, "the service goes on, though this process does not");
-        assert!(last.says_close(), "the client is to come back on a new connection");
+        assert!(last.says_close(), "the client should come back on a new connection");
         check = Wire::connect(server.address());
         assert_eq!(check.ask("/readyz").status, 200);
         await_exit(old);

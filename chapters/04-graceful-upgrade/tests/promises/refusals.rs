@@ -13,7 +13,7 @@ fn assert_refused(command: &mut Command, sentence: &str) {
     let output = command.output().expect("the program is there");
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{stderr}");
-    assert!(stderr.starts_with("error: ") && stderr.lines().count() == 1, "one sentence, please: {stderr}");
+    assert!(stderr.starts_with("error: ") && stderr.lines().count() == 1, "there should be one line: {stderr}");
     assert!(stderr.contains(sentence), "{stderr:?} should say {sentence:?}");
 }
 
@@ -46,7 +46,7 @@ fn addresses_that_cannot_be_had_leave_nothing_behind() {
 fn what_cannot_have_the_descriptors_that_it_needs_leaves_nothing_behind() {
     let deployment = deployment();
     let socket = deployment.socket();
-    // Each has one more, and comes one step further, until one has enough.
+    // Each server may have one more, and gets one step further, until one has enough.
     for limit in 4..100 {
         let script = format!("ulimit -n {limit}; exec '{BINARY}' \"$@\"");
         let mut command = Command::new("sh");

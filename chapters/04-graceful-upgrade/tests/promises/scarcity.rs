@@ -1,4 +1,4 @@
-//! At the limit of descriptors, of threads: an upgrade may fail then, and nothing else does.
+//! At the limit of descriptors, threads or processes: an upgrade may fail then, and nothing else does.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -26,7 +26,7 @@ fn a_server_whose_clients_have_all_its_descriptors_says_why_it_cannot_be_upgrade
     limit_descriptors(server.serving, 64);
     let mut clients: Vec<_> = (0..80).map(|_| Wire::connect(server.address())).collect();
     assert_eq!(clients[0].ask("/").status, 200);
-    // Not the first time: by then it has really none left.
+    // Not the first complaint: by this one, it really has none left.
     server.program.line("pause=160ms");
     let line = server.upgrade_in_vain();
     assert!(line.contains("Too many open files"), "{line}");
@@ -43,7 +43,7 @@ fn a_server_whose_clients_have_all_its_descriptors_says_why_it_cannot_be_upgrade
 fn a_successor_that_has_too_few_descriptors_is_survived_however_far_it_comes() {
     let deployment = deployment();
     let server = deployment.start(&["--drain-timeout", "1h"]);
-    // Each has one more than the one before, until one has enough.
+    // Each successor may have one more than the one before, until one has enough.
     for limit in 5..100 {
         deployment.put_script(&format!("ulimit -n {limit}; exec '{BINARY}' \"$@\""));
         server.signal(Signal::SIGUSR2);
@@ -103,7 +103,7 @@ fn limit_processes(pid: Pid, to: &str) {
     assert!(status.expect("util-linux is there").success());
 }
 
-/// A limit on processes does not bind root. So what root tests runs as another user.
+/// A limit on processes does not bind root. So under root, the program runs as another user.
 fn as_no_root(program: impl AsRef<OsStr>) -> Command {
     if !getuid().is_root() {
         return Command::new(program);

@@ -42,8 +42,8 @@ pub(crate) fn freeze_in_an_upgrade(deployment: &Deployment, server: &mut Generat
     let successor = successor.expect("the line names the process that was started");
     freeze(server.serving);
     gate.open();
-    // It hears signals before it says that it is ready, and does nothing from then on but wait for its turn: its first thread
-    // comes to its runtime after it has said so.
+    // It catches signals before it says that it is ready, and from then on only waits for its turn: its first thread
+    // enters the runtime after it has said so.
     wait_until("the successor waits for its turn", || {
         is_in_mask(successor, "SigCgt", Signal::SIGUSR2) && sleeps_in_its_runtime(successor)
     });

@@ -46,7 +46,7 @@ fn start_slowly(deployment: &Deployment, server: &Generations) -> Option<Lease> 
     Some(lease)
 }
 
-/// The old process may be gone before the new one has begun to live, and that must not serve then.
+/// The old process may be gone before the new one begins to run, and the new one must not serve then.
 #[test]
 fn sigterm_while_the_successor_is_still_at_its_exec_stops_the_service() {
     let deployment = deployment();
@@ -142,13 +142,13 @@ fn sigterm_to_the_old_process_before_its_successor_accepts_stops_the_service_how
     freeze(first);
     kill(first, Signal::SIGTERM).unwrap();
     thaw(successor);
-    // A predecessor that does not answer keeps the line back for a moment, and not for ever.
+    // A predecessor that does not answer delays the line for a moment, not for ever.
     server.next_generation(1);
     thaw(first);
     assert_the_service_stops(server);
 }
 
-/// A script that waits for `listening` and then ends the old process ends no other.
+/// A script that waits for `listening` and then ends the old process must end no other.
 #[test]
 fn a_successor_says_that_it_listens_when_its_predecessor_knows_it() {
     let deployment = deployment();
@@ -166,7 +166,7 @@ fn a_successor_says_that_it_listens_when_its_predecessor_knows_it() {
     thaw(first);
 }
 
-/// The process that was asked has been replaced twice when it hears that.
+/// The process that was asked to stop has been replaced twice by the time it hears of it.
 #[test]
 fn a_stop_goes_on_to_the_process_in_charge_however_many_came_between() {
     let deployment = deployment();
@@ -184,7 +184,7 @@ fn a_stop_goes_on_to_the_process_in_charge_however_many_came_between() {
     assert_the_service_stops(server);
 }
 
-/// One wish that met both. The successor hears it late, passes it on, and that is no second wish.
+/// Both get the same wish. The successor hears of it late and passes it on, and that is not a second wish.
 #[test]
 fn a_stop_that_a_successor_passes_on_late_cuts_nothing() {
     let deployment = deployment();
@@ -203,7 +203,7 @@ fn a_stop_that_a_successor_passes_on_late_cuts_nothing() {
 
 /// Waits until the process that was started has heard all stops that were sent to it.
 fn await_stopping(server: &mut Generations) {
-    // Stops come first: what it refuses an upgrade with says whether it has heard them.
+    // It handles stops first: the sentence by which it refuses an upgrade tells whether it has heard them.
     let mut heard = || {
         server.program.signal(Signal::SIGUSR2);
         server.program.line("upgrade refused: this process").ends_with("is stopping")
@@ -211,7 +211,7 @@ fn await_stopping(server: &mut Generations) {
     while !heard() {}
 }
 
-/// As a wrapper does that passes on what its process group got, too.
+/// As from a wrapper that passes on what its whole process group got.
 #[test]
 fn one_wish_that_comes_twice_while_a_successor_is_ended_cuts_nothing() {
     let deployment = deployment();
@@ -252,7 +252,7 @@ fn a_generation_that_others_have_committed_is_not_cut_by_the_first_sigterm() {
     }
     await_stopping(&mut server);
     slow.send("rest.");
-    assert_eq!(slow.reply().text(), "firstrest.", "generation 1 was asked to stop once, and cut its client off");
+    assert_eq!(slow.reply().text(), "firstrest.", "generation 1 was asked to stop once, but cut its client off");
     await_exit(first);
     server.program.wait_all();
 }
@@ -274,7 +274,7 @@ fn sighup_and_sigquit_stop_gracefully_too() {
     }
 }
 
-/// A new version may have bound more than the old one has; when it is ended, that has to go, too.
+/// A new version may have bound more than the old one has. When it is ended, that must go, too.
 #[test]
 fn a_stop_in_the_middle_of_an_upgrade_leaves_no_socket_file_of_the_new_version() {
     let deployment = deployment();

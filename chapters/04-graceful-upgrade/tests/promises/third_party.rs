@@ -1,4 +1,4 @@
-//! What clients say that we did not write.
+//! What third-party clients report.
 //!
 //! The invariant: the verdict is theirs, and it can be a bad one: `tests/steps.rs` has a server under which wrk complains.
 

@@ -4,7 +4,7 @@
 
 use super::head::Unsure;
 
-/// The position in a message. A chunked body is in RFC 9112, section 7.1; the numbers are what is left of a body or a chunk.
+/// The position in a message, with the bytes left of a body or a chunk. Chunked bodies: RFC 9112, section 7.1.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) enum Body {
     /// In no body: a head comes next, or goes on.
@@ -29,7 +29,7 @@ impl Body {
         matches!(self, Body::None | Body::Length(0))
     }
 
-    /// Goes on, to the end of the body at most, and returns how far.
+    /// Moves over these bytes, to the end of the body at most, and returns how far it came.
     pub(super) fn skip(&mut self, bytes: &[u8]) -> Result<usize, Unsure> {
         let mut at = 0;
         while at < bytes.len() && !self.is_over() {
@@ -49,14 +49,14 @@ impl Body {
         Ok(at)
     }
 
-    /// The position after one more byte of what frames the chunks. Libraries differ about what is missing here, and refuse it
-    /// at best.
+    /// The position after one more byte of the chunks' framing. Libraries differ about what is missing here; at best
+    /// they refuse it.
     fn after(self, byte: u8) -> Result<Body, Unsure> {
         use Body::{Chunk, ChunkLf, ChunkSize, EndLf, Extension, SizeLf, Trailer, TrailerLf, TrailerStart};
         Ok(match (self, byte) {
             (ChunkSize(Some(size)), b';') => Extension(size),
             (ChunkSize(Some(size)) | Extension(size), b'\r') => SizeLf(size),
-            // Sixteen times as much must fit.
+            // One more hexadecimal digit must fit.
             (ChunkSize(size), _) if size.unwrap_or(0) < 1 << 56 => {
                 let digit = char::from(byte).to_digit(16).ok_or(Unsure)?;
                 ChunkSize(Some(size.unwrap_or(0) * 16 + u64::from(digit)))

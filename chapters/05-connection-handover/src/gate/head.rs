@@ -1,4 +1,4 @@
-//! The heads of the messages in one direction: the few things in them that say where each message ends.
+//! The heads of the messages in one direction: the few things in them that decide where each message ends.
 //!
 //! The invariant: a head that is read here has one meaning. One that parsers may read in different ways is [`Unsure`].
 
@@ -9,17 +9,17 @@ use memchr::memchr;
 
 use super::body::Body;
 
-/// A longer head is not kept until its end comes: what is kept must fit into one message to the successor.
+/// A longer head is not kept until its end arrives: what is kept goes to the successor with the socket.
 const HEAD_LIMIT: usize = 32 * 1024;
 
 /// Longer heads are not remembered: an idle connection should not cost much.
 const MEMORY_LIMIT: usize = 1024;
 
-/// The library may read these bytes in another way than we do.
+/// The library may read these bytes differently.
 #[derive(Debug)]
 pub(super) struct Unsure;
 
-/// What the end of an answer depends on, beside the answer.
+/// The method of a request, as far as the end of its answer depends on it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) enum Method {
     Head,
@@ -32,7 +32,7 @@ pub(super) enum Method {
 pub(super) struct Head {
     /// The first bytes of its first line: in an answer, the version and the status.
     pub(super) start: [u8; 12],
-    /// In a request.
+    /// Of a request.
     pub(super) method: Method,
     /// The body that follows, if the head tells.
     pub(super) body: Option<Body>,
@@ -43,16 +43,16 @@ pub(super) struct Head {
 
 #[derive(Debug, Default)]
 pub(super) struct Heads {
-    /// What was read of a head whose end has not come, with the empty lines before it.
+    /// What was read of an incomplete head, with the empty lines before it.
     pub(super) unfinished: Vec<u8>,
-    /// The last head that was read to its end.
+    /// The last complete head.
     pub(super) last: Head,
-    /// Its bytes, unless they are many. Mostly the next head is the same, and need not be looked into.
+    /// Its bytes, unless they are many. Usually the next head is the same, and need not be parsed.
     pub(super) last_bytes: Vec<u8>,
 }
 
 impl Heads {
-    /// Reads on, to the end of a head at most, which is then the last; returns how far. `None`: its end has not come.
+    /// Reads on, to the end of a head at most, and returns how far; that head is then `last`. `None`: it is incomplete.
     #[inline]
     pub(super) fn read(&mut self, bytes: &[u8]) -> Result<Option<usize>, Unsure> {
         if self.repeats(bytes) { Ok(Some(self.last_bytes.len())) } else { self.read_anew(bytes) }
@@ -79,11 +79,11 @@ impl Heads {
 }
 
 impl Head {
-    /// The whole head at the beginning of these bytes, and its length.
+    /// The complete head at the beginning of these bytes, and its length. `None`: it is incomplete.
     fn parse(bytes: &[u8]) -> Result<Option<(usize, Head)>, Unsure> {
         let (mut at, mut head) = (0, Head::default());
         while let Some(end) = memchr(b'\n', &bytes[at..]) {
-            // A bare LF ends a line for some, and is an error for others.
+            // A bare LF ends a line for some parsers, and is an error for others.
             let line = bytes[at..at + end].strip_suffix(b"\r").ok_or(Unsure)?;
             at += end + 1;
             match line {
@@ -105,7 +105,7 @@ impl Head {
     }
 
     fn read_field(&mut self, line: &[u8]) -> Result<(), Unsure> {
-        // The first letter saves the look at most names. A blank continues the line before, or is an error.
+        // The first letter rules out most names. A blank continues the line before, or is an error.
         let body = match line[0] {
             b' ' | b'\t' => return Err(Unsure),
             b'T' | b't' => match framing(line, b"transfer-encoding")? {
@@ -133,8 +133,8 @@ impl Head {
         if self.body.replace(body).is_some() { Err(Unsure) } else { Ok(()) }
     }
 
-    /// The head at the beginning of these bytes, with `Connection: close` in it, and its length as it was. `None` if it is not
-    /// whole, says so already, or is no final answer.
+    /// The head at the beginning of these bytes, with `Connection: close` in it, and its original length. `None` if it
+    /// is incomplete, says so already, or is an interim answer.
     pub(super) fn closing(bytes: &[u8]) -> Option<(usize, Vec<u8>)> {
         let (length, head) = Head::parse(bytes).ok()??;
         if head.close || head.start[9] == b'1' {
@@ -143,7 +143,7 @@ impl Head {
         let mut closing = Vec::new();
         for line in bytes[..length].split_inclusive(|byte| *byte == b'\n') {
             match field(line, b"connection:") {
-                // A client of HTTP/1.0 would believe it.
+                // An HTTP/1.0 client would believe `keep-alive`.
                 Some(value) if value.trim_ascii().eq_ignore_ascii_case(b"keep-alive") => continue,
                 _ if line == b"\r\n" => closing.extend_from_slice(b"connection: close\r\n"),
                 _ => {}
@@ -157,12 +157,12 @@ impl Head {
 /// What follows this name, if the line begins with it.
 fn field<'line>(line: &'line [u8], name: &[u8]) -> Option<&'line [u8]> {
     let (start, value) = line.split_at_checked(name.len())?;
-    // Mostly it is in small letters, and to compare without regard to case takes ten times as long.
+    // Usually it is in lower case, and a comparison that ignores case takes ten times as long.
     (start == name || start.eq_ignore_ascii_case(name)).then_some(value)
 }
 
-/// The value of a header that frames the message. Not all parsers know one with a blank before the colon, and not all trim
-/// the same from its value.
+/// The value of a header that frames the message. Parsers differ about a blank before the colon, and about what they
+/// trim from the value.
 fn framing<'line>(line: &'line [u8], name: &[u8]) -> Result<Option<&'line [u8]>, Unsure> {
     let Some(rest) = field(line, name) else { return Ok(None) };
     let mut value = rest.strip_prefix(b":").ok_or(Unsure)?;

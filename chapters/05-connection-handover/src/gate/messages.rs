@@ -1,7 +1,7 @@
 //! Where the HTTP/1 messages of one connection begin and end, told from its bytes alone.
 //!
-//! The invariant: as long as messages are framed here, they are framed as the library frames them. At the first byte that the
-//! library may read in another way, the framing ends for good, and the connection is [unsure](Protocol::Unsure).
+//! The invariant: as long as messages are framed here, they are framed as the library frames them. At the first byte
+//! that the library may read differently, the framing ends for good, and the connection is [unsure](Protocol::Unsure).
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -17,7 +17,7 @@ const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 #[derive(Debug, Default)]
 pub(super) struct Messages {
     pub(super) protocol: Protocol,
-    /// Nothing of a request is released, but of the last one of which the head was.
+    /// No further request is released; the rest of one whose head was released still is.
     pub(super) held: bool,
     /// A request is released once all before it are answered, and none after the last answer.
     pub(super) closing: bool,
@@ -25,19 +25,19 @@ pub(super) struct Messages {
     answers: (Heads, Body),
     /// One for each request whose head was released and whose answer is not complete. They are answered in this order.
     owed: VecDeque<Method>,
-    /// How long another answer with the last head would be, if it can be told. Else 0.
+    /// The length of another answer with the last head, if it is known; else 0.
     usual: u64,
     /// An answer has said that no other will follow.
     pub(super) last: bool,
 }
 
 impl Messages {
-    /// Whether every byte passes, and nothing is framed any more.
+    /// Whether every byte passes, and nothing is framed.
     pub(super) fn is_blind(&self) -> bool {
         !matches!(self.protocol, Protocol::Undecided | Protocol::Http1)
     }
 
-    /// Looks at the first bytes of the connection, until they tell which protocol it speaks. `ended`: no more will come.
+    /// Looks at the first bytes of the connection until they tell which protocol it speaks. `ended`: no more follow.
     pub(super) fn decide(&mut self, first: &[u8], ended: bool) {
         if self.protocol != Protocol::Undecided {
         } else if first.starts_with(H2_PREFACE) {
@@ -53,7 +53,7 @@ impl Messages {
         !waits || self.is_in_body() || self.is_blind()
     }
 
-    /// Releases as many of these bytes as may be, and returns how many.
+    /// Releases as many of these bytes as it may, and returns how many.
     #[inline]
     pub(super) fn release(&mut self, bytes: &[u8]) -> usize {
         let mut released = 0;
@@ -85,7 +85,7 @@ impl Messages {
     /// Notes what the library has written of these buffers.
     #[inline]
     pub(super) fn sent(&mut self, bufs: &[IoSlice<'_>], written: usize) {
-        // Mostly it is a whole answer like the last.
+        // Usually it is a whole answer like the last.
         let usual = self.usual == written as u64 && self.owed.len() == 1 && self.owed[0] == Method::Other;
         if usual && self.answer_begins() && self.answers.0.repeats(&bufs[0]) {
             self.owed.clear();
@@ -106,7 +106,7 @@ impl Messages {
 
     /// A step into an answer; returns its length.
     fn answer(&mut self, bytes: &[u8]) -> Result<usize, Unsure> {
-        // With none owed, the library refuses a head that it has not even read to its end.
+        // With none owed, this is the refusal of a head that the library has not even read to its end.
         let method = *self.owed.front().ok_or(Unsure)?;
         let (heads, body) = &mut self.answers;
         let length = if body.is_over() {
@@ -119,7 +119,7 @@ impl Messages {
             }
             self.usual = 0;
             if status[0] == b'1' {
-                // An interim answer: the one that counts is still to come.
+                // An interim answer: the final one is still to come.
                 return Ok(length);
             }
             let bodiless = status == b"204" || status == b"304" || method == Method::Head;
@@ -143,15 +143,15 @@ impl Messages {
         !self.is_blind() && self.answers.1.is_over() && self.answers.0.unfinished.is_empty()
     }
 
-    /// Whether the next answer may be the last: its request is the last one of which the client has sent anything, and did not
-    /// ask for a tunnel. `unreleased`: what was not released.
+    /// Whether the next answer may be the last: the client has sent nothing behind its request, which did not ask for a
+    /// tunnel. `unreleased`: what was not released.
     pub(super) fn may_end(&self, unreleased: &[u8]) -> bool {
         let mut body = self.requests.1;
         let followed = self.half_head() || !body.skip(unreleased).is_ok_and(|length| is_blank(&unreleased[length..]));
         self.owed.len() == 1 && self.owed[0] != Method::Connect && !followed
     }
 
-    /// Requests that were released and are not answered to the end.
+    /// Requests that were released and are not fully answered.
     pub(super) fn owed(&self) -> usize {
         self.owed.len()
     }
@@ -161,12 +161,12 @@ impl Messages {
         !self.requests.1.is_over()
     }
 
-    /// Whether all that was released is answered, and the client's next byte begins a head or goes on with one.
+    /// Whether all that was released is answered, and the client's next byte begins or continues a head.
     pub(super) fn is_between(&self) -> bool {
         self.owed.is_empty() && !self.is_in_body() && !self.is_blind()
     }
 
-    /// What was released of a head whose end was not.
+    /// What was released of an incomplete head.
     pub(super) fn unfinished(&self) -> &[u8] {
         &self.requests.0.unfinished
     }
@@ -303,7 +303,7 @@ mod tests {
             }
             let mut messages = after(&request.repeat(2), &[OK, interim].concat(), |left| left);
             messages.sent(&[IoSlice::new(&[&interim[..], OK].concat())], first);
-            assert!(!messages.is_between(), "two interim answers are none");
+            assert!(!messages.is_between(), "two interim answers complete no request");
         }
     }
 
@@ -371,7 +371,7 @@ mod tests {
         assert_eq!(
             after(&endless, b"", |left| left.min(1000)).protocol,
             Protocol::Unsure,
-            "it would not fit into a message"
+            "a head of this length is not kept"
         );
         always(b"GET / HT", b"HTTP/1.1 400 Bad Request\r\n\r\n", |messages| messages.protocol == Protocol::Unsure);
         always(b"GET / HTTP/1.1\r\n\r\n", b"HTTP/1.1 200 OK\n\n", |messages| messages.protocol == Protocol::Unsure);

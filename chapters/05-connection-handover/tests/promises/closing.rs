@@ -5,7 +5,7 @@ use testkit::{End, Ending, Generations, Wire, field, freeze, hold, let_go, thaw,
 
 use crate::server::start;
 
-/// So many idle connections, every other one of which has asked something.
+/// Opens this many idle connections. Every other one has had an answer.
 fn idle(server: &Generations, clients: usize) -> Vec<Wire> {
     allow_descriptors(u32::try_from(clients).expect("not so many"));
     let mut clients: Vec<_> = (0..clients).map(|_| Wire::connect(server.address())).collect();
@@ -22,8 +22,8 @@ fn taken(server: &mut Generations) -> usize {
     field(&line, "taken").and_then(|taken| taken.parse().ok()).expect("a number")
 }
 
-/// Each client asks: it is answered by the new process on its old connection, or its connection was closed. Returns how many
-/// there are of each.
+/// Each client asks: the new process answers on the old connection, or the connection was closed. Returns the number of
+/// each.
 #[track_caller]
 fn kept_and_closed(clients: Vec<Wire>) -> (usize, usize) {
     let (mut kept, mut closed) = (0, 0);
@@ -40,7 +40,7 @@ fn kept_and_closed(clients: Vec<Wire>) -> (usize, usize) {
     (kept, closed)
 }
 
-/// So many idle connections, and an old process with so little time: each connection is taken over, or closed, and counted.
+/// Upgrades with this many idle connections and this little time: each connection is taken over or closed, and counted.
 /// Returns how many were closed without notice, by the old process's account.
 #[track_caller]
 fn all_are_kept_or_closed_and_counted(clients: usize, drain_timeout: &str) -> usize {
@@ -52,7 +52,7 @@ fn all_are_kept_or_closed_and_counted(clients: usize, drain_timeout: &str) -> us
     let number = |key| field(&line, key).map_or(0, |number| number.parse().expect("a number"));
     let (handed_over, closed, untold): (usize, usize, usize) =
         (number("handed_over"), number("closed"), number("untold"));
-    assert_eq!(handed_over + closed, clients, "each is one or the other: {line}");
+    assert_eq!(handed_over + closed, clients, "each connection is one or the other: {line}");
     assert!(closed > 0, "all of them fitted into {drain_timeout}, so this shows nothing: {line}");
     assert!(untold <= closed, "{line}");
     assert_eq!(taken(&mut server), handed_over, "the other side has to say the same: {line}");
@@ -60,7 +60,7 @@ fn all_are_kept_or_closed_and_counted(clients: usize, drain_timeout: &str) -> us
     untold
 }
 
-/// There may be no time to tell them all. That is said, too.
+/// There may be no time to tell them all. The log says that, too.
 #[test]
 fn idle_connections_that_cannot_even_be_told_in_time_are_counted() {
     all_are_kept_or_closed_and_counted(4000, "20ms");
@@ -74,7 +74,7 @@ fn idle_connections_at_a_deadline_of_zero_are_counted() {
 /// How many clients are with the successor when it is stopped, and how many with the old process.
 const HALF: usize = 100;
 
-/// Upgrades to a process that takes over half of the connections and is stopped (SIGSTOP) before the others are idle. Returns the clients of both.
+/// Upgrades to a process that is stopped (SIGSTOP) when it has half of the connections. Returns both halves.
 #[track_caller]
 fn stuck_halfway(server: &mut Generations) -> (Vec<Wire>, Vec<Wire>) {
     let mut with_the_new = idle(server, HALF);
@@ -107,7 +107,7 @@ fn a_stuck_successor_costs_no_request(drain_timeout: &str, why: &str) {
     assert_eq!(taken(&mut server), HALF);
 }
 
-/// Less than a second: what is on its way comes back in time to be answered, if only just.
+/// The handover lasts less than a second: what is on its way comes back just in time to be answered.
 #[test]
 fn a_successor_that_is_stuck_until_the_deadline_costs_no_request() {
     a_stuck_successor_costs_no_request("1200ms", "there is no more time");

@@ -51,7 +51,7 @@ fn half_a_head() {
     }
 }
 
-/// What waits behind a request that is being answered goes over, or is answered here; but once, and in order.
+/// Requests behind one that is being answered go over or are answered here, but each once, and in order.
 #[test]
 fn four_pipelined_requests_and_half_a_fifth() {
     let mut server = start(&["--drain-timeout", "1h"]);
@@ -74,7 +74,7 @@ fn four_pipelined_requests_and_half_a_fifth() {
     assert_kept(&reply, 2);
 }
 
-/// More than fits into one message between the two processes, and than hyper would read at a time.
+/// More than fits into one message between the two processes, and more than hyper reads at a time.
 #[test]
 fn a_flood_of_pipelined_requests() {
     const REQUESTS: usize = 40_000;
@@ -200,7 +200,7 @@ fn http_1_0_with_keep_alive_stays_and_without_it_ends_as_it_must() {
     }
 }
 
-/// Nothing is read on while a connection waits to go over. One that ends instead must still hear the client's end.
+/// Nothing is read while a connection waits to go over. If it ends instead, it must still notice the client's close.
 #[test]
 fn one_that_ends_with_its_answer_ends_when_the_client_does() {
     let mut server = start(&["--drain-timeout", "1h"]);
@@ -212,7 +212,7 @@ fn one_that_ends_with_its_answer_ends_when_the_client_does() {
     drop(client);
     let closed = Instant::now();
     await_exit(old);
-    // It is waited for 2 s otherwise.
+    // Otherwise, the server waits 2 s for it.
     assert!(closed.elapsed() < Duration::from_secs(1), "it took {:?}", closed.elapsed());
 }
 
@@ -224,12 +224,12 @@ fn three_upgrades_during_one_request() {
     slow.send("POST /echo HTTP/1.1\r\nHost: lab\r\nContent-Length: 10\r\n\r\nfirst");
     slow.wait_for("first");
     let old: Vec<_> = (0..3).map(|_| server.upgrade()).collect();
-    // Wherever it has come to by now.
+    // Whichever process has it by now.
     let meanwhile = idle.ask("/");
     assert!(!meanwhile.says_close(), "the connection should stay open: {meanwhile:?}");
     slow.send("rest.");
     assert_kept(&slow.reply(), 1);
-    // Through the hands of two generations that are there for nothing else.
+    // They pass through two generations that are there for nothing else.
     for process in old {
         await_exit(process);
     }
@@ -238,7 +238,7 @@ fn three_upgrades_during_one_request() {
     }
 }
 
-/// One CRLF too many behind a body, which a server should ignore (RFC 9112, section 2.2), is no half of a request.
+/// One CRLF too many behind a body, which a server should ignore (RFC 9112, section 2.2), is not half a request.
 #[test]
 fn an_empty_line_behind_a_body_is_idle() {
     let mut server = start(&["--drain-timeout", "1h"]);

@@ -1,5 +1,5 @@
-//! What goes wrong on the way. A connection may be lost with the process that has it; none is served by two, and none is
-//! forgotten: those that were kept and those that have ended are all there are, by the count of both sides.
+//! What goes wrong on the way. A connection may be lost with the process that has it; but no two processes serve one,
+//! and none is forgotten: those that were kept and those that have ended add up to all, by the count of both sides.
 
 use std::thread;
 use std::time::Instant;
@@ -12,7 +12,7 @@ use crate::server::{BINARY, assert_kept, assert_last, assert_served_by, command,
 /// Enough to be on their way for a while.
 const MANY: usize = 300;
 
-/// So many clients; some have spoken, some are in the middle of a head, some have not begun.
+/// Connects this many clients: some have been answered, some are in the middle of a head, some have not begun.
 fn connect(server: &Generations, clients: usize) -> Vec<Wire> {
     let connect = |number| {
         let mut client = Wire::connect(server.address());
@@ -26,13 +26,13 @@ fn connect(server: &Generations, clients: usize) -> Vec<Wire> {
     (0..clients).map(connect).collect()
 }
 
-/// What each client still sends for one request to be there.
+/// What each client has to send to complete one request.
 fn rest(number: usize) -> &'static str {
     if number % 3 == 1 { "Host: lab\r\n\r\n" } else { "GET / HTTP/1.1\r\nHost: lab\r\n\r\n" }
 }
 
-/// Asks over each connection: it is answered by `generation`, once, or it has ended. Returns those that were answered, and how
-/// many have ended.
+/// Asks on each connection: `generation` answers, once, or the connection has ended. Returns those that were answered,
+/// and how many have ended.
 #[track_caller]
 fn still_served(clients: Vec<Wire>, generation: u64) -> (Vec<Wire>, usize) {
     let all = clients.len();
@@ -78,7 +78,7 @@ fn what_does_not_fit_into_the_successor_is_closed_politely() {
                 closed += 1;
                 break;
             }
-            // It was answered before it was declined.
+            // It was answered before the successor declined it.
             client.get("/");
         }
     }
@@ -92,7 +92,7 @@ fn what_does_not_fit_into_the_successor_is_closed_politely() {
 
 #[test]
 fn a_successor_that_dies_halfway_takes_along_only_what_it_has() {
-    // If all are over by then, only the debug log says so.
+    // If all connections have gone over by then, only the debug log says so.
     let mut debug = command();
     debug.env("RUST_LOG", "info,connection_handover=debug").args(["--listen", "127.0.0.1:0"]);
     let mut server = Generations::start(&mut debug, 1);
@@ -149,7 +149,7 @@ fn a_successor_that_is_told_to_stop_leaves_what_it_does_not_have_to_the_old_proc
     await_exit(server.serving);
 }
 
-/// Both processes are told, as a service manager does.
+/// Both processes get the signal, as from a service manager.
 #[test]
 fn a_stop_during_a_handover_answers_everything() {
     let mut server = start(&[]);
@@ -186,7 +186,7 @@ fn upgrades_that_follow_each_other_at_once_keep_all_connections() {
 #[test]
 fn handovers_that_are_called_off_leave_nothing_behind() {
     let mut server = start(&["--drain-timeout", "1h"]);
-    // It stays, whatever is tried.
+    // This one stays throughout.
     let mut slow = Wire::connect(server.address());
     slow.send("POST /echo HTTP/1.1\r\nHost: lab\r\nContent-Length: 10\r\n\r\nfirst");
     slow.wait_for("first");
@@ -198,7 +198,7 @@ fn handovers_that_are_called_off_leave_nothing_behind() {
         let successor = field(&line, "pid").and_then(|pid| pid.parse().ok()).expect("a pid");
         kill(nix::unistd::Pid::from_raw(successor), Signal::SIGKILL).expect("it is there");
         server.program.line("this process serves on");
-        // All that it does at the end of an upgrade it has done when it answers.
+        // Once it answers, it has done all that it does at the end of an upgrade.
         server.assert_answered_by(1);
         if number == 0 {
             before = sockets(&server);

@@ -97,7 +97,7 @@ fn clients_that_end_their_side_or_go_while_their_connection_is_on_its_way() {
     server.assert_answered_by(3);
 }
 
-/// That it is gone shows when the next line is written.
+/// The server notices that it is gone when it writes the next line.
 #[test]
 fn a_client_that_vanishes_in_its_answer_does_not_hold_the_old_process() {
     let mut server = start(&["--drain-timeout", "1h"]);

@@ -78,7 +78,7 @@ impl Client {
             [&[0x40 | index, length], value.as_bytes()].concat()
         };
         let hosts = hosts.iter().flat_map(|(index, value)| {
-            // A large index does not fit into the prefix of six bits: without indexing, four.
+            // An index from 15 on, without indexing: the prefix has four bits, and the rest is a byte of its own.
             if *index < 15 { literal(*index, value) } else { [&[0x0f, index - 15], &literal(0, value)[1..]].concat() }
         });
         let block = [vec![method_get, scheme_http], literal(colon_path, path), hosts.collect()].concat();
@@ -247,7 +247,7 @@ fn the_socket_stays_open_for_a_client_that_has_not_closed_its_side() {
     assert_eq!(client.wire.ending(), Ending::Eof);
     let said = Instant::now();
     assert_ends_well(server);
-    // Two, of which some have passed.
+    // It waits two seconds, of which some have passed.
     assert!(said.elapsed() > Duration::from_secs(1), "it was closed after {:?}", said.elapsed());
 }
 

@@ -7,7 +7,7 @@ use testkit::{Ending, Wire};
 
 use crate::server::{assert_ends_well, drain, freeze, start};
 
-/// The answer is there and says `close`, and the connection keeps the word.
+/// The answer arrives and says `close`, and then the connection ends.
 #[track_caller]
 fn assert_answers_and_closes(client: &mut Wire) {
     let reply = client.ask("/");
@@ -99,7 +99,7 @@ fn silent_clients_do_not_hold_the_drain_until_the_deadline() {
     assert_eq!(kept_alive.ending(), Ending::Eof);
 }
 
-/// A client that keeps its side open when it has got its last answer does not hold a drain, and is not counted as cut.
+/// A client that keeps its side open after its last answer does not hold a drain, and is not counted as cut.
 #[track_caller]
 fn a_client_that_stays_costs_nothing(drain_timeout: &str) {
     let mut server = start(&["--drain-timeout", drain_timeout]);
@@ -117,7 +117,7 @@ fn a_client_that_does_not_close_its_side_does_not_hold_the_drain() {
 
 #[test]
 fn an_answer_whose_client_does_not_close_its_side_is_not_counted_as_cut() {
-    // The deadline is shorter than the patience with that client.
+    // The deadline is shorter than the linger timeout.
     a_client_that_stays_costs_nothing("500ms");
 }
 
@@ -129,7 +129,7 @@ fn http_1_0_keep_alive_is_kept_alive_until_the_drain_and_then_told() {
     for _ in 0..2 {
         client.send(KEEP_ALIVE);
         let reply = client.reply();
-        assert_eq!(reply.header("connection"), Some("keep-alive"), "an HTTP/1.0 client is to be told: {reply:?}");
+        assert_eq!(reply.header("connection"), Some("keep-alive"), "an HTTP/1.0 client has to be told: {reply:?}");
     }
     drain(&mut server);
     client.send(KEEP_ALIVE);

@@ -1,4 +1,4 @@
-//! Fifty upgrades under load, in every mode of every client: not one request lost, and not one connection closed.
+//! Fifty upgrades under load, in every mode of every client: not one request lost, and no HTTP/1 connection closed.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
@@ -12,7 +12,7 @@ use crate::server::start;
 const UPGRADES: u32 = 50;
 const CONNECTIONS: u32 = 16;
 
-/// What people who think between requests look like, and what meets the keep-alive race.
+/// The pauses of people who think between requests. They meet the keep-alive race.
 const THINK: std::ops::Range<Duration> = Duration::ZERO..Duration::from_millis(20);
 
 #[track_caller]
@@ -89,7 +89,7 @@ fn http2_clients_with_a_connection_per_request_lose_nothing() {
     let _ = fifty_upgrades(|plan| plan.client(Client::StrictHttp2 { streams: 1 }).per_request().connections(4));
 }
 
-/// Each connection has up to so many requests under way, and every answer must be its own, in order.
+/// Each connection has up to this many requests under way, and every answer must be its own, in order.
 const PIPELINED: u64 = 8;
 
 #[test]
@@ -116,7 +116,7 @@ fn pipeline(address: &str, stop: &AtomicBool) -> u64 {
     let (mut asked, mut answered) = (0_u64, 0);
     while !stop.load(Relaxed) || answered < asked {
         while !stop.load(Relaxed) && asked < answered + PIPELINED {
-            // Some with bodies, some without, of any length; in pieces that do not end where the requests do.
+            // Some with bodies, some without, of any length; sent in pieces that do not end where the requests do.
             let number = format!("{asked:0width$}", width = 1 + usize::try_from(asked * 37 % 3000).unwrap_or_default());
             let post = format!("POST /echo HTTP/1.1\r\nHost: lab\r\nContent-Length: {}\r\n\r\n{number}", number.len());
             let (first, second) = post.split_at(post.len() * 2 / 3);

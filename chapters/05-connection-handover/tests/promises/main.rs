@@ -1,10 +1,10 @@
 //! What chapter 5 promises, checked against the real program: no request lost, and no connection closed.
 //!
-//! A [`testkit::Wire`] is one socket and never connects again; so where it goes on being answered by one process after the
-//! other, it is the same connection throughout.
+//! A [`testkit::Wire`] is one socket and never connects again; so if one process after the other answers on it, it is
+//! the same connection throughout.
 //!
-//! No test sleeps to let something happen. That a request is under way is known from the first part of its answer; that a
-//! drain has begun, from the log line `draining`; that it is over, from the end of the process.
+//! No test sleeps to let something happen. The first part of an answer shows that its request is under way; the log
+//! line `draining`, that a drain has begun; the end of the process, that it is over.
 
 mod closing;
 mod connections;

@@ -12,7 +12,7 @@ fn chapter_4() -> PathBuf {
     example(BINARY, "graceful-upgrade")
 }
 
-/// One connection, on which each generation is asked.
+/// Upgrades to what `put` puts in place, and asserts that the old generation closes the connection politely.
 #[track_caller]
 fn assert_closed_politely_by(server: &mut Generations, client: &mut Wire, put: impl FnOnce()) {
     let generation = server.generation;

@@ -12,7 +12,7 @@ const POST: &str = "POST /echo HTTP/1.1\r\nHost: lab\r\nContent-Length: 4\r\n\r\
 /// Long enough for the drain to begin before its second line.
 const STREAM: &str = "GET /stream?chunks=2&interval=700ms HTTP/1.1\r\nHost: lab\r\n\r\n";
 
-/// So many answers come, only the last says that it is the last, and then the connection ends.
+/// Asserts that this many answers arrive, that only the last one says `close`, and that the connection then ends.
 #[track_caller]
 fn assert_only_the_last_says_close(mut client: Wire, answers: usize) {
     let replies: Vec<Reply> = (0..answers).map(|_| client.reply()).collect();

@@ -34,7 +34,7 @@ pub(crate) fn drain(server: &mut Generations) {
     server.program.line(&format!("draining pid={} ", server.serving));
 }
 
-/// Stops the first process in its tracks (SIGSTOP) until SIGCONT: the kernel goes on accepting for it.
+/// Stops the first process (SIGSTOP) until SIGCONT: the kernel goes on accepting for it.
 pub(crate) fn freeze(server: &Generations) {
     testkit::freeze(server.program.pid());
 }
@@ -48,8 +48,8 @@ pub(crate) fn assert_ends_well(mut server: Generations) {
     assert!(!log.contains("ERROR"), "everything was answered, so there is nothing to complain about:\n{log}");
 }
 
-/// Waits for the end of the process that was started, and asserts that its deadline cut so many requests, and that it was
-/// said.
+/// Waits for the end of the process that was started, and asserts that its deadline cut this many requests and that the
+/// log says so.
 #[track_caller]
 pub(crate) fn assert_cuts(mut server: Generations, requests: usize) {
     let end = server.program.wait();
@@ -60,7 +60,7 @@ pub(crate) fn assert_cuts(mut server: Generations, requests: usize) {
     assert!(log.contains(&said), "the log should say {said:?}:\n{log}");
 }
 
-/// Asserts that this is an answer of that generation, after which the connection stays.
+/// Asserts that this is an answer of that generation, and that the connection stays open.
 #[track_caller]
 pub(crate) fn assert_kept(reply: &Reply, generation: u64) {
     let answered_by = reply.header("x-generation");
@@ -68,7 +68,7 @@ pub(crate) fn assert_kept(reply: &Reply, generation: u64) {
     assert!(!reply.says_close(), "the connection should stay open: {reply:?}");
 }
 
-/// Asserts that the connection is served by that generation, and stays.
+/// Asserts that that generation serves the connection, and that it stays open.
 #[track_caller]
 pub(crate) fn assert_served_by(client: &mut Wire, generation: u64) {
     assert_kept(&client.ask("/"), generation);
@@ -82,8 +82,8 @@ pub(crate) fn assert_last(reply: &Reply, generation: u64) {
     assert!(reply.says_close(), "the answer should say that it is the last: {reply:?}");
 }
 
-/// Asserts that this generation answers on, and soon says that an answer is the last. (One that it gives before the successor
-/// has declined the connection does not say so.)
+/// Asserts that this generation answers, and soon says that an answer is the last. (An answer from before the successor
+/// declined the connection does not say so.)
 #[track_caller]
 pub(crate) fn assert_told_by(client: &mut Wire, generation: u64) {
     let deadline = Instant::now() + TIMEOUT;

@@ -1,5 +1,5 @@
-//! Several listeners: a connection is served by the service of the address that it came to, whatever that service is called
-//! in the new process.
+//! Several listeners: a connection is served by the service of the address that it connected to, whatever that service
+//! is called in the new process.
 
 use testkit::{Deployment, Generations, Wire, await_exit};
 

@@ -1,4 +1,4 @@
-//! What clients say that we did not write: nothing is lost, and no connection is closed.
+//! What clients say that others wrote: nothing is lost, and no connection is closed.
 //!
 //! The invariant: the verdict is theirs, to the last request that they were told to send.
 
@@ -13,7 +13,7 @@ fn wrk_loses_nothing() {
     ThirdParty::Wrk.assert_nothing_lost(&mut start(&[]), UPGRADES);
 }
 
-/// The only one of them that counts the answers that left the connection open.
+/// The only one of them that counts the answers after which the connection stays open.
 #[test]
 fn ab_loses_nothing_and_not_one_answer_announces_a_close() {
     let Some(verdict) = ThirdParty::Ab.assert_nothing_lost(&mut start(&[]), UPGRADES) else { return };

@@ -1,5 +1,5 @@
-//! How long a client is waited for, by a clock that jumps to whatever is due next; and what a drain that is called off leaves
-//! behind, which is nothing.
+//! How long the server waits for a client, on a clock that jumps to whatever is due next; and that a drain that is
+//! called off leaves nothing behind.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -40,7 +40,7 @@ async fn ask(client: &mut TcpStream) {
     while client.read_u8().await.expect("an answer") != b'o' {}
 }
 
-/// Waits for the end of the connection, and says how long it took. Something is sent every 7.3 s, if there is something.
+/// Waits for the end of the connection, and returns how many seconds it took. Sends `drip` every 7.3 s.
 async fn ends_after(client: &mut TcpStream, drip: Option<&str>) -> f64 {
     let began = Instant::now();
     loop {
@@ -79,11 +79,11 @@ async fn a_head_has_30_seconds_from_its_first_byte_however_many_more_follow() {
         sleep(Duration::from_secs(55)).await;
         client.write_all(half.as_bytes()).await.expect("it is read");
         let after = ends_after(&mut client, Some("x")).await;
-        assert!((29.9..38.5).contains(&after), "{half:?} was waited for for {after} s");
+        assert!((29.9..38.5).contains(&after), "the server waited {after} s after {half:?}");
     }
 }
 
-/// They are no part of a request (RFC 9112, section 2.2).
+/// Empty lines are no part of a request (RFC 9112, section 2.2).
 #[tokio::test(start_paused = true)]
 async fn empty_lines_are_silence() {
     for spoken in [true, false] {
@@ -97,7 +97,7 @@ async fn empty_lines_are_silence() {
     }
 }
 
-/// The gate has lost sight of its heads, and the connection is not waited for for ever.
+/// The gate has lost sight of its heads; even so, the server does not wait for ever.
 #[tokio::test(start_paused = true)]
 async fn a_head_on_a_connection_that_the_gate_is_unsure_of_has_no_endless_time_either() {
     for half in ["\nGET / HTTP/1.1\r\nHo", "\nGET / HTTP/1.1\r\nHost: lab\r\n\r\n"] {
@@ -105,7 +105,7 @@ async fn a_head_on_a_connection_that_the_gate_is_unsure_of_has_no_endless_time_e
         let mut client = TcpStream::connect(&address).await.expect("it listens");
         client.write_all(half.as_bytes()).await.expect("it is read");
         let after = ends_after(&mut client, Some("x")).await;
-        assert!((74.0..300.0).contains(&after), "{half:?} was waited for for {after} s");
+        assert!((74.0..300.0).contains(&after), "the server waited {after} s after {half:?}");
     }
 }
 
@@ -152,7 +152,7 @@ async fn a_drain_that_is_called_off_leaves_nothing_behind() {
     server.retire(Vec::new());
     assert!(asks_meanwhile.ask("/").says_close(), "in a drain, an answer says that it is the last");
     assert!(ready(), "the successor answers");
-    // Its place is in the queue of the socket, which `listener` keeps open.
+    // It waits in the accept queue of the socket, which `listener` keeps open.
     let mut waits = Wire::connect(&address);
     waits.get("/");
 
@@ -177,7 +177,7 @@ async fn a_client_that_is_slow_to_read_is_not_a_silent_one() {
     client.wait_for("\r\n\r\n");
     let mut silent = Wire::connect(&address);
     let drain = tokio::spawn(async move { shutdown(&mut server, A_LONG_TIME).await });
-    assert_eq!(silent.ending(), Ending::Eof, "silence has been waited for now");
+    assert_eq!(silent.ending(), Ending::Eof, "the idle timeout should have passed");
     assert_eq!(client.reply().body.len(), LARGE);
     drop(client);
     assert_eq!(drain.await.expect("no panic").cut, 0);

@@ -137,11 +137,11 @@ fn what_the_client_sent_too_much_does_not_destroy_its_answer() {
     let body = "x".repeat(200_000);
     let head = "POST /echo HTTP/1.1\r\nHost: lab\r\nConnection: close\r\nContent-Length: 200000\r\n\r\n";
     let unwanted = "GET / HTTP/1.1\r\nHost: lab\r\n\r\n".repeat(100_000);
-    // The client does not read before all is sent. A server that closed with unread bytes would reset the connection:
-    // this write would fail, and so would the read of what had not left the server yet.
+    // The client does not read before it has sent all. A server that closed with unread bytes would reset the
+    // connection: this write would fail, and so would the read of what had not left the server yet.
     client.send([head, &body, &unwanted].concat());
     let reply = client.reply();
-    assert_eq!(reply.text(), body, "look at Transport::close");
+    assert_eq!(reply.text(), body, "look at State::poll_shutdown in gate.rs");
     assert!(reply.says_close(), "the client asked for it: {:?}", reply.headers);
     assert_eq!(client.ending(), Ending::Eof);
 }

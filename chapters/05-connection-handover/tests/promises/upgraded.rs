@@ -1,4 +1,4 @@
-//! Connections that speak another protocol after an upgrade (RFC 9110, section 7.8): counted and waited for, too. They stay.
+//! Connections that speak another protocol after an upgrade (RFC 9110, section 7.8) stay, are counted and waited for.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -37,7 +37,7 @@ fn upgrade(to: UnboundedSender<Connection>) -> impl HttpService {
     })
 }
 
-/// A server that serves, and where.
+/// A server that serves, and its address.
 pub(crate) fn serve(drain_timeout: Duration, service: impl HttpService) -> (Server, String) {
     let address: Address = "127.0.0.1:0".parse().expect("an address");
     let listener = address.bind().expect("any port will do");

@@ -111,7 +111,7 @@ fn options_of_the_other_chapters_are_refused_as_there() {
 fn a_server_that_cannot_have_the_descriptors_that_it_needs_leaves_nothing_behind() {
     let deployment = deployment();
     let (socket, pid_file) = (deployment.socket(), deployment.path().join("pid"));
-    // Each has one more, and comes one step further, until one has enough.
+    // Each process has one more, and comes one step further, until one has enough.
     for limit in 4..100 {
         let script = format!("ulimit -n {limit}; exec {BINARY} \"$@\"");
         let mut command = command("sh", &["-c", &script, "sh", "--pid-file"]);
@@ -120,8 +120,8 @@ fn a_server_that_cannot_have_the_descriptors_that_it_needs_leaves_nothing_behind
         if program.try_line("listening").is_ok() {
             return;
         }
-        // 101: tokio panics where it wants descriptors for signals, which it does if all of the workspace is built at once,
-        // because a neighbour uses them.
+        // 101: tokio panics where it lacks descriptors for signals, which it wants only if the whole workspace is built
+        // at once, because a neighbour uses them.
         let code = program.wait().code();
         assert!(code == 1 || code == 101 && program.output().contains("/tokio-"), "{code}: {}", program.output());
         assert!(!socket.exists() && !pid_file.exists(), "with {limit} descriptors: {}", program.output());

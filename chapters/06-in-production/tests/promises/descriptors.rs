@@ -1,4 +1,4 @@
-//! At the limit of descriptors: connections may have taken all the others.
+//! At the descriptor limit: connections may have taken all that is not kept back.
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -7,18 +7,18 @@ use testkit::{Census, Generations, Program, Wire, await_exit, children, field, w
 
 use crate::server::{BINARY, command, deployment, start};
 
-/// Forbids a process all descriptors from this number on, and returns the limits it had.
+/// Forbids a process all descriptors from this number on, and returns the limits that it had.
 fn limit(pid: Pid, current: Option<u64>) -> Rlimit {
     let to = Rlimit { current, maximum: getrlimit(Resource::Nofile).maximum };
     prlimit(rustix::process::Pid::from_raw(pid.as_raw()), Resource::Nofile, to)
         .expect("our child's limit is ours to set")
 }
 
-/// Clients that have all the descriptors of a server that is limited to so many.
+/// Limits a server to this many descriptors, and returns clients that have taken them all.
 fn exhaust(server: &mut Generations, limited_to: u64) -> Vec<Wire> {
     limit(server.serving, Some(limited_to));
     let clients = (0..limited_to + 16).map(|_| Wire::connect(server.address())).collect();
-    // Not the first time: every time that it tries to accept, it may find one that was given up for the successor.
+    // Not after the first failure: each time it tries to accept, it may find a descriptor that was free.
     server.program.line("pause=160ms");
     clients
 }
@@ -38,11 +38,11 @@ fn a_server_whose_clients_have_all_its_descriptors_is_upgraded_all_the_same() {
             assert!(line.contains("it exited with status 7"), "it should have been started, and reaped: {line}");
             assert!(children(first).is_empty(), "a successor that is of no use should be reaped");
         }
-        // A version that raises the limit is what one would want now.
+        // The operator now installs a version that raises the limit.
         deployment.put_script(&format!("ulimit -n 1024; exec {BINARY} \"$@\""));
         server.upgrade();
         if handover == "on" {
-            // One after the other goes over as soon as the old process owes it nothing.
+            // One connection after the other goes over, as soon as the old process owes it nothing.
             wait_until("a connection is handed over", || clients[0].ask("/").text().ends_with("generation 2\n"));
         }
         drop(clients);

@@ -14,7 +14,7 @@ use crate::server::deployment;
 
 const CLIENTS: u32 = 8;
 
-/// Versions that never come to be ready.
+/// Versions that never become ready.
 const BROKEN: [&str; 4] = ["exit 7", "exec /nowhere", "kill -9 $$", "echo no server >&2"];
 
 #[test]

@@ -1,4 +1,4 @@
-//! Fifty upgrades under load, in every mode of every client: not one request lost, and not one connection closed.
+//! Fifty upgrades under load, in every mode of every client: not one request lost, and no HTTP/1 connection closed.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::server::start;
 
 const UPGRADES: u32 = 50;
 
-/// What people who think between requests look like.
+/// The pauses of people who think between requests.
 const THINK: Range<Duration> = Duration::ZERO..Duration::from_millis(20);
 
 #[track_caller]
@@ -48,7 +48,7 @@ fn clients_with_a_timetable() {
 
 #[test]
 fn clients_that_connect_for_each_request() {
-    // Its connections are closed by the client.
+    // The client closes its connections.
     fifty_upgrades_lose_nothing(|plan| plan.per_request().connections(8));
 }
 
@@ -69,7 +69,7 @@ fn clients_that_send_small_bodies() {
 
 #[test]
 fn http2_clients() {
-    // A connection that speaks HTTP/2 is closed with GOAWAY: to hand it over is another chapter's business.
+    // An HTTP/2 connection is closed with GOAWAY, and not handed over.
     fifty_upgrades_lose_nothing(|plan| plan.client(Client::StrictHttp2 { streams: 4 }).connections(4).think(THINK));
 }
 

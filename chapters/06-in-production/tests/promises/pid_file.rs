@@ -89,7 +89,7 @@ fn until_the_successor_accepts_it_names_the_old_process() {
     assert!(files(&path).is_empty(), "{:?}", files(&path));
 }
 
-/// To look whether the file names us, and to remove it, are two steps: the successor could write its pid in between.
+/// A check that the file names us, and its removal, are two steps: the successor could write its pid in between.
 #[test]
 fn a_process_that_was_replaced_leaves_the_file_to_its_successor() {
     let deployment = deployment();
@@ -128,7 +128,7 @@ fn a_process_that_comes_back_is_named_again() {
     assert!(files(&path).is_empty(), "{:?}", files(&path));
 }
 
-/// The process that it names is asked to stop just when its successor is ready: both news wait for it.
+/// The process that it names is asked to stop just when its successor is ready: both messages wait for it.
 #[test]
 fn a_stop_by_the_pid_file_in_the_middle_of_an_upgrade_stops_the_service() {
     for _ in 0..20 {

@@ -26,7 +26,7 @@ fn in_a_namespace(program: &Path, more: &[&str]) -> Option<Command> {
 
 /// A server in a namespace.
 struct Container {
-    /// Its log is that of all processes; the pids in it are those of the namespace.
+    /// Its log is that of all processes, with their pids in the namespace.
     server: Generations,
     /// Process 1, as we see it.
     init: Pid,
@@ -168,7 +168,7 @@ fn a_second_signal_cuts_all_short() {
     container.upgrade();
     let _new = hold(container.server.address());
     container.signal(Signal::SIGTERM);
-    // The old one drains already. It has ended its handover and closes now what the new one would not take.
+    // The old one already drains. It has ended its handover, and now closes what the new one would not take.
     container.server.program.line("draining");
     container.server.program.line("draining");
     // Later than a moment: signals that come together are one wish.
@@ -177,7 +177,7 @@ fn a_second_signal_cuts_all_short() {
     container.assert_ends_with(143);
 }
 
-/// `pkill -TERM -f server` meets process 1 and every generation.
+/// `pkill -TERM -f server` signals process 1 and every generation.
 #[test]
 fn one_wish_that_is_delivered_to_all_processes_is_one_drain() {
     let Some(mut container) = Container::start(&["--drain-timeout", "1h"]) else { return };
@@ -223,12 +223,12 @@ fn it_says_what_the_first_generation_could_not_start_for() {
 fn it_reaps_orphans() {
     let deployment = deployment();
     let Some(mut container) = Container::running(&deployment.server(), &[]) else { return };
-    // The shell in brackets ends at once, and the one it has started becomes process 1's.
+    // The shell in brackets ends at once, and the one that it has started becomes process 1's child.
     let script = format!("(sh -c 'echo an orphan ends >&2; exit 9' &); exec {BINARY} \"$@\"");
     deployment.put_script(&script);
     container.upgrade();
     container.server.program.line("an orphan ends");
-    // It would stay among the children for ever, as a zombie.
+    // Unreaped, it would stay among the children for ever, as a zombie.
     container.generation();
     container.signal(Signal::SIGTERM);
     // How an orphan ended concerns no client.
@@ -257,7 +257,7 @@ fn a_stop_before_any_generation_serves_is_not_lost() {
     wait_until("the stop was passed on", || testkit::is_in_mask(first, "ShdPnd", Signal::SIGTERM));
     thaw(first);
     let status = unshare.wait().code();
-    // As with any program: before it listens to signals it dies of it, and from then on it drains.
+    // As with any program: before it listens to signals, SIGTERM kills it; from then on, it drains.
     assert!([0, 143].contains(&status), "status {status}:\n{}", unshare.output());
     unshare.wait_all();
 }
@@ -306,14 +306,14 @@ fn a_stop_before_the_new_generation_knows_that_it_is_its_turn_stops_the_service(
     thaw(first);
     container.server.program.line("draining");
     container.signal(Signal::SIGTERM);
-    // It knows no other generation yet, and this one ends.
+    // Process 1 knows no other generation yet, and this one ends.
     await_exit(first);
     assert!(is_stopped(second), "it cannot have heard anything yet");
     thaw(second);
     container.assert_ends_with(0);
 }
 
-/// The one that was told dies of something else before it has heard it, and its successor takes over.
+/// The generation that was told dies of something else before it hears of the stop, and its successor takes over.
 #[test]
 fn a_stop_is_not_lost_with_the_generation_that_was_told() {
     let deployment = deployment();
@@ -349,7 +349,7 @@ fn a_successor_that_is_lost_leaves_its_predecessor_in_charge_of_the_signals() {
     let_go(held);
     await_exit(first);
     container.signal(Signal::SIGTERM);
-    // The one that was lost was reaped by its predecessor, which has made up for it.
+    // Its predecessor has reaped the lost generation, and has made up for it.
     container.assert_ends_with(0);
 }
 
@@ -404,7 +404,7 @@ fn sockets_that_process_1_inherits_are_passed_through() {
     assert_eq!(server.program.wait().code(), 0);
 }
 
-/// An init that ends with its child, and with which everything ends.
+/// An init that ends with its child, and everything ends with it.
 fn under_another_init(init: &[&str]) {
     let Some(mut command) = pid_namespace().map(without_options) else { return };
     let mut server = Generations::start(command.args(init).env("LISTEN", "127.0.0.1:0"), 1);
@@ -436,7 +436,7 @@ fn under_a_shell_it_survives_upgrades_as_well() {
     under_another_init(&["sh", "-c", &format!("{BINARY}; exit $?")]);
 }
 
-/// It cannot tell what such wrappers are for: the shell of a person, a test, a supervisor.
+/// The program cannot tell what such wrappers are: the shell of a person, a test, a supervisor.
 #[test]
 fn below_further_wrappers_an_upgrade_is_warned_of() {
     let Some(mut command) = pid_namespace().map(without_options) else { return };

@@ -45,7 +45,7 @@ fn the_go_program_replaces_itself_and_keeps_its_port() {
     program.signal(Signal::SIGUSR2);
     let line = program.line("listening");
     assert_eq!(field(&line, "address"), Some(address), "the child should have inherited the listener");
-    // Nobody connects meanwhile: a listener that has become blocking would hold the old process here.
+    // No client connects meanwhile: a listener that has become blocking would hold the old process here.
     assert_eq!(program.wait(), End::Exited(0), "the old process should end by itself:\n{}", program.output());
 
     let (new, generation) = who_answers(address);

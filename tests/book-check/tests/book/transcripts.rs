@@ -62,7 +62,7 @@ const TRANSCRIPTS: &str = "book/src/gen/transcripts";
 /// For any one step. Only a failing test ever waits this long.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// So many scripts are played at a time: most of the time they wait.
+/// Scripts that are played at a time: most of the time they wait.
 const PLAYERS: usize = 4;
 
 #[test]

@@ -33,7 +33,7 @@ pub(super) enum Loss {
 }
 
 impl Loss {
-    /// Says that it was the first request on its connection: this was not an idle one that the server gave up.
+    /// Says that it was the first request on its connection, which was thus not an idle one that the server gave up.
     pub(super) fn on_new_connection(self) -> Loss {
         match self {
             Loss::CutOff(reason) => Loss::CutOff(format!("on a new connection: {reason}")),

@@ -1,4 +1,4 @@
-//! How an HTTP/2 connection ended: with notice, or just so.
+//! How an HTTP/2 connection ended: with notice, or without.
 //!
 //! The invariant: it only looks. hyper reports both endings alike, so we read the frame headers (RFC 9113, section 4.1)
 //! as they pass.

@@ -14,7 +14,7 @@ use super::pace::Pace;
 /// How long a request may stay without its full answer before it counts as lost.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Who asks, and so what is forgiven.
+/// The kind of client, and so what it forgives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Client {
     /// HTTP/1.1 on connections of its own. It sends every request once.
@@ -25,13 +25,13 @@ pub enum Client {
     /// goes out on a new one. That is honest: the server cannot tell it from a client that looked a moment earlier. The
     /// first request on a connection has to be answered, or is lost.
     Strict,
-    /// HTTP/2 with prior knowledge, by the same rules, with so many requests at a time on each connection.
+    /// HTTP/2 with prior knowledge, by the same rules, with this many requests at a time on each connection.
     ///
     /// One rule more: the last GOAWAY of a server names the last stream that it will answer, and thereby gives back the
     /// later ones unread (RFC 9113, section 6.8). Those are counted in [`Tally::given_back`](super::Tally::given_back)
     /// and sent again on a new connection. hyper's two-step GOAWAY does not avoid them under heavy load when the client
     /// is built on h2, as this one is: h2 0.4 answers the PING by which the server finds out which stream is the last
-    /// one *before* it writes requests that wait to be written, so these come too late.
+    /// one *before* it writes the requests in its queue, so these come too late.
     StrictHttp2 {
         /// Requests at a time on one connection.
         streams: u32,

@@ -1,7 +1,7 @@
 //! HTTP/1.1 as applications speak it.
 //!
 //! The invariant: reqwest with its defaults, whatever it hides ([`Client::Pooled`](super::Client::Pooled) says what);
-//! only a proxy from the environment would measure somebody else's server, so there is none.
+//! except that it ignores a proxy from the environment, which would be another server to measure.
 
 use bytes::Bytes;
 use hyper::Response;

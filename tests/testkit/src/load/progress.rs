@@ -1,7 +1,7 @@
 //! What the clients have seen so far, for a caller who waits for it.
 //!
 //! The invariant: a waiting caller is woken by what it waits for and by nothing else, so that waiting does not disturb
-//! the measurement; nobody polls.
+//! the measurement; no caller polls.
 
 use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -22,7 +22,7 @@ struct Seen {
     lost: u64,
     /// Clients that have not had their first answer, or loss.
     cold: u32,
-    /// The number of answers that somebody waits for; the least, if several do.
+    /// The number of answers that a caller waits for; the least, if several do.
     awaited: Option<u64>,
     /// When each generation first answered.
     generations: BTreeMap<u64, Instant>,
@@ -142,7 +142,7 @@ impl Progress {
 }
 
 impl Seen {
-    /// Whether this result was the last first one.
+    /// Whether this was the first result of the last cold client.
     fn warm_up(&mut self, first: bool) -> bool {
         self.cold -= u32::from(first);
         first && self.cold == 0

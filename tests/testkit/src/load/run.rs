@@ -24,7 +24,7 @@ impl Plan {
     /// Starts the clients. They connect on their own time: see [`Load::wait_until_warm`].
     ///
     /// # Panics
-    /// If the machine refuses a thread, or the descriptors for so many connections.
+    /// If the machine refuses a thread, or the descriptors for this many connections.
     #[must_use = "a load that is dropped is abandoned"]
     pub fn start(self) -> Load {
         allow_descriptors(self.connections);
@@ -80,7 +80,7 @@ impl Plan {
     }
 }
 
-/// Completes when nobody is left who could ask for the result.
+/// Completes when the [`Load`] is dropped, so that no caller can ask for the result.
 async fn abandoned(mut stopped: watch::Receiver<bool>) {
     while stopped.changed().await.is_ok() {}
 }

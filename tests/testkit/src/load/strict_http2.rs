@@ -37,11 +37,11 @@ pub(super) struct Shared {
 struct Connection {
     sender: SendRequest<Full<Bytes>>,
     ending: Arc<Ending>,
-    /// Set by its first request, the one that has to be answered.
+    /// Set by the first request on it, the one that has to be answered.
     asked: Arc<AtomicBool>,
 }
 
-/// One of them.
+/// One of the streams.
 #[derive(Debug)]
 pub(super) struct StrictHttp2 {
     shared: Arc<Shared>,

@@ -39,7 +39,7 @@ pub struct Tally {
     pub by_generation: BTreeMap<u64, u64>,
     /// How long answers took.
     pub latency: Latencies,
-    /// Why requests were lost, and how many for each reason; of many reasons, some.
+    /// Why requests were lost, and how many for each reason; at most ten reasons.
     pub reasons: BTreeMap<String, u64>,
     /// Every request, if the plan asked for a [`journal`](super::Plan::journal); in the order of each client.
     pub journal: Vec<Entry>,
@@ -120,10 +120,10 @@ impl Tally {
     /// Asserts that the server said so before it closed a connection.
     ///
     /// # Panics
-    /// If it closed one without a word.
+    /// If it closed one without notice.
     #[track_caller]
     pub fn assert_every_close_announced(&self) {
-        assert_eq!(self.closed_unannounced, 0, "a connection was closed without a word: {self:#?}");
+        assert_eq!(self.closed_unannounced, 0, "a connection was closed without notice: {self:#?}");
     }
 
     /// The reasons, one a line, for people.

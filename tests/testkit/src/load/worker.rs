@@ -15,11 +15,11 @@ use super::pace::Pacer;
 use super::progress::Progress;
 use super::tally::Tally;
 
-/// The pause after a refused connection. Without it a server that is gone, or not yet there, would cost its clients,
-/// and so the machine it is to start on, all the time there is.
+/// The pause after a refused connection. Without it, the clients of a server that is gone, or not yet there, would use
+/// up all the processor time of the machine that it has to start on.
 const AFTER_REFUSAL: Duration = Duration::from_millis(1);
 
-/// A client: it knows what to ask and whom.
+/// A client, with its request and its server.
 pub(super) trait Ask: Send + 'static {
     /// Asks once. Connections opened and closed on the way are counted in `tally`.
     ///
@@ -36,7 +36,7 @@ pub(super) struct Worker {
     pub(super) timeout: Duration,
     pub(super) progress: Arc<Progress>,
     pub(super) stopped: watch::Receiver<bool>,
-    /// The client's number, if each of its requests is to be accounted for.
+    /// The client's number, if the journal has each of its requests.
     pub(super) journal: Option<u32>,
 }
 
@@ -72,7 +72,7 @@ impl Worker {
         tally
     }
 
-    /// The moment from which the next request counts, or `None` when there shall be no next one.
+    /// The moment from which the next request counts, or `None` once the load stops.
     async fn next(&mut self) -> Option<Instant> {
         tokio::select! {
             biased;

@@ -138,7 +138,7 @@ fn request(stream: &mut impl Read) -> bool {
     false
 }
 
-/// Answers one client, and on its first connection only the first so many requests: the next one is given back.
+/// Answers one client, and on its first connection only the first few requests: the next one is given back.
 fn give_back_after(answers: u8) -> Tally {
     let address = tcp(move |number, stream| {
         // The client's preface, 24 bytes, and ours, empty SETTINGS.

@@ -24,7 +24,7 @@ fn ask(address: &str, client: Client, answers: u64) -> Tally {
     load.stop()
 }
 
-/// The only reason there is.
+/// The only reason in the tally.
 fn reason(tally: &Tally) -> &str {
     assert_eq!(tally.reasons.len(), 1, "{}", tally.describe_losses());
     tally.reasons.keys().next().unwrap()
@@ -99,7 +99,7 @@ fn a_connection_closed_while_idle_is_counted_by_the_strict_client_and_hidden_by_
 }
 
 #[test]
-#[should_panic(expected = "closed without a word")]
+#[should_panic(expected = "closed without notice")]
 fn a_close_without_a_word_is_no_announced_one() {
     let address = tcp(|_, stream| {
         assert!(request(stream));

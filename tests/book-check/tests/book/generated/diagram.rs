@@ -20,7 +20,7 @@ struct Arrow {
     labels: &'static [Label],
 }
 
-/// Where the baseline of some words is, and which end of it.
+/// Where the baseline of some words is: x, y, and which point of the words is there.
 struct Label(i32, i32, &'static str);
 
 const START: &str = "start";

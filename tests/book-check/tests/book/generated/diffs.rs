@@ -1,6 +1,6 @@
 //! What changed from one chapter's program to the next.
 //!
-//! The invariant: `patch` would make the later file of the earlier one, but for the marks that pages include them by.
+//! The invariant: `patch` would make the later file from the earlier one, except for the anchors in them.
 
 use std::fs;
 
@@ -61,9 +61,9 @@ pub(crate) const STEPS: [(&str, &str, &str); 10] = [
 /// The difference between two files as a block of Markdown.
 pub(crate) fn diff(before: &str, after: &str) -> String {
     let [old, new] = [before, after].map(without_anchors);
-    // Few lines survive from one program to the next: this algorithm keeps to those that occur once, not to braces.
+    // Few lines survive from one program to the next: this algorithm aligns lines that occur once, not braces.
     let diff = TextDiff::configure().algorithm(Algorithm::Patience).diff_lines(&old, &new);
-    // Of a step, the reader has just seen what is around a change.
+    // The reader of a step has just seen what is around a change.
     let context = if before.contains("/examples/") { 1 } else { 3 };
     let diff = diff.unified_diff().context_radius(context).header(before, after).to_string();
     format!("```diff\n{}\n```\n", diff.trim_end())

@@ -1,6 +1,6 @@
 //! `ANCHOR: name` and `ANCHOR_END: name`: the part of a file that a page shows.
 //!
-//! The invariant: what is marked in code is on a page. A marker that no page uses is a riddle to who reads the code.
+//! The invariant: what is marked in code is on a page. A marker that no page uses is a riddle to a reader of the code.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;

@@ -13,7 +13,7 @@ use super::files::{Files, PAGES, line};
 /// A code block, and the file that the line above it names.
 #[derive(Debug)]
 struct Block<'text> {
-    /// What stands behind the fence; `None` if there is none, only a margin.
+    /// What stands behind the fence; `None` for an indented block.
     info: Option<String>,
     text: String,
     names: Option<&'text str>,

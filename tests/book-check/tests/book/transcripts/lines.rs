@@ -12,7 +12,7 @@ pub(crate) fn find(lines: &[String], parts: &[String]) -> Option<Vec<usize>> {
     })
 }
 
-/// The lines of `text` with those that contain `parts` in the order of the parts, in the places that they have together.
+/// The lines of `text`. Those that contain `parts` change places among each other, into the order of the parts.
 pub(crate) fn in_order(text: &str, parts: &[String]) -> String {
     let lines: Vec<_> = text.split_inclusive('\n').map(str::to_owned).collect();
     let found = find(&lines, parts).unwrap_or_default();

@@ -27,7 +27,7 @@ const TIME: &str = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)";
 static LOG_TIME: LazyLock<Regex> = LazyLock::new(|| pattern(&format!(r"{TIME} +(TRACE|DEBUG|INFO|WARN|ERROR) ")));
 static OTHER_TIME: LazyLock<Regex> = LazyLock::new(|| pattern(TIME));
 static HTTP_DATE: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?i)(\bdate: )\w{3}, \d\d \w{3} \d{4} [\d:]{8} GMT"));
-/// In whole milliseconds, of which a refused connection takes none, or one.
+/// In whole milliseconds: a refused connection takes 0 or 1.
 static CURL_AFTER: LazyLock<Regex> = LazyLock::new(|| pattern(r"(curl: .* after) \d+ ms"));
 static DURATION: LazyLock<Regex> = LazyLock::new(|| pattern(r"\b\d+\.\d+(ns|µs|us|ms|s)\b"));
 static INODE: LazyLock<Regex> = LazyLock::new(|| pattern(r"((?:socket|pipe):\[|ino:)(\d+)"));
@@ -38,7 +38,7 @@ static NUMBER: LazyLock<Regex> = LazyLock::new(|| pattern(r"\d\.\d+|\b\d{4}\b"))
 /// With the blanks that fill its column, if it is in one.
 static TERMINAL: LazyLock<Regex> = LazyLock::new(|| pattern(r"\bpts/(\d+)((?: {2,})?)"));
 
-/// Makes the stretches of one script the same, one after the other.
+/// Normalises the stretches of one script, one after the other.
 pub(crate) struct Normaliser<'script> {
     script: &'script Script,
     root: String,

@@ -123,7 +123,7 @@ mod tests {
         else {
             return;
         };
-        let failure = shown.expect_err("nobody says something else");
+        let failure = shown.expect_err("no program says something else");
         let expected = "name.txt, line 4, `1 ~ something else`: no line with [\"something else\"] came\n\
                         --- terminal 1 ---\n$ echo this\nthis\n\n--- terminal 2 ---\n$ echo that\nthat\n";
         assert_eq!(failure, expected);

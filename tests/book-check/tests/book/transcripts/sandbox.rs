@@ -25,13 +25,13 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 /// Process ids start here: four digits, as many as a page shows, and none that a script has another use for.
 pub(crate) const FIRST_PID: u32 = 6001;
 
-/// Ports that nobody asked for by number start here: 48567, the server's, is not among them.
+/// The kernel chooses ports from here: 48567, the server's, is not among them.
 pub(crate) const EPHEMERAL_PORTS: RangeInclusive<u32> = 50_000..=59_999;
 
 /// Runs as process 1: `$1` is the repository, `$2` where its builds are, `$3` an empty folder, the rest terminals.
 const INIT: &str = r#"
     root=$1 target=$2 empty=$3; shift 3
-    # What our caller left open is nothing that a program should find.
+    # No program should find what our caller left open.
     for fd in /proc/self/fd/*; do ((${fd##*/} < 3)) || eval "exec ${fd##*/}>&-"; done
     ip link set lo up
     echo "$PORTS" >/proc/sys/net/ipv4/ip_local_port_range
@@ -55,13 +55,13 @@ const INIT: &str = r#"
             bash --norc --noprofile --noediting +o history -i <>"$terminal" >&0 2>&1 &
     done
     echo ready
-    # Ignoring SIGCHLD reaps whoever is left to process 1.
+    # Ignoring SIGCHLD reaps every orphan.
     exec env --ignore-signal=CHLD sleep infinity
 "#;
 
 /// The machine. Dropping it ends everything in it.
 pub(crate) struct Sandbox {
-    /// The first to go, and with it process 1, and with that all others.
+    /// Dropped first: process 1 ends with it, and all other processes with process 1.
     _init: Program,
     _empty: TempDir,
     pub(crate) terminals: Vec<Terminal>,
@@ -112,7 +112,7 @@ pub(crate) fn target() -> &'static Path {
 fn unshare() -> Command {
     let mut command = Command::new("unshare");
     command.args(["--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]);
-    // Whoever is root stays root: tcpdump, say, wants more of it than a user namespace grants.
+    // Root stays root: tcpdump, for one, needs more rights than a user namespace grants.
     if !Uid::effective().is_root() {
         command.args(["--user", "--map-root-user"]);
     }
@@ -133,8 +133,8 @@ fn environment(command: &mut Command) {
     command.env("BEFORE_FIRST_PID", (FIRST_PID - 1).to_string());
 }
 
-/// glibc's `posix_spawn`, by which Cargo started us, makes a program ignore 32 and 33, and lets nobody undo it: signals
-/// that it keeps for itself. Ignored stays ignored, and a script that looks at `SigIgn` would find them.
+/// glibc's `posix_spawn`, with which Cargo started us, makes a program ignore the signals 32 and 33, which glibc keeps
+/// for itself, and does not let us undo it. Ignored stays ignored, and a script that looks at `SigIgn` would find them.
 fn heed_all_signals(command: &mut Command) {
     let heed = || {
         for signal in [32, 33] {

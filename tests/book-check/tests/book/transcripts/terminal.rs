@@ -26,7 +26,7 @@ pub(crate) struct Terminal {
     /// Its other side, and where the sandbox finds it.
     device: PathBuf,
     screen: Arc<Screen>,
-    /// Up to here the screen was taken away.
+    /// Up to here, the screen has been taken away.
     taken: usize,
     /// From here on, the screen shows answers to what was typed last.
     typed: usize,
@@ -42,7 +42,7 @@ struct Screen {
 #[derive(Default)]
 struct Content {
     bytes: Vec<u8>,
-    /// Whether nobody is left who could write.
+    /// Whether no process is left that could write.
     closed: bool,
 }
 
@@ -71,7 +71,7 @@ impl Terminal {
         self.typed = content.bytes.len();
         // Under the lock, or an answer could come first.
         let pressed = (&*self.pty).write_all(keys.as_bytes()).map(|()| self.typed);
-        pressed.map_err(|error| format!("nobody reads what is typed: {error}"))
+        pressed.map_err(|error| format!("no program reads what is typed: {error}"))
     }
 
     /// Waits until the shell asks for the next command, or is gone.

@@ -45,7 +45,7 @@ impl Built {
         Some(Built { directory, log })
     }
 
-    /// What mdBook said meanwhile.
+    /// What mdBook said.
     pub(crate) fn log(&self) -> &str {
         &self.log
     }

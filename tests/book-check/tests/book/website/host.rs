@@ -57,7 +57,7 @@ fn answer(directory: &Path, path: &str) -> Response<Full<Bytes>> {
     answer
 }
 
-/// What a browser needs to be told: it takes no style and no picture for what it is by itself.
+/// What a browser needs to be told: without its type, it does not use a style sheet or a picture.
 fn media_type(path: &Path) -> &'static str {
     match path.extension().and_then(|extension| extension.to_str()) {
         Some("html") => "text/html; charset=utf-8",

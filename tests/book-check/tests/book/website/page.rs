@@ -1,7 +1,7 @@
 //! One page in the browser.
 //!
-//! The invariant: what is looked at is the page as a reader has it, its scripts and all. Only for the themes does code
-//! keep but one word of each colour.
+//! The invariant: what is looked at is the page as a reader has it, its scripts and all. Only for the themes, code is
+//! cut down to one word of each colour.
 
 use std::path::PathBuf;
 use std::{env, fs};

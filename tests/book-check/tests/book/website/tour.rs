@@ -1,7 +1,7 @@
 //! All pages in the browser, one after the other.
 //!
-//! The invariant: every page that a reader can come to is looked at once, by one of two windows, which is as many as
-//! two processors carry.
+//! The invariant: every page that a reader can come to is looked at once, by one of two windows: two processors carry
+//! no more.
 
 use std::sync::Mutex;
 
