@@ -37,9 +37,9 @@ const CAPACITY: usize = 32;
 ///
 /// Dropping it ends its thread and closes its descriptors before the drop returns. It does not restore the old
 /// disposition of the signals: `signal-hook` keeps its handler installed, and would not install it again for the next
-/// caller. A signal that has lost its last receiver is caught and does nothing (after Go's `signal.Stop`, Go's default
-/// applies again; [`scratch::s3_registry::stop`] restores the disposition). So keep the receiver for as long as the
-/// program runs, and let [`die_by`] restore the default action at the end.
+/// caller. A signal that has lost its last receiver is caught and does nothing. (After Go's `signal.Stop`, Go's default
+/// applies again.) So keep the receiver for as long as the program runs, and let [`die_by`] restore the default action
+/// at the end.
 #[derive(Debug)]
 pub struct Receiver {
     channel: mpsc::Receiver<Signal>,

@@ -107,8 +107,8 @@ impl Descriptor {
     ///
     /// The kernel notes which process calls socketpair(2), and no process can forge that (`SO_PEERCRED`, unix(7)). If
     /// it was our parent, the channel is for us. If not, either we got the channel by accident, from a parent that had
-    /// it from *its* parent; or our parent has ended, and init or a subreaper has adopted us. The other end tells
-    /// which: its maker keeps it to itself, with CLOEXEC, so the kernel hangs up when the maker is gone.
+    /// it from *its* parent; or our parent has ended, and another process, mostly process 1, has adopted us. The other
+    /// end tells which: its maker keeps it to itself, with CLOEXEC, so the kernel hangs up when the maker is gone.
     pub(crate) fn authenticate(&self) -> Result<(), &'static str> {
         if self.check(Type::SEQPACKET, None).is_err() {
             return Err("the descriptor that should stand in for it is not a socket of type SOCK_SEQPACKET");

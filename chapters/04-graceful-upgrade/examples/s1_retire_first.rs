@@ -69,7 +69,7 @@ async fn serve(mut signals: Receiver) -> io::Result<ExitCode> {
 }
 
 // ANCHOR: start
-/// The listener that the predecessor has left as our standard input, or a new one.
+/// The listener that the predecessor has left as our standard input, or a new one on `--listen A` or `--listen=A`.
 async fn listen() -> io::Result<TcpListener> {
     if *GENERATION > 1 {
         return TcpListener::from_std(io::stdin().as_fd().try_clone_to_owned()?.into());

@@ -76,7 +76,7 @@ async fn serve(mut signals: Receiver) -> io::Result<ExitCode> {
     Ok(if cut == 0 { ExitCode::SUCCESS } else { ExitCode::from(3) })
 }
 
-/// The listener that the predecessor has left as our standard input, or a new one.
+/// The listener that the predecessor has left as our standard input, or a new one on `--listen A` or `--listen=A`.
 async fn listen() -> io::Result<TcpListener> {
     if *GENERATION > 1 {
         return TcpListener::from_std(io::stdin().as_fd().try_clone_to_owned()?.into());

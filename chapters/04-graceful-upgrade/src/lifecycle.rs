@@ -27,7 +27,7 @@ pub enum State {
     Serving,
     /// Still the one that accepts, with a successor starting.
     Upgrading,
-    /// Replaced, and finishing what it owes. Comes back if the successor is lost.
+    /// Not accepting, in favour of a successor, and finishing what it owes. Comes back if the successor is lost.
     Retiring,
     /// The same, but no successor needs it to come back; or it could not.
     Committed,
@@ -60,7 +60,7 @@ pub enum Event {
     /// SIGINT, SIGTERM, SIGHUP or SIGQUIT.
     StopAsked,
     /// Another generation got one of these signals, meant for the service: the successor, before it was in charge; or
-    /// the predecessor, after it had retired and before it knew that we accept. Or the predecessor has no use for us.
+    /// the predecessor, after it had retired and before it knew that we accept. Or the predecessor dismisses us.
     StopPassedOn,
     /// The predecessor has stopped accepting and says that it is our turn.
     Activated,
@@ -116,6 +116,7 @@ pub enum Action {
     /// Cut what is not answered yet.
     Cut,
 }
+// ANCHOR_END: words
 
 /// Which timeout runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -125,7 +126,6 @@ pub enum Timeout {
     /// A drain has to end.
     Drain,
 }
-// ANCHOR_END: words
 
 /// All states, for code that explores the table.
 pub const STATES: [State; 8] = [

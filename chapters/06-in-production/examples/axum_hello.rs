@@ -2,6 +2,7 @@
 
 #![expect(clippy::unused_async, reason = "a real service waits for something")]
 
+// ANCHOR: main
 use std::error::Error;
 use std::process::{self, ExitCode};
 use std::time::Duration;
@@ -11,7 +12,6 @@ use axum::{Extension, Router, routing::get};
 use graceful::{ClientAddress, Limits, Server, Upgrader, block_on};
 use hyper_util::service::TowerToHyperService;
 
-// ANCHOR: main
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let address = std::env::args().nth(1).unwrap_or("127.0.0.1:48567".to_owned()).parse()?;
@@ -27,7 +27,6 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         Ok(upgrader.run(server).await?)
     })
 }
-// ANCHOR_END: main
 
 /// The service itself. What takes time, a database's connections or a cache, is awaited here: until it returns, the old process
 /// serves.
@@ -42,3 +41,4 @@ async fn hello(
     let greeting = format!("hello {client}, from pid {}, generation {generation}\n", process::id());
     ([("x-generation", generation.to_string())], greeting)
 }
+// ANCHOR_END: main

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unused_async, reason = "a real service waits for something")]
 
+// ANCHOR: main
 use std::convert::Infallible;
 use std::error::Error;
 use std::process::{self, ExitCode};
@@ -11,7 +12,6 @@ use graceful::{Limits, Server, Upgrader, block_on};
 use hyper::service::service_fn;
 use hyper::{Request, Response, body::Incoming};
 
-// ANCHOR: main
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let address = std::env::args().nth(1).unwrap_or("127.0.0.1:48567".to_owned()).parse()?;
@@ -25,7 +25,6 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     upgrader.listen([("web".to_owned(), address)])?;
     block_on(async { Ok(upgrader.run(server).await?) })
 }
-// ANCHOR_END: main
 
 async fn hello(_request: Request<Incoming>, generation: u64) -> Result<Response<String>, Infallible> {
     let greeting = format!("hello from pid {}, generation {generation}\n", process::id());
@@ -33,3 +32,4 @@ async fn hello(_request: Request<Incoming>, generation: u64) -> Result<Response<
     answer.headers_mut().insert("x-generation", generation.into());
     Ok(answer)
 }
+// ANCHOR_END: main

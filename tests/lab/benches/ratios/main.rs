@@ -152,7 +152,8 @@ fn main() -> ExitCode {
         }
     }
     let missed = sections.iter().flat_map(|(_, measured)| &measured.rows).any(|row| row.kept() == Some(false));
-    if missed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    // The book says itself what was missed.
+    if missed && !for_book { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 /// What to make of the numbers, given what else the machine had to do.
