@@ -200,7 +200,9 @@ fn a_comparison_has_every_way_and_every_figure_and_leaves_nothing_behind() {
     let mut lab = compare(&script, &["--repeats", "1", "--json", json.to_str().unwrap()]);
     assert_eq!(lab.wait(), End::Exited(0), "{}", lab.output());
     let output = lab.wait_all();
-    for words in ["kill, then start", "graceful stop, then start", "polite drain", "longest gap (calm)", "Requests lost"] {
+    for words in
+        ["kill, then start", "graceful stop, then start", "polite drain", "longest gap (calm)", "Requests lost"]
+    {
         assert!(output.contains(words), "{words:?} should be in\n{output}");
     }
     let comparison: serde_json::Value = serde_json::from_slice(&fs::read(json).unwrap()).unwrap();

@@ -46,7 +46,7 @@ const LIMITS: [(&str, usize); 13] = [
     ("instructions", 1),
     ("upgrades", 1),
     ("memory", 1),
-    ("first-answer", 1),
+    ("first-answer", 2),
     ("both-accept", 1),
     ("old-gone", 1),
     ("spawn", 6),
