@@ -12,6 +12,7 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+use nix::sys::stat::fstat;
 use nix::unistd::getppid;
 use socket2::{SockRef, Type};
 
@@ -99,6 +100,12 @@ impl Descriptor {
 
     fn takes_both_families(&self, ours: IpAddr) -> bool {
         ours == Ipv6Addr::UNSPECIFIED && !self.socket().only_v6().unwrap_or(true)
+    }
+
+    /// Whether the two are copies of one socket, whatever their names.
+    pub(crate) fn is_same_socket(&self, other: &Descriptor) -> bool {
+        let id = |descriptor: &Descriptor| fstat(&descriptor.fd).ok().map(|stat| (stat.st_dev, stat.st_ino));
+        id(self).is_some_and(|ours| id(other) == Some(ours))
     }
 
     // ANCHOR: authenticate

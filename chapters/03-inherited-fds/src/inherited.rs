@@ -121,7 +121,10 @@ impl Inherited {
         let by_name = self.held.iter().position(|held| held.name == name && fits(held));
         let by_address = || self.held.iter().position(|held| !any_port && fits(held));
         if let Some(index) = by_name.or_else(by_address) {
-            return Ok(Some(self.held.remove(index).fd));
+            let claimed = self.held.remove(index);
+            // systemd passes a socket twice that is in a unit and in its descriptor store.
+            self.held.retain(|held| !held.is_same_socket(&claimed));
+            return Ok(Some(claimed.fd));
         }
         let misfit = self.held.iter().find(|held| held.name == name || held.is_in_the_way(address));
         misfit.map_or(Ok(None), |misfit| misfit.check(kind, Some(address)).map(|()| None))
