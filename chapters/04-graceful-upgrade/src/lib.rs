@@ -28,4 +28,4 @@ pub use program::Program;
 pub use runner::{Ending, Runner, Step};
 pub use serve::{Named, Serve};
 pub use services::Services;
-pub use upgrader::{Limits, Upgrader};
+pub use upgrader::{Limits, Rejecter, Upgrader};

@@ -55,7 +55,7 @@ pub struct Life {
 /// What can happen to a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Event {
-    /// SIGUSR2.
+    /// SIGUSR2; or SIGHUP, where that means the same.
     UpgradeAsked,
     /// SIGINT, SIGTERM, SIGHUP or SIGQUIT.
     StopAsked,
@@ -78,6 +78,8 @@ pub enum Event {
     SuccessorCommitted,
     /// The successor could not be started, or is gone.
     SuccessorGone,
+    /// The successor accepts, and is no good: a [`Rejecter`](crate::Rejecter) says so.
+    SuccessorRejected,
     /// The last connection is closed, in a drain.
     Drained,
     /// The ready timeout or the drain timeout has passed.
@@ -123,8 +125,10 @@ pub enum Action {
 pub enum Timeout {
     /// A successor has to become ready.
     Ready,
-    /// A drain has to end.
+    /// A drain has to end, after an upgrade.
     Drain,
+    /// A drain has to end, after a stop.
+    Stop,
 }
 
 /// All states, for code that explores the table.
@@ -140,7 +144,7 @@ pub const STATES: [State; 8] = [
 ];
 
 /// All events, for code that explores the table; `Older` with two of its numbers.
-pub const EVENTS: [Event; 14] = [
+pub const EVENTS: [Event; 15] = [
     Event::UpgradeAsked,
     Event::StopAsked,
     Event::StopPassedOn,
@@ -153,6 +157,7 @@ pub const EVENTS: [Event; 14] = [
     Event::SuccessorAccepts,
     Event::SuccessorCommitted,
     Event::SuccessorGone,
+    Event::SuccessorRejected,
     Event::Drained,
     Event::DeadlinePassed,
 ];
@@ -170,12 +175,13 @@ impl Life {
         Life { state: State::Standby, older, drained: false, replaced: false }
     }
 
-    /// The timeout that runs in this state. A change of state does not restart it: a stop gives a drain no extra time.
+    /// The timeout that runs in this state. A change of state does not restart it.
     #[must_use]
     pub fn timeout(self) -> Option<Timeout> {
         match self.state {
             State::Upgrading => Some(Timeout::Ready),
-            State::Retiring | State::Committed | State::Stopping => Some(Timeout::Drain),
+            State::Retiring | State::Committed => Some(Timeout::Drain),
+            State::Stopping => Some(Timeout::Stop),
             State::Standby | State::Called | State::Serving | State::Ended => None,
         }
     }
@@ -192,7 +198,7 @@ pub fn next(life: Life, event: Event) -> (Life, &'static [Action]) {
     };
     use Event::{
         Activated, CannotAccept, DeadlinePassed, Drained, Older, PredecessorGone, StopAsked, StopPassedOn,
-        SuccessorAccepts, SuccessorCommitted, SuccessorGone, SuccessorReady, UpgradeAsked,
+        SuccessorAccepts, SuccessorCommitted, SuccessorGone, SuccessorReady, SuccessorRejected, UpgradeAsked,
     };
     use State::{Called, Committed, Ended, Retiring, Serving, Standby, Stopping, Upgrading};
 
@@ -232,7 +238,7 @@ pub fn next(life: Life, event: Event) -> (Life, &'static [Action]) {
         (Upgrading, StopAsked | StopPassedOn) => (to(Stopping), &[EndSuccessor, Stop]),
         (Upgrading, UpgradeAsked) => (life, &[Refuse("upgrade refused: one is under way; ask again when it is over")]),
 
-        (Retiring, SuccessorGone) => {
+        (Retiring, SuccessorGone | SuccessorRejected) => {
             (Life { state: Serving, older, drained: false, replaced: false }, &[DismissSuccessor, Accept])
         }
         (Retiring, SuccessorAccepts) => or_ended(Life { replaced: true, ..life }, &[]),

@@ -25,5 +25,8 @@ pub trait Observe: Send {
 
     /// They have been performed.
     fn after(&mut self, _transition: &Transition) {}
+
+    /// An upgrade has come to nothing, for this reason, and this process serves on.
+    fn failed(&mut self, _reason: &str) {}
 }
 // ANCHOR_END: observe

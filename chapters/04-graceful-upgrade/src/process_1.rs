@@ -30,7 +30,7 @@ pub(crate) fn let_it_be_succeeded() -> Result<(), &'static str> {
         tracing::warn!(
             process_1,
             "process 1 of this container may end with this process, and the new one with it; \
-             if so, let process 1 itself start a server that supervises, as graceful-demo does (chapter 6)"
+             if so, start a server that supervises, as graceful-demo --supervise does (chapter 6)"
         );
     }
     Ok(())

@@ -131,6 +131,10 @@ impl Runner {
             }
             if let Some(transition) = self.performing.take() {
                 self.performed(&transition);
+                if transition.event == Event::SuccessorGone {
+                    // No action was to dismiss it. It is reaped, or it would be gone again and again.
+                    self.end_successor().await;
+                }
                 if transition.to.state == State::Ended {
                     return Step::End(self.ending(&transition));
                 }
@@ -154,7 +158,10 @@ impl Runner {
         self.life = to;
         if to.timeout() != from.timeout() {
             // `None`: a deadline that the clock cannot express is none.
-            self.deadline = to.timeout().and_then(|timeout| Instant::now().checked_add(self.limit(timeout)));
+            let deadline = to.timeout().and_then(|timeout| Instant::now().checked_add(self.limit(timeout)));
+            // A stop gives a drain no extra time.
+            let earlier = self.deadline.filter(|_| drains(from) && drains(to));
+            self.deadline = deadline.into_iter().chain(earlier).min();
         }
         self.own.observers.iter_mut().for_each(|observer| observer.before(&transition));
         self.performing = Some(transition);
@@ -179,8 +186,7 @@ impl Runner {
             Event::StopAsked | Event::StopPassedOn => self.asked.renew(Instant::now()),
             _ => {}
         }
-        let begins_to_drain =
-            transition.to.timeout() == Some(Timeout::Drain) && transition.from.timeout() != Some(Timeout::Drain);
+        let begins_to_drain = drains(transition.to) && !drains(transition.from);
         if begins_to_drain && !transition.actions.contains(&Action::ActivateSuccessor) {
             self.log_draining();
         }
@@ -194,13 +200,15 @@ impl Runner {
 
     /// Logged once the server drains, and before a successor logs that it listens: readers can rely on the order.
     fn log_draining(&self) {
-        tracing::info!(pid = std::process::id(), timeout = ?self.own.limits.drain_timeout, "draining");
+        let timeout = self.life.timeout().map(|timeout| self.limit(timeout)).unwrap_or_default();
+        tracing::info!(pid = std::process::id(), ?timeout, "draining");
     }
 
     fn limit(&self, timeout: Timeout) -> Duration {
         match timeout {
             Timeout::Ready => self.own.limits.ready_timeout,
             Timeout::Drain => self.own.limits.drain_timeout,
+            Timeout::Stop => self.own.stop_timeout,
         }
     }
 
@@ -210,7 +218,7 @@ impl Runner {
         if self.life.state == State::Upgrading && self.successor.is_none() {
             return Event::SuccessorGone;
         }
-        let drains = self.life.timeout() == Some(Timeout::Drain) && !self.life.drained;
+        let drains = drains(self.life) && !self.life.drained;
         loop {
             tokio::select! {
                 // Signals first: a SIGTERM that came while the successor was started ends both, however soon the
@@ -233,6 +241,12 @@ impl Runner {
                     }
                 }
                 () = drained.as_mut(), if drains => return Event::Drained,
+                Some(reason) = self.own.rejections.recv() => {
+                    if self.life.state == State::Retiring {
+                        self.failure = Some(reason);
+                        return Event::SuccessorRejected;
+                    }
+                }
                 () = until(self.announce_by) => self.announce(),
                 () = until(self.deadline) => {
                     self.deadline = None;
@@ -325,7 +339,9 @@ impl Runner {
             Action::DismissSuccessor => {
                 let end = self.end_successor().await;
                 let reasons: Vec<_> = self.failure.take().into_iter().chain(end).collect();
-                tracing::error!(reason = reasons.join(", "), "upgrade failed, this process serves on");
+                let reason = reasons.join(", ");
+                tracing::error!(reason, "upgrade failed, this process serves on");
+                self.own.observers.iter_mut().for_each(|observer| observer.failed(&reason));
             }
             Action::EndSuccessor => {
                 let end = self.end_successor().await;
@@ -415,6 +431,10 @@ impl Drop for Runner {
     fn drop(&mut self) {
         mem::forget(self.predecessor.take());
     }
+}
+
+fn drains(life: Life) -> bool {
+    matches!(life.timeout(), Some(Timeout::Drain | Timeout::Stop))
 }
 
 /// How this process was asked to stop.

@@ -9,15 +9,19 @@ use std::fs;
 use std::io;
 use std::mem;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use graceful_shutdown::Address;
 use inherited_fds::{AddError, Inherited, PassedFds};
 use signal_channel::{Receiver, Signal, notify, outlives_its_terminal};
-use signal_hook::flag;
+use signal_hook::low_level::unregister;
+use signal_hook::{SigId, flag};
+use tokio::sync::mpsc;
 
 use crate::channel::{Files, Message, receive_now, send_now};
 use crate::error::StartError;
@@ -80,6 +84,7 @@ pub(crate) type Pass = Box<dyn FnMut() -> io::Result<Vec<(String, OwnedFd)>> + S
 /// ```
 pub struct Upgrader {
     pub(crate) limits: Limits,
+    pub(crate) stop_timeout: Duration,
     pub(crate) generation: u64,
     pub(crate) older: u8,
     pub(crate) program: Program,
@@ -87,6 +92,8 @@ pub struct Upgrader {
     pub(crate) stops: Receiver,
     /// Whether a stop was ever caught: true from the moment its handler ran.
     pub(crate) stop_caught: Arc<AtomicBool>,
+    /// The handler that counts SIGHUP as a stop; `None` if it is ignored, or means an upgrade.
+    hangup: Option<SigId>,
     pub(crate) upgrades: Receiver,
     inherited: Inherited,
     /// Whether a predecessor started this process, or a supervisor that outlives it: no other one waits for its end.
@@ -99,6 +106,20 @@ pub struct Upgrader {
     pub(crate) unused: BTreeSet<String>,
     pub(crate) pass: Vec<Pass>,
     pub(crate) observers: Vec<Box<dyn Observe>>,
+    rejecter: Rejecter,
+    pub(crate) rejections: mpsc::UnboundedReceiver<String>,
+}
+
+/// Takes the turn back from a successor that accepts and is no good, while this process still drains.
+#[derive(Debug, Clone)]
+pub struct Rejecter(mpsc::UnboundedSender<String>);
+
+impl Rejecter {
+    /// Kills the successor and accepts again. Does nothing if there is no successor, or if it is too late to come back.
+    pub fn reject(&self, reason: impl Into<String>) {
+        // `Err`: this process is about to end.
+        let _ = self.0.send(reason.into());
+    }
 }
 
 impl Upgrader {
@@ -131,19 +152,40 @@ impl Upgrader {
         }
         // Long before we say that we are ready: a process that serves must hear its signals.
         let stop_caught = Arc::new(AtomicBool::new(false));
+        let mut hangup = None;
         for signal in STOPS.into_iter().filter(|signal| !outlives_its_terminal(*signal)) {
-            flag::register(signal as c_int, Arc::clone(&stop_caught))?;
+            let id = flag::register(signal as c_int, Arc::clone(&stop_caught))?;
+            hangup = hangup.or((signal == Signal::SIGHUP).then_some(id));
         }
         let stops = notify(&STOPS)?;
         let upgrades = notify(&[Signal::SIGUSR2])?;
         let (listeners, unused) = (Listeners::default(), BTreeSet::new());
-        let (pass, observers) = (Vec::new(), Vec::new());
+        let (pass, observers, stop_timeout) = (Vec::new(), Vec::new(), limits.drain_timeout);
+        let (sender, rejections) = mpsc::unbounded_channel();
+        let rejecter = Rejecter(sender);
         #[rustfmt::skip]
         let begun = Upgrader {
-            limits, generation, older, program, stops, stop_caught, upgrades, inherited, started_by_us, predecessor, files, listeners,
-            unused, pass, observers,
+            limits, stop_timeout, generation, older, program, stops, stop_caught, hangup, upgrades, inherited, started_by_us,
+            predecessor, files, listeners, unused, pass, observers, rejecter, rejections,
         };
         Ok(begun)
+    }
+
+    /// Makes SIGHUP mean an upgrade, as it does to a service manager that asks for a reload with it. Call it right after
+    /// [`from_env`](Self::from_env): a SIGHUP that came before is a stop, and a SIGUSR2 is lost.
+    ///
+    /// # Errors
+    /// If no descriptor or no thread is left.
+    pub fn upgrade_on_hangup(&mut self) -> io::Result<()> {
+        let stops: Vec<_> = STOPS.into_iter().filter(|signal| *signal != Signal::SIGHUP).collect();
+        let stops = notify(&stops)?;
+        let upgrades = notify(&[Signal::SIGUSR2, Signal::SIGHUP])?;
+        self.hangup.take().map(unregister);
+        // A stop that came before is in the old receiver. One that comes after this is in both, or in the new one.
+        if !self.stop_caught.load(SeqCst) {
+            (self.stops, self.upgrades) = (stops, upgrades);
+        }
+        Ok(())
     }
 
     /// For a supervisor that starts the first generation and passes it sockets: adds the channel that shows the new
@@ -161,6 +203,12 @@ impl Upgrader {
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.generation
+    }
+
+    /// The path of the program that an upgrade would start.
+    #[must_use]
+    pub fn program(&self) -> &Path {
+        &self.program.path
     }
 
     /// Takes an inherited descriptor that is not a listener, by name: see [`pass`](Self::pass). Call it before
@@ -204,6 +252,30 @@ impl Upgrader {
     /// Tells `observer` of every [`Transition`](crate::Transition) in the life of this process.
     pub fn observe(&mut self, observer: impl Observe + 'static) {
         self.observers.push(Box::new(observer));
+    }
+
+    /// Gives a drain after a stop another timeout than [`Limits::drain_timeout`], which is then that of an old generation.
+    pub fn stop_within(&mut self, stop_timeout: Duration) {
+        self.stop_timeout = stop_timeout;
+    }
+
+    /// Waits for `work`, which has to be done before this process is ready. A stop ends the first generation meanwhile: `Err` is
+    /// the signal. A successor goes on: its predecessor has to hear of the stop, and does once this process is ready.
+    ///
+    /// # Errors
+    /// The signal that asked for a stop.
+    pub async fn unless_stopped<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Signal> {
+        tokio::select! {
+            biased;
+            Some(signal) = self.stops.recv(), if self.predecessor.is_none() => Err(signal),
+            done = work => Ok(done),
+        }
+    }
+
+    /// For code that watches how a successor does.
+    #[must_use]
+    pub fn rejecter(&self) -> Rejecter {
+        self.rejecter.clone()
     }
 
     // ANCHOR: run

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use nix::sys::signal::{Signal, kill};
 use testkit::load::Plan;
-use testkit::{Deployment, await_exit, await_refusal, children, hold, let_go, wait_until};
+use testkit::{Deployment, await_exit, await_refusal, children, hold, let_go, sleeps_in_its_runtime, wait_until};
 
 use crate::scarcity::limit_descriptors;
 use crate::server::{BINARY, deployment, start};
@@ -194,6 +194,22 @@ fn a_successor_that_dies_while_the_old_process_drains_is_replaced_by_it() {
 }
 
 /// Clients that come while no process accepts wait in the queue, and are not refused.
+/// The successor's own upgrade has failed, so its predecessor does not come back any more.
+#[test]
+fn a_successor_that_dies_when_the_old_process_may_not_come_back_is_reaped_once() {
+    let deployment = deployment();
+    let mut server = deployment.start(&["--drain-timeout", "1h"]);
+    let held = hold(server.address());
+    let first = server.upgrade();
+    deployment.put_script("exit 7");
+    server.upgrade_in_vain();
+    server.signal(Signal::SIGKILL);
+    wait_until("the old process has reaped it", || children(first).is_empty());
+    wait_until("the old process sleeps", || sleeps_in_its_runtime(first));
+    let_go(held);
+    assert_eq!(server.program.wait().code(), 0);
+}
+
 #[test]
 fn a_successor_that_dies_under_load_costs_its_own_clients_at_most() {
     let mut server = start(&["--drain-timeout", "1h"]);

@@ -33,7 +33,9 @@ pub(crate) fn transitions() -> Vec<Transition> {
             let Case { event, older, drained, replaced, .. } = case;
             let from = Life { state, older, drained, replaced };
             // Nothing is drained there; and nothing but a retired process waits for its successor to accept.
-            if drained && from.timeout() != Some(Timeout::Drain) || !replaced && state != State::Retiring {
+            if drained && !matches!(from.timeout(), Some(Timeout::Drain | Timeout::Stop))
+                || !replaced && state != State::Retiring
+            {
                 continue;
             }
             let (to, actions) = next(from, event);
