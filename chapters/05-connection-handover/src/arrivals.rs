@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::Bytes;
 use rustix::process::{Resource, getrlimit};
@@ -36,6 +37,7 @@ pub(crate) async fn adopt_all(channel: Channel, services: BTreeMap<String, Start
             match connection {
                 Ok((start, socket, bytes)) => {
                     let client = socket.client();
+                    shared.tally.adopted.fetch_add(1, Relaxed);
                     start(socket, client, bytes);
                     taken += 1;
                 }

@@ -25,6 +25,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
+use crate::counts::Tally;
 use crate::drain::{Phase, Shared, becomes};
 use crate::gate::{Control, Gate, Protocol};
 use crate::socket::Socket;
@@ -48,6 +49,8 @@ pub(crate) struct Connection<S> {
     phase: watch::Receiver<Phase>,
     /// The successor that has declined it. Weak: a handover that was called off must not live on here.
     declined_by: Weak<Departures>,
+    /// Whether another process has it now.
+    gone: bool,
 }
 
 /// Why a connection leaves its HTTP library.
@@ -69,7 +72,7 @@ impl<S: HttpService> Connection<S> {
         shared: Arc<Shared>,
     ) -> Connection<S> {
         let (phase, exchanges, declined_by) = (shared.phase.subscribe(), Arc::default(), Weak::new());
-        Connection { service, address, client, timeouts, exchanges, shared, phase, declined_by }
+        Connection { service, address, client, timeouts, exchanges, shared, phase, declined_by, gone: false }
     }
 
     /// Serves it until it ends, or until another process has it. `bytes` were already read from it.
@@ -78,14 +81,16 @@ impl<S: HttpService> Connection<S> {
         async move {
             while let Some((to, idle, _permit)) = self.serve_here(socket, bytes).await {
                 let Some(back) = to.send(idle).await else {
-                    self.shared.tally.handed_over.fetch_add(1, Relaxed);
-                    return;
+                    return self.went();
                 };
                 (socket, bytes) = (back.socket, back.bytes);
                 self.declined_by = Arc::downgrade(&to);
             }
-            self.shared.tally.closed.fetch_add(usize::from(!self.phase.borrow().accepts()), Relaxed);
         }
+    }
+
+    fn went(&mut self) {
+        self.gone = true;
     }
 
     /// Serves it until it ends, or can go to a successor.
@@ -245,6 +250,15 @@ impl<S: HttpService> Connection<S> {
             control: control.clone(),
             answered: AtomicBool::new(false),
         })
+    }
+}
+
+impl<S> Drop for Connection<S> {
+    /// Also if its handler has panicked.
+    fn drop(&mut self) {
+        let Tally { handed_over, closed, .. } = &self.shared.tally;
+        let end = if self.gone { handed_over } else { closed };
+        end.fetch_add(1, Relaxed);
     }
 }
 

@@ -1,16 +1,16 @@
-//! What all connections of a server share: what they should do, and what became of them.
+//! What all connections of a server share: what they should do, and where they are counted.
 //!
 //! The invariant: the phase follows the goal, which [`Server`](crate::Server) sets, and a task that watches either
 //! misses a drain only if it was called off.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use graceful_shutdown::{Count, IDLE_TIMEOUT};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
+use crate::counts::{Counts, Tally};
 use crate::transfer::Departures;
 
 /// What a server is doing.
@@ -70,19 +70,6 @@ pub(crate) struct Shared {
     pub(crate) tally: Tally,
 }
 
-/// What became of the connections in a drain, and what was cut.
-#[derive(Debug, Default)]
-pub(crate) struct Tally {
-    /// Connections that another process has now.
-    pub(crate) handed_over: AtomicUsize,
-    /// Connections that ended here.
-    pub(crate) closed: AtomicUsize,
-    /// Of these, the idle ones that were closed without notice at the deadline.
-    pub(crate) untold: AtomicUsize,
-    /// Exchanges, tunnels and half heads that the deadline has cut.
-    pub(crate) cut: AtomicUsize,
-}
-
 impl Shared {
     pub(crate) fn new() -> Arc<Shared> {
         let (tasks, sockets) = (TaskTracker::new(), TaskTracker::new());
@@ -91,6 +78,11 @@ impl Shared {
         sockets.close();
         let [goal, phase] = [(); 2].map(|()| watch::Sender::new(Phase::Serving));
         Arc::new(Shared { goal, phase, tasks, sockets, exchanges: Arc::default(), tally: Tally::default() })
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        let (open, exchanges) = (self.sockets.len(), &self.exchanges);
+        Counts { open, requests: exchanges.begun(), finished: exchanges.ended(), ..self.tally.read() }
     }
 
     /// Sets the goal, and tells the connections. If that ends a handover, the connections on their way come back.
@@ -126,32 +118,6 @@ impl Shared {
         let (goal, phase) = (self.goal.clone(), self.phase.clone());
         // Read in the task: the goal may have changed by then, and the last task must not set an older goal.
         tokio::spawn(async move { phase.send_modify(|phase| *phase = goal.borrow().clone()) });
-    }
-}
-
-impl Tally {
-    /// Forgets a drain that was called off.
-    pub(crate) fn clear(&self) {
-        let Tally { handed_over, closed, untold, cut } = self;
-        for number in [handed_over, closed, untold, cut] {
-            number.store(0, Relaxed);
-        }
-    }
-
-    /// Logs what became of the connections.
-    pub(crate) fn report(&self) {
-        let [handed_over, closed, untold] =
-            [&self.handed_over, &self.closed, &self.untold].map(|number| number.load(Relaxed));
-        if untold > 0 {
-            tracing::warn!(
-                handed_over,
-                closed,
-                untold,
-                "idle connections were closed without notice: the drain timeout is too short"
-            );
-        } else if handed_over + closed > 0 {
-            tracing::info!(handed_over, closed, "every connection was handed over or closed politely");
-        }
     }
 }
 

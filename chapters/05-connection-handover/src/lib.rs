@@ -11,6 +11,7 @@
 mod arrivals;
 mod channel;
 mod connection;
+mod counts;
 mod drain;
 pub mod gate;
 mod message;
@@ -19,4 +20,5 @@ mod socket;
 mod transfer;
 mod watched;
 
+pub use counts::Counts;
 pub use server::Server;

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use crate::arrivals::adopt_all;
 use crate::channel::{Channel, pair};
 use crate::connection::Connection;
+use crate::counts::Counts;
 use crate::drain::{Phase, Shared, Timeouts, becomes};
 use crate::socket::Socket;
 use crate::transfer::Departures;
@@ -45,8 +46,8 @@ pub struct Server {
     arrivals: Option<OwnedFd>,
     /// Our end of the channel to the successor that was started last.
     departures: Arc<Mutex<Option<OwnedFd>>>,
-    /// How many exchanges had ended when the drain began.
-    ended_before: AtomicUsize,
+    /// What was counted when the drain began.
+    before: Counts,
 }
 
 impl Server {
@@ -60,7 +61,7 @@ impl Server {
             client_timeouts: ClientTimeouts::default(),
             arrivals: None,
             departures: Arc::default(),
-            ended_before: AtomicUsize::new(0),
+            before: Counts::default(),
         }
     }
 
@@ -106,6 +107,12 @@ impl Server {
         move || !goal.borrow().stops()
     }
 
+    /// Reads what this server has counted so far.
+    pub fn counts(&self) -> impl Fn() -> Counts + Send + Sync + use<> {
+        let shared = Arc::clone(&self.shared);
+        move || shared.counts()
+    }
+
     fn start(&self, name: &str, listener: &Listener) -> io::Result<(String, Start)> {
         let service = self.services.get(name);
         let service = service.ok_or_else(|| io::Error::other(format!("no service is called {name:?}")))?;
@@ -117,11 +124,14 @@ impl Server {
     fn take(&self, start: Start) -> impl Fn(Stream, ClientAddress) + Send + Sync + use<> {
         let shared = Arc::clone(&self.shared);
         // The token is taken here, not in the task: a drain must not end between accept(2) and the task's first step.
-        move |stream, client| start(Socket::accepted(stream, shared.sockets.token()), client, Bytes::new())
+        move |stream, client| {
+            shared.tally.accepted.fetch_add(1, Relaxed);
+            start(Socket::accepted(stream, shared.sockets.token()), client, Bytes::new());
+        }
     }
 
     /// Hands over, but stops before the deadline, which would cut the remaining connections without notice.
-    fn hand_over_to(&self, departures: Arc<Departures>) {
+    fn hand_over_to(&mut self, departures: Arc<Departures>) {
         self.drain(Phase::HandingOver(Arc::clone(&departures)));
         let (shared, Timeouts { handover, late, .. }) = (Arc::clone(&self.shared), self.timeouts);
         // Subscribed here: the handover may end before the task begins.
@@ -134,9 +144,9 @@ impl Server {
         });
     }
 
-    fn drain(&self, to: Phase) {
+    fn drain(&mut self, to: Phase) {
         if self.shared.goal.borrow().accepts() {
-            self.ended_before.store(self.shared.exchanges.ended(), Relaxed);
+            self.before = self.shared.counts();
         }
         self.shared.enter(to);
     }
@@ -153,7 +163,6 @@ impl Server {
 impl Serve for Server {
     fn accept(&mut self, listeners: Vec<Named>) -> io::Result<()> {
         self.shared.enter(Phase::Serving);
-        self.shared.tally.clear();
         let mut by_address = BTreeMap::new();
         for (name, listener) in listeners {
             let (address, start) = self.start(&name, &listener)?;
@@ -211,23 +220,25 @@ impl Serve for Server {
     async fn cut(&mut self) -> Outcome {
         let shared = Arc::clone(&self.shared);
         let Shared { exchanges, tally, sockets, .. } = &*shared;
-        let finished = exchanges.ended().saturating_sub(self.ended_before.load(Relaxed));
+        let finished = exchanges.ended() - self.before.finished;
         shared.cut();
         // Each connection counts what it owes. As long as some end, more will. A handler that blocks its thread does
         // not notice the cut, and its exchange stays open.
-        let blocked = loop {
+        loop {
             let left = sockets.len();
             if timeout(CUT_GRACE, self.drained()).await.is_ok() {
-                break 0;
+                break;
             }
             if sockets.len() == left {
                 let blocked = exchanges.begun().saturating_sub(exchanges.ended());
                 tally.untold.fetch_add(left.saturating_sub(blocked), Relaxed);
                 tally.closed.fetch_add(left, Relaxed);
-                break blocked;
+                tally.cut.fetch_add(blocked, Relaxed);
+                break;
             }
-        };
-        tally.report();
-        Outcome { finished, cut: tally.cut.load(Relaxed) + blocked }
+        }
+        let counts = shared.counts();
+        counts.report(&self.before);
+        Outcome { finished, cut: counts.cut - self.before.cut }
     }
 }
