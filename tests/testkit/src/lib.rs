@@ -13,6 +13,7 @@
 //! | speak HTTP to it byte by byte, and see how a connection ends | [`Wire`] |
 //! | learn which process answers a fresh connection, if any does | [`probe()`] |
 //! | see what a process holds: descriptors, mask, environment, limits | [`Census`] |
+//! | run it under a systemd of its own | [`Systemd`] |
 //! | find an example that Cargo built | [`example`] |
 //! | skip a test, aloud, when a machine lacks something | [`require`] |
 #![cfg_attr(feature = "load", doc = "| put it under load, and count what was lost | [`load::Plan`] |")]
@@ -32,6 +33,7 @@ mod probe;
 mod program;
 mod requirement;
 mod stalled_pipe;
+mod systemd;
 #[cfg(feature = "load")]
 mod third_party;
 mod timeout;
@@ -42,13 +44,15 @@ pub use deployment::Deployment;
 pub use end::{End, await_exit, try_await_exit};
 pub use generations::Generations;
 pub use moment::{
-    Gate, Lease, await_refusal, children, freeze, hold, is_stopped, let_go, sleeps_in_its_runtime, thaw, wait_until,
+    Gate, Lease, await_refusal, children, descendants, freeze, hold, is_stopped, let_go, sleeps_in_its_runtime, thaw,
+    wait_until,
 };
 pub use pid_namespace::pid_namespace;
 pub use probe::{Answerer, Unanswered, probe};
 pub use program::{Program, field};
 pub use requirement::{require, require_program};
 pub use stalled_pipe::StalledPipe;
+pub use systemd::Systemd;
 #[cfg(feature = "load")]
 pub use third_party::{ThirdParty, Verdict};
 pub use timeout::{GaveUp, TIMEOUT};

@@ -70,7 +70,15 @@ impl Load {
     /// # Panics
     /// If that takes more than twenty seconds.
     pub fn wait_until_warm(&self) {
-        self.progress.wait_until_warm().unwrap_or_else(|gave_up| panic!("{gave_up}"));
+        self.try_wait_until_warm().unwrap_or_else(|gave_up| panic!("{gave_up}"));
+    }
+
+    /// [`wait_until_warm`](Load::wait_until_warm) without the panic.
+    ///
+    /// # Errors
+    /// If that takes more than twenty seconds.
+    pub fn try_wait_until_warm(&self) -> Result<(), GaveUp> {
+        self.progress.wait_until_warm()
     }
 
     /// Waits for `count` more answers.

@@ -98,6 +98,16 @@ pub fn children(pid: Pid) -> Vec<Pid> {
     children.split_whitespace().map(|child| Pid::from_raw(child.parse().expect("a pid is a number"))).collect()
 }
 
+/// The children of a process, their children, and so on; without those that end meanwhile.
+#[must_use]
+pub fn descendants(pid: Pid) -> Vec<Pid> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten();
+    let lists = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("children")).ok());
+    let lists: Vec<_> = lists.collect();
+    let children = lists.iter().flat_map(|list| list.split_whitespace()).filter_map(|child| child.parse().ok());
+    children.map(Pid::from_raw).flat_map(|child| [vec![child], descendants(child)].concat()).collect()
+}
+
 /// A file of each thread of a process.
 fn threads(pid: Pid, file: &str) -> Vec<String> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("the process is there");
