@@ -15,9 +15,9 @@ use rustix::process::{Resource, getrlimit};
 /// `/proc/PID/fd`, in the order in which they were opened.
 const LOWEST: RawFd = 32;
 
-/// What a successor needs beside a copy of each listener: two channels, three copies of ends that it inherits, and a few
+/// What a successor needs beside a copy of each listener: two channels, five copies of what it inherits, and a few
 /// that are open only while all of this is put together.
-const TO_START: usize = 12;
+const TO_START: usize = 14;
 
 /// What accepting again needs beside two for each listener, which may have to be bound anew: a pid file.
 const TO_ACCEPT: usize = 1;

@@ -1,18 +1,19 @@
 //! What runs as process 1, say in a container: not the server, but a supervisor that stays while generations come and go.
 //!
 //! The invariant: process 1 ends when the last generation has ended, and not before: when it ends, the kernel kills
-//! every process of its namespace (`pid_namespaces(7)`), the successor among them. A small init that is process 1 in
-//! our place ends with the process that it started, so that process is the supervisor, too.
+//! every process of its namespace (`pid_namespaces(7)`), the successor among them. Other processes can take a container
+//! with them, too, and there the supervisor stands in their place: the child of a small init, which ends with it, and the first
+//! process of a container that shares its namespace (`shareProcessNamespace: true`), whose process 1 is another container's.
 //!
 //! Every generation inherits one end of a channel. The one that begins to accept says so on it, and the kernel adds the
 //! sender's pid; the end of the channel says that no generation is left.
 
-use std::env;
 use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixDatagram as StdSocket;
 use std::process::ExitCode;
+use std::{env, fs};
 
 use graceful_upgrade::lifecycle::Action;
 use graceful_upgrade::{Observe, Program, StartError, Transition, Upgrader, container_init};
@@ -29,14 +30,16 @@ use tokio::net::UnixDatagram;
 /// The name under which a generation finds its end of the channel.
 const INIT: &str = "init";
 
-/// If this is process 1, or process 1 ends with us: starts this program once more, as the first generation, passes
-/// signals on to the generations, and reaps orphans; returns the exit status once no generation is left. `None` in any
-/// other process, which then serves. Call it first thing in `main`.
+/// If this is process 1, or a container ends with us, or a supervisor is wanted anywhere: starts this program once more,
+/// as the first generation, passes signals on to the generations, and reaps orphans; returns the exit status once no
+/// generation is left. `None` in any other process, which then serves. Call it first thing in `main`.
 ///
 /// # Errors
 /// If the first generation cannot be started.
-pub fn supervise() -> Result<Option<ExitCode>, StartError> {
-    if std::process::id() != 1 && !process_1_ends_with_us() {
+pub fn supervise(anywhere: bool) -> Result<Option<ExitCode>, StartError> {
+    // Every generation runs this, too, with the same options.
+    let is_supervisor = std::process::id() == 1 || !is_a_generation() && (anywhere || a_container_ends_with_us());
+    if !is_supervisor {
         return Ok(None);
     }
     // Process 1 reaps orphans anyway.
@@ -50,12 +53,27 @@ pub fn supervise() -> Result<Option<ExitCode>, StartError> {
     runtime.block_on(until_none_is_left(program, inherited, stops, others)).map(Some)
 }
 
-/// Whether process 1 of a container is a small init (`docker run --init`, tini, a shell) that has started us, and ends
-/// when its child does. If others stand between, say a shell, an upgrade only logs a warning.
-fn process_1_ends_with_us() -> bool {
-    // A successor whose predecessor has just ended is an orphan, and was started by no init.
-    let succeeds = env::var_os("LISTEN_FDS").is_some() && env::var_os("LISTEN_PID").is_none();
-    getppid().as_raw() == 1 && container_init().is_some() && !succeeds
+/// Whether a supervisor or a predecessor has started this process: its sockets are not addressed to its pid, as those of
+/// systemd are. A successor whose predecessor has just ended is an orphan, and process 1 is its parent.
+fn is_a_generation() -> bool {
+    env::var_os("LISTEN_FDS").is_some() && env::var_os("LISTEN_PID").is_none()
+}
+
+/// Whether this is the first process of a container, or the child of a small init that is (`docker run --init`, tini, a
+/// shell) and ends when its child does. If others stand between, say a second shell, an upgrade only logs a warning.
+///
+/// `docker exec` starts a process in the same way as a container's first one. There a supervisor does no harm.
+fn a_container_ends_with_us() -> bool {
+    let parent = getppid().as_raw();
+    // In a PID namespace, a parent outside it has the pid 0. So it is for process 1, and for a process that a container engine
+    // starts in there.
+    parent == 0 || container_init().is_some() && parent_of(parent) == Some(0)
+}
+
+/// `None` if it has ended, or is hidden from us.
+fn parent_of(pid: i32) -> Option<i32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("PPid:")?.trim().parse().ok())
 }
 
 async fn until_none_is_left(

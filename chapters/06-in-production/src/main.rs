@@ -1,21 +1,19 @@
 //! Chapter 6's program, the one to run: everything on.
 
-use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
+use clap::builder::BoolishValueParser;
 use clap::{Parser, ValueEnum};
-use connection_handover::Server;
-use demo::{Options, ReadyTimeout, log_to_stderr};
-use graceful::{FdReserve, PidFile, init};
-use graceful_shutdown::{Address, ClientTimeouts, block_on};
-use graceful_upgrade::{Limits, Upgrader};
+use demo::{Options, ReadyTimeout, log_to_stderr, parse_duration};
+use graceful::{Builder, ClientTimeouts, Error};
 
 /// A server that replaces its own binary and keeps its HTTP/1 connections open
 ///
-/// In a container, be it process 1 or started by a process 1 that is a small init (docker run --init, tini, sh -c), it
-/// starts the server as a process of its own and supervises it, so that upgrades do not end the container. Put no wrapper
-/// between that init and this program: it does not supervise there, and says so when it is upgraded.
+/// In a container, be it the first process or started by a first process that is a small init (docker run --init, tini, sh
+/// -c), it starts the server as a process of its own and supervises it, so that upgrades do not end the container. Below
+/// further wrappers it does so only with --supervise.
 #[derive(Parser)]
 #[command(version)]
 struct Args {
@@ -31,6 +29,26 @@ struct Args {
     /// Whether open connections go to the new process, or are closed politely
     #[arg(long, value_name = "WHETHER", env = "HANDOVER", default_value = "on")]
     handover: Switch,
+
+    /// A unix socket for the command `graceful`
+    #[arg(long, value_name = "PATH", env = "CONTROL")]
+    control: Option<PathBuf>,
+
+    /// Stay as a supervisor until the last server has ended, wherever this runs: below several wrappers, with docker run --pid=host
+    #[arg(long, env = "SUPERVISE", value_parser = BoolishValueParser::new())]
+    supervise: bool,
+
+    /// How long the old process stays ready to take over again, e.g. 10s
+    #[arg(long, value_name = "DUR", env = "PROBATION", value_parser = parse_duration, default_value = "0s")]
+    probation: Duration,
+
+    /// How long everything goes on after a stop was asked for, with /readyz at 503
+    #[arg(long, value_name = "DUR", env = "PAUSE", value_parser = parse_duration, default_value = "0s")]
+    pause: Duration,
+
+    /// What the old process asks the new one on probation, e.g. /readyz
+    #[arg(long, value_name = "PATH", env = "HEALTH_CHECK")]
+    health_check: Option<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -43,31 +61,39 @@ fn main() -> ExitCode {
     demo::run(serve)
 }
 
-fn serve(args: Args) -> Result<ExitCode, Box<dyn Error>> {
+fn serve(args: Args) -> Result<ExitCode, Error> {
     log_to_stderr()?;
-    let Args { options, ready: ReadyTimeout { ready_timeout }, pid_file, handover } = args;
+    let Args { options, ready: ReadyTimeout { ready_timeout }, .. } = args;
     let Options { listen, drain_timeout, idle_timeout, head_timeout } = options;
-    let addresses = listen.iter().map(|address| address.parse::<Address>()).collect::<Result<Vec<_>, _>>()?;
-    if let Some(status) = init::supervise()? {
-        return Ok(status);
-    }
 
     // ANCHOR: compose
-    let mut upgrader = Upgrader::from_env(Limits { drain_timeout, ready_timeout })?;
-    init::report(&mut upgrader)?;
-    let timeouts = ClientTimeouts { idle: idle_timeout, head: head_timeout };
-    let mut server = Server::new(drain_timeout).with_timeouts(timeouts);
-    if handover == Switch::On {
-        server.hand_over(&mut upgrader);
+    let mut builder = Builder::new()
+        .handover(args.handover == Switch::On)
+        .drain_timeout(drain_timeout)
+        .stop_timeout(drain_timeout)
+        .ready_timeout(ready_timeout)
+        .client_timeouts(ClientTimeouts { idle: idle_timeout, head: head_timeout })
+        .pause_before_stop(args.pause)
+        .probation(args.probation)
+        .supervised(args.supervise)
+        .version(env!("CARGO_PKG_VERSION"));
+    for (name, address) in demo::names().zip(&listen) {
+        builder = builder.listen(name, address);
     }
-    for (name, _) in demo::names().zip(&listen) {
-        server.add(&name, demo::service(&name, upgrader.generation(), server.readiness()));
+    if let Some(path) = args.health_check {
+        builder = builder.health_check("zero", path);
     }
-    upgrader.observe(FdReserve::for_listeners(listen.len())?);
-    if let Some(path) = pid_file {
-        PidFile::keep(path, &mut upgrader)?;
+    if let Some(path) = args.control {
+        builder = builder.control(path);
     }
-    upgrader.listen(demo::names().zip(addresses))?;
-    block_on(async { Ok(upgrader.run(server).await?) })
+    if let Some(path) = args.pid_file {
+        builder = builder.pid_file(path);
+    }
+    builder.run(async |setup| {
+        for (name, _) in demo::names().zip(&listen) {
+            setup.hyper(&name, demo::service(&name, setup.generation(), setup.readiness()));
+        }
+        Ok(())
+    })
     // ANCHOR_END: compose
 }

@@ -10,7 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use testkit::load::Plan;
 use testkit::{Census, Deployment, Generations, await_exit, children, hold, let_go, wait_until};
 
-use crate::server::deployment;
+use crate::server::{deployment, upgrades};
 
 const CLIENTS: u32 = 8;
 
@@ -19,7 +19,7 @@ const BROKEN: [&str; 4] = ["exit 7", "exec /nowhere", "kill -9 $$", "echo no ser
 
 #[test]
 fn faults_among_many_upgrades_cost_only_what_a_killed_process_had() {
-    let upgrades = std::env::var("UPGRADES").map_or(40, |number| number.parse().expect("UPGRADES is a number"));
+    let upgrades = usize::try_from(upgrades(40)).expect("it is not that large");
     let deployment = deployment();
     let pid_file = deployment.path().join("pid");
     let mut server = deployment.start(&["--pid-file", pid_file.to_str().expect("UTF-8")]);

@@ -4,10 +4,16 @@
 //! a gate (see [`server`]).
 
 mod bad_input;
+mod control;
+mod counters;
+mod deploy;
 mod descriptors;
 mod endurance;
 mod handover;
 mod load;
+mod pause;
 mod pid_file;
+mod probation;
 mod process_1;
 mod server;
+mod systemd;

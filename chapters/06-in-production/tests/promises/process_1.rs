@@ -15,7 +15,9 @@ use testkit::{
     Generations, Program, await_exit, await_refusal, freeze, hold, is_stopped, let_go, pid_namespace, thaw, wait_until,
 };
 
-use crate::server::{BINARY, child, deployment, waits_for_its_turn, without_options};
+use crate::server::{
+    BINARY, assert_not_grown, child, command, deployment, size, upgrades, waits_for_its_turn, without_options,
+};
 
 /// A command that runs `program` as process 1 of a PID namespace of its own.
 fn in_a_namespace(program: &Path, more: &[&str]) -> Option<Command> {
@@ -89,12 +91,16 @@ fn upgrades_lose_nothing_there_either() {
     let Some(mut container) = Container::start(&[]) else { return };
     let load = Plan::new(container.server.address()).connections(8).start();
     load.wait_until_warm();
-    for generation in 2..=11 {
+    let last = 1 + upgrades(10);
+    let mut early = None;
+    for generation in 2..=last {
         let old = container.generation();
         container.upgrade();
         load.wait_for_generation(generation);
         await_exit(old);
+        early.get_or_insert_with(|| size(container.generation()));
     }
+    assert_not_grown(early.expect("there was an upgrade"), container.generation());
     let tally = load.stop();
     tally.assert_nothing_lost();
     assert_eq!(tally.closed_announced + tally.closed_unannounced, 0, "{tally:#?}");
@@ -436,15 +442,87 @@ fn under_a_shell_it_survives_upgrades_as_well() {
     under_another_init(&["sh", "-c", &format!("{BINARY}; exit $?")]);
 }
 
+/// A server below two shells, the outer one process 1. Returns what the outer one started as well.
+fn below_further_wrappers(options: &str) -> Option<(Generations, Pid)> {
+    let mut command = pid_namespace().map(without_options)?;
+    let wrapped = format!("sh -c '{BINARY} {options}; exit $?'; exit $?");
+    let server = Generations::start(command.args(["sh", "-c", &wrapped]).env("LISTEN", "127.0.0.1:0"), 1);
+    let inner = child(process_1(&server.program));
+    Some((server, inner))
+}
+
 /// The program cannot tell what such wrappers are: the shell of a person, a test, a supervisor.
 #[test]
 fn below_further_wrappers_an_upgrade_is_warned_of() {
-    let Some(mut command) = pid_namespace().map(without_options) else { return };
-    let wrapped = format!("sh -c '{BINARY}; exit $?'; exit $?");
-    let mut server = Generations::start(command.args(["sh", "-c", &wrapped]).env("LISTEN", "127.0.0.1:0"), 1);
+    let Some((mut server, shell)) = below_further_wrappers("") else { return };
     assert_eq!(server.program.count("supervising"), 0);
-    kill(child(child(process_1(&server.program))), Signal::SIGUSR2).expect("it serves");
-    server.program.line("process 1 of this container may end with this process");
+    kill(child(shell), Signal::SIGUSR2).expect("it serves");
+    let line = server.program.line("process 1 of this container may end with this process");
+    assert!(line.contains("--supervise"), "it should say how to mend it: {line}");
+}
+
+/// Upgrades by way of the supervisor, which stays; then the last generation is killed, and the supervisor ends as it did.
+fn survives_upgrades(server: &mut Generations, supervisor: Pid) {
+    assert_eq!(server.program.count("supervising"), 1, "no generation supervises another one");
+    for generation in 2..=3 {
+        let old = child(supervisor);
+        kill(supervisor, Signal::SIGUSR2).expect("the supervisor is there");
+        server.next_generation(1);
+        await_exit(old);
+        server.assert_answered_by(generation);
+    }
+    kill(child(supervisor), Signal::SIGKILL).expect("it serves");
+    let line = server.program.line("a generation was killed");
+    assert!(line.contains("status=137"), "{line}");
+    assert_eq!(server.program.wait().code(), 137, "{}", server.program.output());
+    await_refusal(server.address());
+}
+
+#[test]
+fn below_further_wrappers_it_survives_upgrades_if_a_supervisor_is_asked_for() {
+    let Some((mut server, shell)) = below_further_wrappers("--supervise") else { return };
+    survives_upgrades(&mut server, child(shell));
+}
+
+/// In a container without a PID namespace of its own (`docker run --pid=host`), and under a supervisor that watches one process.
+#[test]
+fn a_supervisor_can_be_asked_for_anywhere() {
+    let with_a_word = command(BINARY, &["--listen", "127.0.0.1:0", "--supervise"]);
+    let mut with_a_variable = command(BINARY, &["--listen", "127.0.0.1:0"]);
+    with_a_variable.env("SUPERVISE", "yes");
+    for mut command in [with_a_word, with_a_variable] {
+        let mut server = Generations::start(&mut command, 1);
+        let supervisor = server.program.pid();
+        survives_upgrades(&mut server, supervisor);
+    }
+}
+
+/// The first process of a container that shares its PID namespace, as with `shareProcessNamespace: true`, where process 1 is a
+/// pause container, and `docker run --pid=container:…`. The runtime starts it in there from outside, and kills what is left
+/// of the container when it has ended. Returns that process 1, too.
+fn in_a_shared_namespace(program: &[&str]) -> Option<(Program, Generations)> {
+    let mut pause = Program::start(pid_namespace()?.args(["sh", "-c", "echo pauses; exec tail -f /dev/null"]));
+    pause.line("pauses");
+    let mut command = without_options(Command::new("nsenter"));
+    let process_1 = process_1(&pause).to_string();
+    command.args(["--user", "--preserve-credentials", "--pid", "--mount", "--target", &process_1]).args(program);
+    let server = Generations::start(command.env("LISTEN", "127.0.0.1:0"), 1);
+    Some((pause, server))
+}
+
+#[test]
+fn as_the_first_process_in_a_shared_namespace_it_survives_upgrades() {
+    let Some((_pause, mut server)) = in_a_shared_namespace(&[BINARY]) else { return };
+    let supervisor = child(server.program.pid());
+    survives_upgrades(&mut server, supervisor);
+}
+
+#[test]
+fn under_an_init_in_a_shared_namespace_it_survives_upgrades() {
+    let script = format!("{BINARY}; exit $?");
+    let Some((_pause, mut server)) = in_a_shared_namespace(&["sh", "-c", &script]) else { return };
+    let supervisor = child(child(server.program.pid()));
+    survives_upgrades(&mut server, supervisor);
 }
 
 #[test]

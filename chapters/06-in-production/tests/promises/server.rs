@@ -19,7 +19,22 @@ pub(crate) fn command(program: impl AsRef<Path>, options: &[&str]) -> Command {
 
 /// Without options from the environment.
 pub(crate) fn without_options(mut command: Command) -> Command {
-    for variable in ["LISTEN", "DRAIN_TIMEOUT", "READY_TIMEOUT", "PID_FILE", "HANDOVER", "RUST_LOG"] {
+    for variable in [
+        "LISTEN",
+        "DRAIN_TIMEOUT",
+        "READY_TIMEOUT",
+        "PID_FILE",
+        "SUPERVISE",
+        "HANDOVER",
+        "CONTROL",
+        "PROBATION",
+        "PAUSE",
+        "HEALTH_CHECK",
+        "RUST_LOG",
+        "NOTIFY_SOCKET",
+        "SYSTEMD_EXEC_PID",
+        "WATCHDOG_USEC",
+    ] {
         command.env_remove(variable);
     }
     command
@@ -28,6 +43,29 @@ pub(crate) fn without_options(mut command: Command) -> Command {
 /// Starts the program on one free port.
 pub(crate) fn start(more: &[&str]) -> Generations {
     Generations::start(command(BINARY, &["--listen", "127.0.0.1:0"]).args(more), 1)
+}
+
+/// How many upgrades a test makes: `UPGRADES=1000 cargo test -p graceful` makes more than the default.
+pub(crate) fn upgrades(default: u64) -> u64 {
+    std::env::var("UPGRADES").map_or(default, |number| number.parse().expect("UPGRADES is a number"))
+}
+
+/// What a process has: open descriptors, and kilobytes of memory of its own.
+pub(crate) fn size(pid: Pid) -> (usize, u64) {
+    let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("the process is there").count();
+    let memory = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("the process is there");
+    let memory =
+        memory.lines().find_map(|line| line.strip_prefix("Anonymous:")?.split_whitespace().next()?.parse().ok());
+    (descriptors, memory.expect("the kernel says it"))
+}
+
+/// Asserts that a process is no larger than an earlier generation was: no descriptor more, once it knows that its predecessor
+/// is gone, and at most a tenth more memory.
+#[track_caller]
+pub(crate) fn assert_not_grown(early: (usize, u64), pid: Pid) {
+    wait_until("no more descriptors are open than in the beginning", || size(pid).0 <= early.0);
+    let (_, memory) = size(pid);
+    assert!(memory * 10 <= early.1 * 11, "memory grew from {} to {memory} kB", early.1);
 }
 
 /// A place with the program in it.

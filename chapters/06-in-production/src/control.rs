@@ -1,0 +1,209 @@
+//! The control socket: whoever asks for an upgrade hears how it ended.
+//!
+//! The invariant: only root and the user of this process are heard; every request that is understood gets an answer, or the
+//! end of the process; and no caller, however slow, holds up the service.
+
+mod protocol;
+
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use graceful_shutdown::Stream;
+use nix::sys::signal::{Signal, raise};
+use nix::unistd::Uid;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::UnixStream;
+use tokio::time::timeout;
+use tokio_util::either::Either;
+use tokio_util::task::TaskTracker;
+
+pub use protocol::{LONGEST, Reply, Request, Status, Until};
+
+use crate::counters::{Counters, Reading};
+use crate::progress::{Progress, Seen, Stage};
+
+/// The name of the listener.
+pub(crate) const CONTROL: &str = "control";
+
+/// How long a caller may take to send its line, and to take ours.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What is said of this process.
+pub(crate) struct Control {
+    pub(crate) progress: Progress,
+    pub(crate) generation: u64,
+    pub(crate) version: String,
+    pub(crate) program: String,
+    pub(crate) counters: Arc<Counters>,
+    /// Those who wait for the end of an upgrade: this process answers them before it ends.
+    pub(crate) answers: TaskTracker,
+}
+
+/// Leaves the socket to the user of this process alone (mode 0600).
+pub(crate) fn protect(path: &Path) -> io::Result<()> {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
+}
+
+impl Control {
+    /// Answers one connection.
+    pub(crate) async fn serve(&self, stream: Stream) {
+        let Either::Right(stream) = stream else { return };
+        let mut caller = Caller(BufReader::new(stream));
+        let asked = match timeout(PATIENCE, caller.request()).await {
+            Ok(asked) => asked,
+            Err(_) => Err(format!("no request came within {PATIENCE:?}")),
+        };
+        let answered = match asked {
+            Ok(None) => return,
+            Ok(Some(Request::Status)) => caller.say(&Reply::Status(self.status())).await,
+            Ok(Some(Request::Metrics)) => match self.counters.text() {
+                Ok(text) => caller.say(&Reply::Metrics(text)).await,
+                Err(error) => caller.say(&Reply::Failed(error.to_string())).await,
+            },
+            Ok(Some(Request::Stop)) => match raise(Signal::SIGTERM) {
+                Ok(()) => caller.say(&Reply::Done(format!("generation {} stops", self.generation))).await,
+                Err(error) => caller.say(&Reply::Failed(error.to_string())).await,
+            },
+            Ok(Some(Request::Upgrade { until, since })) => {
+                self.answers.track_future(self.upgrade(&mut caller, until, since)).await
+            }
+            Err(sentence) => caller.say(&Reply::Failed(sentence)).await,
+        };
+        if let Err(error) = answered {
+            tracing::debug!(%error, "a caller on the control socket was not answered");
+        }
+        // A caller that waits for a stop waits for the end of this connection.
+        let _ = caller.0.read(&mut [0]).await;
+    }
+
+    fn status(&self) -> Status {
+        let seen = self.progress.watch().borrow().clone();
+        let Reading { totals, generations } = self.counters.read();
+        let counts = self.counters.counts();
+        let since = self.counters.since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        let state = match seen.stage {
+            Stage::Standby => "waiting for its turn",
+            Stage::Serving => "serving",
+            Stage::Starting => "serving, and a successor is starting",
+            Stage::Yielding | Stage::Probation | Stage::Replaced => "replaced, and draining",
+            Stage::Stopping => "stopping",
+        };
+        Status {
+            generation: self.generation,
+            pid: std::process::id(),
+            state: state.to_owned(),
+            since,
+            version: self.version.clone(),
+            program: self.program.clone(),
+            draining: seen.older,
+            waiting: self.answers.len(),
+            connections: counts.open,
+            requests: counts.requests,
+            totals,
+            generations,
+        }
+    }
+
+    // ANCHOR: upgrade
+    /// Has one upgrade run that began after the request, and says how it ended. Callers that come while one is under way
+    /// share the next one.
+    async fn upgrade(&self, caller: &mut Caller, until: Until, since: Option<u64>) -> io::Result<()> {
+        let mut seen = self.progress.watch();
+        if since.is_some_and(|since| self.generation > since) {
+            return caller.say(&Reply::Done(format!("generation {} serves", self.generation))).await;
+        }
+        let before = if since.is_some() { 0 } else { seen.borrow().upgrade };
+        let mut said = Said::default();
+        loop {
+            let now = seen.borrow_and_update().clone();
+            // A caller that hears of the end finds it counted.
+            self.counters.write();
+            // The one that began first after the request.
+            let ours = before + 1;
+            if now.upgrade == ours {
+                said.say(caller, &now).await?;
+            }
+            let ended = now.ends.get(&ours).cloned();
+            let accepts = now.upgrade == ours && now.accepts_after.is_some();
+            match (ended, now.stage) {
+                (Some(Err(reason)), _) => return caller.say(&Reply::Failed(reason)).await,
+                (Some(Ok(())), _) => return caller.say(&Reply::Done(self.serves())).await,
+                _ if accepts && until == Until::Ready => return caller.say(&Reply::Done(self.serves())).await,
+                (None, Stage::Serving) if self.progress.ask_once() => {
+                    // As if somebody had sent it: there is one way to begin an upgrade.
+                    raise(Signal::SIGUSR2)?;
+                }
+                // The upgrade before ours has gone well: the new process is the one to ask.
+                (None, Stage::Probation | Stage::Replaced) if now.upgrade < ours => {
+                    return caller.say(&Reply::Moved(self.generation + 1)).await;
+                }
+                (None, Stage::Stopping) => return caller.say(&Reply::Failed("the service is stopping".into())).await,
+                _ => {}
+            }
+            tokio::select! {
+                changed = seen.changed() => if changed.is_err() { return Ok(()) },
+                // The caller has gone. Its upgrade goes on.
+                _ = caller.0.read_u8() => return Ok(()),
+            }
+        }
+    }
+    // ANCHOR_END: upgrade
+
+    fn serves(&self) -> String {
+        format!("generation {} serves", self.generation + 1)
+    }
+}
+
+/// What a caller has been told of its upgrade.
+#[derive(Default)]
+struct Said {
+    ready: bool,
+    accepting: bool,
+}
+
+impl Said {
+    async fn say(&mut self, caller: &mut Caller, seen: &Seen) -> io::Result<()> {
+        let parts =
+            [("ready", seen.ready_after, &mut self.ready), ("accepting", seen.accepts_after, &mut self.accepting)];
+        for (part, after, said) in parts {
+            if let Some(after) = after.filter(|_| !*said) {
+                *said = true;
+                let after = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+                caller.say(&Reply::Passed { part: part.to_owned(), after }).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Caller(BufReader<UnixStream>);
+
+impl Caller {
+    /// What it asks, or why that is refused. `None`: nothing.
+    async fn request(&mut self) -> Result<Option<Request>, String> {
+        let caller = self.0.get_ref().peer_cred().map_err(|error| error.to_string())?;
+        if caller.uid() != 0 && caller.uid() != Uid::effective().as_raw() {
+            return Err(format!("user {} may not control this service", caller.uid()));
+        }
+        let mut line = Vec::new();
+        let mut bounded = (&mut self.0).take(LONGEST as u64);
+        match bounded.read_until(b'\n', &mut line).await {
+            Ok(0) => Ok(None),
+            Ok(_) if line.ends_with(b"\n") => {
+                serde_json::from_slice(&line).map(Some).map_err(|error| format!("this is not a request: {error}"))
+            }
+            Ok(LONGEST..) => Err(format!("a request has {LONGEST} bytes at most")),
+            Ok(_) => Err("the request has no end".to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    async fn say(&mut self, reply: &Reply) -> io::Result<()> {
+        let mut line = serde_json::to_vec(reply)?;
+        line.push(b'\n');
+        timeout(PATIENCE, self.0.get_mut().write_all(&line)).await.unwrap_or_else(|late| Err(late.into()))
+    }
+}

@@ -1,0 +1,206 @@
+//! Everything that a builder's service is made of, behind chapter 4's [`Serve`].
+//!
+//! The invariant: the parts begin and end together. A drain is over when the HTTP server, the stream services and the background
+//! tasks have nothing left to do, and no successor needs this process to come back.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use connection_handover::Server;
+use graceful_shutdown::{Acceptor, Address, ClientAddress, Outcome, Stream};
+use graceful_upgrade::{Named, Serve};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::task::TaskTracker;
+
+use crate::control::{CONTROL, Control};
+use crate::systemd::Systemd;
+
+/// How long tasks get to end once they are cut.
+const CUT_GRACE: Duration = Duration::from_millis(250);
+
+/// What the service is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    Serving,
+    Draining,
+    Cut,
+}
+
+/// Tells a task that runs for long that the service drains. A clone for each.
+#[derive(Debug, Clone)]
+pub struct Draining(watch::Receiver<Phase>);
+
+impl Draining {
+    pub(crate) fn of(phase: &watch::Sender<Phase>) -> Draining {
+        Draining(phase.subscribe())
+    }
+
+    /// Completes when the service begins to drain: because it stops, or because a successor has taken over. Cancel safe.
+    pub async fn begun(&mut self) {
+        // `Err`: the service is gone.
+        let _ = self.0.wait_for(|phase| *phase > Phase::Serving).await;
+    }
+
+    /// Whether it drains now.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        *self.0.borrow() > Phase::Serving
+    }
+
+    async fn cut(&mut self) {
+        let _ = self.0.wait_for(|phase| *phase == Phase::Cut).await;
+    }
+}
+
+pub(crate) type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
+pub(crate) type Background = Box<dyn Fn(Draining) -> Work + Send>;
+pub(crate) type Streams = Arc<dyn Fn(Stream, ClientAddress, Draining) -> Work + Send + Sync>;
+
+/// The parts.
+pub(crate) struct Parts {
+    pub(crate) server: Server,
+    pub(crate) streams: BTreeMap<String, Streams>,
+    pub(crate) background: Vec<Background>,
+    pub(crate) control: Arc<Control>,
+    pub(crate) addresses: Arc<Mutex<Vec<(String, Address)>>>,
+    pub(crate) systemd: Option<Systemd>,
+    pub(crate) phase: watch::Sender<Phase>,
+    /// False from the moment a stop begins.
+    pub(crate) stays: watch::Sender<bool>,
+    /// How long everything goes on after a stop was asked for.
+    pub(crate) pause: Duration,
+    pub(crate) stop_at: Option<Instant>,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) on_drain: Vec<Box<dyn Fn() + Send>>,
+    pub(crate) on_end: Vec<Box<dyn Fn(Outcome) + Send>>,
+}
+
+impl Parts {
+    fn draining(&self) -> Draining {
+        Draining::of(&self.phase)
+    }
+
+    fn drain(&self) {
+        self.phase.send_replace(Phase::Draining);
+        self.on_drain.iter().for_each(|hook| hook());
+    }
+
+    /// Accepts from a listener that is not the HTTP server's.
+    fn accept_from(&self, named: Named, mut until: Draining) -> io::Result<Option<Named>> {
+        let (name, listener) = named;
+        let (tasks, draining) = (self.tasks.clone(), self.draining());
+        if name == CONTROL {
+            let (acceptor, control) = (Acceptor::new(listener)?, Arc::clone(&self.control));
+            // Not among the tasks: a caller that says nothing must not hold up a drain.
+            tokio::spawn(async move {
+                let take = move |stream, _| {
+                    let control = Arc::clone(&control);
+                    tokio::spawn(async move { control.serve(stream).await });
+                };
+                acceptor.run(until.begun(), &take).await;
+            });
+            return Ok(None);
+        }
+        let Some(streams) = self.streams.get(&name).cloned() else { return Ok(Some((name, listener))) };
+        let acceptor = Acceptor::new(listener)?;
+        let (stops, counted) = (self.stays.subscribe(), Arc::clone(&self.control.counters.streams));
+        self.tasks.spawn(async move {
+            let take = |stream, client| {
+                let (work, mut cut) = (streams(stream, client, draining.clone()), draining.clone());
+                let open = counted.accepted();
+                tasks.spawn(async move {
+                    let _open = open;
+                    tokio::select! {
+                        () = work => {}
+                        () = cut.cut() => {}
+                    }
+                });
+            };
+            let acceptor = acceptor.run(until.begun(), &take).await;
+            if !*stops.borrow() {
+                acceptor.empty_queue(|| true, &take).await;
+            }
+        });
+        Ok(None)
+    }
+
+    fn stop_now(&mut self) {
+        self.drain();
+        if let Some(systemd) = &self.systemd {
+            systemd.forget(self.addresses.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|(name, _)| name));
+        }
+        self.server.stop();
+    }
+}
+
+impl Serve for Parts {
+    fn accept(&mut self, listeners: Vec<Named>) -> io::Result<()> {
+        self.phase.send_replace(Phase::Serving);
+        let known = listeners.iter().map(|(name, listener)| Ok((name.clone(), listener.address()?)));
+        let known = known.collect::<io::Result<_>>()?;
+        if let Some(systemd) = &self.systemd {
+            systemd.store(&listeners);
+        }
+        *self.addresses.lock().unwrap_or_else(PoisonError::into_inner) = known;
+        let mut http = Vec::new();
+        for named in listeners {
+            http.extend(self.accept_from(named, self.draining())?);
+        }
+        for background in &self.background {
+            let (work, mut cut) = (background(self.draining()), self.draining());
+            self.tasks.spawn(async move {
+                tokio::select! {
+                    () = work => {}
+                    () = cut.cut() => {}
+                }
+            });
+        }
+        self.server.accept(http)
+    }
+
+    fn retire(&mut self, abandoned: Vec<Named>) {
+        self.drain();
+        if let Some(systemd) = &self.systemd {
+            systemd.forget(abandoned.iter().map(|(name, _)| name));
+        }
+        let http = abandoned.into_iter().filter(|(name, _)| name != CONTROL && !self.streams.contains_key(name));
+        self.server.retire(http.collect());
+    }
+
+    fn stop(&mut self) {
+        self.stays.send_replace(false);
+        if self.pause.is_zero() || self.phase.borrow().ne(&Phase::Serving) {
+            return self.stop_now();
+        }
+        tracing::info!(pause = ?self.pause, "stopping: not ready any more, and still accepting");
+        self.stop_at = Some(Instant::now() + self.pause);
+    }
+
+    async fn drained(&mut self) {
+        if let Some(at) = self.stop_at {
+            sleep_until(at).await;
+            self.stop_at = None;
+            self.stop_now();
+        }
+        self.server.drained().await;
+        self.tasks.wait().await;
+        self.control.progress.needs_nobody().await;
+        self.control.answers.wait().await;
+    }
+
+    async fn cut(&mut self) -> Outcome {
+        let Outcome { finished, cut } = self.server.cut().await;
+        let left = self.tasks.len();
+        self.control.counters.streams.cut(left);
+        self.phase.send_replace(Phase::Cut);
+        // `Err`: a task blocks its thread, and ends with the process.
+        let _ = timeout(CUT_GRACE, self.tasks.wait()).await;
+        let outcome = Outcome { finished, cut: cut + left };
+        self.on_end.iter().for_each(|hook| hook(outcome));
+        outcome
+    }
+}
