@@ -8,6 +8,7 @@
 //! | draw a single restart, request by request | [`timeline`] |
 //! | restart a server in any way, learn what it cost its clients, and see many ways side by side | [`restart`] |
 //! | do the same with what others use | [`peers`] |
+//! | roll a new version over three instances behind a balancer | [`fleet`] |
 //! | draw how a cost grows with the work, as the benchmark does | [`curve`] |
 //! | write a measured number with as many digits as it is worth | [`digits`] |
 //! | build the servers, and say where they were measured | [`server_binary`], [`machine`] |
@@ -17,6 +18,7 @@
 
 pub mod curve;
 pub mod digits;
+pub mod fleet;
 pub mod machine;
 pub mod options;
 pub mod peers;

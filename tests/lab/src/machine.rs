@@ -70,6 +70,12 @@ pub(crate) fn locked(lock: &str, package: &str) -> Option<String> {
     Some(format!("{package} {}", after.split_once('"')?.0))
 }
 
+/// A Debian package with its version, if it is installed as one.
+pub(crate) fn debian_version(package: &str) -> Option<String> {
+    let output = Command::new("dpkg-query").args(["-W", "-f", "${Package} ${Version}", package]).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
 fn read(path: &str) -> String {
     fs::read_to_string(path).unwrap_or_default().trim().to_owned()
 }

@@ -1,5 +1,5 @@
 //! The program `lab`: ten upgrades under load, and what the clients noticed. Or, told so, timelines of single restarts, or
-//! seven ways to restart side by side, or what others use beside ours.
+//! seven ways to restart side by side, or what others use beside ours, or rolls over a fleet.
 //!
 //! Exit status: 0 if no request was lost, 3 if any was, 1 if there was nothing to measure. Timelines and
 //! comparisons show losses, so there they are no failure.
@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use lab::options::{Command, Compare, Options, Peers};
+use lab::fleet::{self, Kind, Way, machines};
+use lab::options::{Command, Compare, Fleet, Options, Peers};
 use lab::peers::{self, Beside, Peer, Report};
 use lab::report::{listing, losses, lost, table, verdict};
 use lab::restart::{self, Comparison, Ours, Strategy};
@@ -28,6 +29,8 @@ fn main() -> ExitCode {
         Some(Command::Timelines { directory }) => draw_timelines(directory),
         Some(Command::Compare(compare)) => self::compare(compare),
         Some(Command::Peers(peers)) => measure_peers(peers),
+        Some(Command::Fleet(fleet)) if fleet.inside.is_empty() => enter_fleet(fleet),
+        Some(Command::Fleet(fleet)) => roll_fleet(fleet),
     };
     done.unwrap_or_else(|error| {
         eprintln!("lab: {error}");
@@ -133,6 +136,64 @@ fn find_peers(only: &[String]) -> Result<Vec<Peer>, Box<dyn Error>> {
         eprintln!("lab: left out: {missing}");
     }
     if found.peers.is_empty() { Err("none of them is installed".into()) } else { Ok(found.peers) }
+}
+
+/// Runs the lab once more, where the machines of the fleet are.
+fn enter_fleet(fleet: &Fleet) -> Result<ExitCode, Box<dyn Error>> {
+    chosen("way", &fleet.only, &Way::ALL, Way::name)?;
+    chosen("balancer", &fleet.behind, &Kind::ALL, Kind::name)?;
+    let found = fleet::find(&fleet.behind);
+    for missing in &found.missing {
+        eprintln!("lab: left out: {missing}");
+    }
+    if found.balancers.is_empty() {
+        return Err("no balancer is installed".into());
+    }
+    let programs = if let (Some(server), Some(command)) = (&fleet.server, &fleet.command) {
+        [server.clone(), command.clone()]
+    } else {
+        let _building = Show::task("building the server: cargo build --release -p graceful");
+        [Built::WHOLE.build()?, Built::COMMAND.build()?]
+    };
+    let more: Vec<_> = ["--inside".into()].into_iter().chain(programs.map(PathBuf::into_os_string)).collect();
+    let status = machines::enter(&more)?;
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+fn roll_fleet(Fleet { repeats, only, behind, json, book, inside, .. }: &Fleet) -> Result<ExitCode, Box<dyn Error>> {
+    let load = machine::load();
+    let [server, command] = inside.as_slice() else { return Err("--inside takes a server and a command".into()) };
+    let programs = fleet::Programs::new(server, command)?;
+    let ways = chosen("way", only, &Way::ALL, Way::name)?;
+    let balancers = fleet::find(behind).balancers;
+    let (outcomes, failed) = {
+        let mut show = None;
+        fleet::in_turns(&balancers, &ways, *repeats, &programs, |run| {
+            drop(show.take());
+            show = Some(Show::task(run));
+        })
+    };
+    let mut facts = machine::facts(load);
+    let versions: Vec<_> = balancers.iter().filter_map(|(kind, _)| kind.version()).collect();
+    facts.push(machine::Fact { key: "machine_versions", what: "balancers", value: versions.join(", ") });
+    let report = fleet::Report::new(facts, *repeats, outcomes, failed);
+    println!("{report}");
+    if let Some(file) = json {
+        report.write_json(file)?;
+    }
+    if let Some(directory) = book {
+        report.write_for_book(directory)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Those of these names; all, if there are none.
+fn chosen<T: Copy>(what: &str, names: &[String], all: &[T], name: fn(T) -> &'static str) -> Result<Vec<T>, String> {
+    let there: Vec<_> = all.iter().map(|one| name(*one)).collect();
+    if let Some(unknown) = names.iter().find(|name| !there.contains(&name.as_str())) {
+        return Err(format!("there is no {what} called {unknown:?}; there are {}", there.join(", ")));
+    }
+    Ok(all.iter().copied().filter(|one| names.is_empty() || names.iter().any(|wanted| wanted == name(*one))).collect())
 }
 
 fn build_server() -> Result<PathBuf, Box<dyn Error>> {

@@ -68,6 +68,8 @@ pub enum Command {
     Compare(Compare),
     /// Measures what others use to restart a server, beside ours: grace, tableflip, ecdysis, nginx, HAProxy
     Peers(Peers),
+    /// Rolls a new version over three instances behind HAProxy and behind nginx, and shows what each way to do so costs
+    Fleet(Fleet),
 }
 
 /// How to compare.
@@ -112,6 +114,43 @@ pub struct Peers {
     /// Write there what the book includes: tables, values, charts
     #[arg(long, value_name = "DIRECTORY", conflicts_with = "only")]
     pub book: Option<PathBuf>,
+}
+
+/// How to roll, and behind what. A balancer that is not installed is named and left out.
+#[derive(Debug, clap::Args)]
+pub struct Fleet {
+    /// How many rolls each way has behind each balancer
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    pub repeats: u32,
+
+    /// Only these ways, say `in-place`
+    #[arg(long, value_name = "NAME")]
+    pub only: Vec<String>,
+
+    /// Only these balancers, say `haproxy`
+    #[arg(long, value_name = "NAME")]
+    pub behind: Vec<String>,
+
+    /// The server on each instance, instead of `graceful-demo`: a program that takes --listen, --idle-timeout and --control
+    #[arg(long, value_name = "PATH", requires = "command", conflicts_with = "book")]
+    pub server: Option<PathBuf>,
+
+    /// What upgrades it, instead of `graceful`: a program that takes `--control PATH upgrade`, and whose exit status is 0 if the
+    /// new version serves
+    #[arg(long, value_name = "PATH", requires = "server")]
+    pub command: Option<PathBuf>,
+
+    /// Write every figure of every run there, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+
+    /// Write there what the book includes: tables and values
+    #[arg(long, value_name = "DIRECTORY", conflicts_with_all = ["only", "behind"])]
+    pub book: Option<PathBuf>,
+
+    /// The programs to roll, given by the lab to itself where the machines are
+    #[arg(long, hide = true, num_args = 2, value_names = ["SERVER", "COMMAND"])]
+    pub inside: Vec<PathBuf>,
 }
 
 /// Who asks.

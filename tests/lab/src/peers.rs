@@ -15,6 +15,7 @@ mod report;
 mod server;
 mod turns;
 
+pub(crate) use build::on_path;
 pub use build::{Found, find, names, versions};
 pub use fault::{Aftermath, Fault};
 pub use idle::{Idle, idle_across_an_upgrade};

@@ -32,6 +32,9 @@ impl Built {
     /// The whole server: chapter 6's program.
     pub const WHOLE: Built = Built { package: "graceful", target: Target::Program("graceful-demo") };
 
+    /// The command that asks it for an upgrade, and waits for the outcome.
+    pub const COMMAND: Built = Built { package: "graceful", target: Target::Program("graceful") };
+
     /// The server of Part I, which closes its connections politely: chapter 4's program.
     pub const POLITE: Built = Built::program("graceful-upgrade");
 

@@ -115,7 +115,12 @@ pub(crate) struct Listening {
 /// # Errors
 /// If it says nothing, or names a pid that is not one of the program's.
 pub(crate) fn next_listening(program: &mut Program) -> Result<Listening, GaveUp> {
-    let line = program.try_line("listening")?;
+    next_listening_as(program, "listening")
+}
+
+/// The same, for a server that has several listeners: the next line with `pattern` is about the one that matters.
+pub(crate) fn next_listening_as(program: &mut Program, pattern: &str) -> Result<Listening, GaveUp> {
+    let line = program.try_line(pattern)?;
     let address = field(&line, "address").map(str::to_owned);
     let pid = field(&line, "pid").and_then(|pid| pid.parse().ok()).map(Pid::from_raw);
     let (Some(address), Some(pid)) = (address, pid) else {

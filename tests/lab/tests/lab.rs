@@ -16,7 +16,7 @@ use std::thread;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use testkit::{End, Program, await_exit, require_program};
+use testkit::{End, Program, await_exit, descendants, require_program};
 
 /// Answers with a generation that grows by one per hundred answers, so every upgrade is soon answered. On each
 /// connection, the request after the first `good` ones is lost.
@@ -309,15 +309,4 @@ fn a_peer_that_is_not_installed_is_named_with_its_package() {
         });
         assert!(said, "{name} should be named with its package:\n{output}");
     }
-}
-
-/// The children of a process, their children, and so on.
-fn descendants(pid: Pid) -> Vec<Pid> {
-    let tasks =
-        fs::read_dir(format!("/proc/{pid}/task")).map_or_else(|_| Vec::new(), |tasks| tasks.flatten().collect());
-    let children = tasks.into_iter().filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
-    let children: Vec<_> = children
-        .flat_map(|text| text.split_whitespace().map(|pid| pid.parse().unwrap()).collect::<Vec<i32>>())
-        .collect();
-    children.into_iter().map(Pid::from_raw).flat_map(|child| [vec![child], descendants(child)].concat()).collect()
 }

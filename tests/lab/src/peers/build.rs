@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::machine::locked;
+use crate::machine::{debian_version, locked};
 use crate::server_binary::Built;
 
 use super::peer::{Kind, Peer};
@@ -100,11 +100,7 @@ impl Source {
     fn version(self) -> Option<String> {
         match self {
             Source::Ours(_) => None,
-            Source::Go(_, package) | Source::Debian(_, package) => {
-                let output =
-                    Command::new("dpkg-query").args(["-W", "-f", "${Package} ${Version}", package]).output().ok()?;
-                output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
-            }
+            Source::Go(_, package) | Source::Debian(_, package) => debian_version(package),
             Source::Cargo => {
                 let lock = fs::read_to_string(format!("{SOURCES}/ecdysis/Cargo.lock")).ok()?;
                 locked(&lock, "ecdysis")
@@ -146,7 +142,7 @@ fn built(command: &mut Command, package: &str) -> Result<(), String> {
 }
 
 /// Debian keeps servers where a person's PATH does not look.
-pub(super) fn on_path(program: &str) -> Option<PathBuf> {
+pub(crate) fn on_path(program: &str) -> Option<PathBuf> {
     let path = var_os("PATH").unwrap_or_default();
     let directories = split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
     directories
