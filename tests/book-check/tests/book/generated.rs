@@ -16,7 +16,7 @@ use crate::golden::{bless_or_compare, names, root};
 const GENERATED: &str = "book/src/gen";
 
 /// What `book/bless --measure` writes: too slow for a test, and different on each machine.
-const MEASURED: [&str; 7] = ["lab.md", "figures.md", "values.md", "growth", "timelines", "compare", "peers"];
+const MEASURED: [&str; 8] = ["lab.md", "fleet", "figures.md", "values.md", "growth", "timelines", "compare", "peers"];
 
 #[test]
 fn the_differences_between_chapters_are_those_of_their_programs() {

@@ -7,6 +7,7 @@
 mod comparison;
 mod dispatch;
 mod figures;
+mod fleet;
 mod growth;
 mod peers;
 mod timelines;
