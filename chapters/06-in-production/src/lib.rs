@@ -1,17 +1,20 @@
-//! Chapter 6: what operations ask of a server that can be replaced.
+//! Chapter 6, the library to depend on: one [`Builder`] puts the chapters together, and adds what operations ask for.
 //!
-//! The invariant: nothing here decides. Each part watches the transitions of chapter 4's table, or stands beside the
-//! generations, and without it the server is the same server.
+//! The invariant: chapter 4's table decides. Each part here watches its transitions, sends it an event, or stands beside the
+//! generations, and without the part the server is the same server.
 //!
 //! | part | what it is for |
 //! | --- | --- |
-//! | [`PidFile`] | a file that names the process in charge |
-//! | [`FdReserve`] | an upgrade that must not fail for want of a descriptor |
+//! | [`Builder`], [`Setup`] | a service in one place, and the `main` that follows from it |
+//! | [`control`] | a command that asks for an upgrade and hears how it ended |
+//! | `probation` | an old process that stays, and takes over again if the new one is no good |
+//! | `counters` | numbers that go on at an upgrade |
 //! | `systemd` | a service manager that knows which process is in charge, and keeps its listeners |
 //! | [`init`] | process 1 of a container, which has to outlive every generation |
+//! | [`PidFile`] | a file that names the process in charge |
+//! | [`FdReserve`] | an upgrade that must not fail for want of a descriptor |
 //!
-//! What a service needs from the chapters before is here, too, so that it depends on this one alone: see the examples
-//! `hyper_hello` and `axum_hello`.
+//! What a program needs from the chapters before, to put them together itself, is here, too.
 
 mod builder;
 pub mod control;
