@@ -103,7 +103,7 @@ pub enum Action {
     TellOlder,
     /// Tell the predecessor that we need no process to come back for us.
     CommitToPredecessor,
-    /// Tell the predecessor, which is in charge, to stop.
+    /// Tell the predecessor, which is in charge or still drains, to stop.
     StopPredecessor,
     /// Tell the successor, which is in charge and may not know it yet, to stop.
     StopSuccessor,
@@ -227,7 +227,8 @@ pub fn next(life: Life, event: Event) -> (Life, &'static [Action]) {
         }
         // An older generation that came back now would find the successor in its place.
         (Serving, UpgradeAsked) => (to(Upgrading), &[CommitToPredecessor, StartSuccessor]),
-        (Serving, StopAsked | StopPassedOn) => (to(Stopping), &[CommitToPredecessor, Stop]),
+        // Those that still drain stop with the service.
+        (Serving, StopAsked | StopPassedOn) => (to(Stopping), &[CommitToPredecessor, StopPredecessor, Stop]),
         // Our end brings the predecessor back, or alerts whatever supervises us: so it does not wait for older
         // generations. But a process that was to come back still has clients.
         (Serving, CannotAccept) => (alone(Committed), &[Stop]),
@@ -235,7 +236,7 @@ pub fn next(life: Life, event: Event) -> (Life, &'static [Action]) {
         // Retire first: from here to the successor's first accept(2), connections wait in the queue.
         (Upgrading, SuccessorReady) => (to(Retiring), &[Retire, ActivateSuccessor]),
         (Upgrading, SuccessorGone | DeadlinePassed) => (to(Serving), &[DismissSuccessor]),
-        (Upgrading, StopAsked | StopPassedOn) => (to(Stopping), &[EndSuccessor, Stop]),
+        (Upgrading, StopAsked | StopPassedOn) => (to(Stopping), &[StopPredecessor, EndSuccessor, Stop]),
         (Upgrading, UpgradeAsked) => (life, &[Refuse("upgrade refused: one is under way; ask again when it is over")]),
 
         (Retiring, SuccessorGone | SuccessorRejected) => {
@@ -246,7 +247,10 @@ pub fn next(life: Life, event: Event) -> (Life, &'static [Action]) {
         (Retiring, StopAsked) if !replaced => or_ended(to(Stopping), &[StopSuccessor, GiveUpListeners]),
         (Retiring, StopAsked) => (to(Stopping), &[GiveUpListeners]),
         // If this message comes late, the process in charge may be further down the chain.
-        (Retiring | Committed | Stopping, StopPassedOn) => or_ended(to(Stopping), &[StopSuccessor, GiveUpListeners]),
+        (Retiring | Committed, StopPassedOn) => {
+            or_ended(to(Stopping), &[StopSuccessor, StopPredecessor, GiveUpListeners])
+        }
+        (Stopping, StopPassedOn) => or_ended(life, &[StopSuccessor, GiveUpListeners]),
         // Committed by others, and not asked to stop itself: the first SIGTERM must not cut it short. A service manager
         // sends one to every generation, and the successor that gets it first commits this one.
         (Committed, StopAsked) => (to(Stopping), &[]),

@@ -337,7 +337,8 @@ impl Runner {
             Action::StopPredecessor => self.to_predecessor(&Message::Stop),
             Action::StopSuccessor => self.to_successor(&Message::Stop),
             Action::DismissSuccessor => {
-                let end = self.end_successor().await;
+                let rejected = self.performing.is_some_and(|now| now.event == Event::SuccessorRejected);
+                let end = if rejected { self.kill_successor().await } else { self.end_successor().await };
                 let reasons: Vec<_> = self.failure.take().into_iter().chain(end).collect();
                 let reason = reasons.join(", ");
                 tracing::error!(reason, "upgrade failed, this process serves on");
@@ -396,6 +397,10 @@ impl Runner {
         let files = self.own.listeners.files();
         let (generation, older) = (self.own.generation + 1, self.life.older + 1);
         Ok(Successor::start(&self.own.program, passed, &Message::Handshake { generation, older, files })?)
+    }
+
+    async fn kill_successor(&mut self) -> Option<String> {
+        self.successor.take()?.kill().await
     }
 
     async fn end_successor(&mut self) -> Option<String> {

@@ -129,12 +129,22 @@ impl Successor {
     pub(crate) async fn dismiss(self) -> Option<String> {
         // First: a successor that starts to run when we are gone reads it before the end of the channel, and ends.
         self.channel.send(&Message::Stop);
+        self.reap(STOP_GRACE).await
+    }
+
+    /// Kills and reaps it, and what it has left behind. For one that accepts: told to stop, it would stop the service, and
+    /// remove the files of sockets that we are about to accept from.
+    pub(crate) async fn kill(self) -> Option<String> {
+        self.reap(Duration::ZERO).await
+    }
+
+    async fn reap(self, grace: Duration) -> Option<String> {
         let running = match self.process {
             Process::Running(running) => running,
             Process::Starting(starting) => started_or_killed(starting, &self.far_end).await?,
             Process::NotStarted => return None,
         };
-        let end = running.end().await;
+        let end = running.end(grace).await;
         // The channel ends once no process holds the other end. Until then, some process holds our listeners, too.
         let all_ended = async {
             let no_message_comes = async || while self.channel.receive().await.is_some() {};
@@ -162,9 +172,9 @@ impl Running {
         }
     }
 
-    /// Gives it time to end, kills it if it does not, and returns how it ended.
-    async fn end(mut self) -> String {
-        let _ = timeout(STOP_GRACE, self.end.readable()).await;
+    /// Gives it this long to end, kills it if it does not, and returns how it ended.
+    async fn end(mut self, grace: Duration) -> String {
+        let _ = timeout(grace, self.end.readable()).await;
         // A process that is already exiting keeps its status. The channel is closed only after this: a successor that
         // sees the end of the channel believes that we are gone, and would serve.
         if let Err(error) = self.child.signal(Signal::SIGKILL) {
