@@ -164,7 +164,8 @@ impl Builder {
         Builder { handover, ..self }
     }
 
-    /// How long an old process may take for its last requests after an upgrade, before it cuts the rest.
+    /// How long an old process may take for its last requests after an upgrade, before it cuts the rest; or a second more than
+    /// the [probation](Self::probation), if that is longer.
     #[must_use]
     pub fn drain_timeout(self, drain_timeout: Duration) -> Builder {
         Builder { drain_timeout, ..self }
@@ -189,7 +190,7 @@ impl Builder {
     }
 
     /// How long the service goes on after it was told to stop: [`Setup::readiness`] says no, and everything else is as before.
-    /// Balancers and kube-proxy hear of a stop a few seconds late.
+    /// Balancers and kube-proxy hear of a stop a few seconds late. It is for TCP: the file of a unix socket goes at once.
     #[must_use]
     pub fn pause_before_stop(self, pause: Duration) -> Builder {
         Builder { pause, ..self }
@@ -258,8 +259,8 @@ impl Builder {
         for (name, address) in &self.listen {
             addresses.push((name.clone(), address.parse::<Address>()?));
         }
-        let control = self.control.as_ref().map(std::path::absolute).transpose()?;
-        if let Some(control) = &control {
+        check_names(&self)?;
+        if let Some(control) = &self.control {
             addresses.push((CONTROL.to_owned(), Address::Unix(control.clone())));
         }
         if let Some((name, _)) =
@@ -270,8 +271,9 @@ impl Builder {
         if let Some(status) = init::supervise(self.supervised)? {
             return Ok(ControlFlow::Break(status));
         }
-        let limits =
-            Limits { drain_timeout: self.drain_timeout.max(self.probation), ready_timeout: self.ready_timeout };
+        // The drain begins before the probation.
+        let for_probation = self.probation.saturating_add(Duration::from_secs(1));
+        let limits = Limits { drain_timeout: self.drain_timeout.max(for_probation), ready_timeout: self.ready_timeout };
         let mut upgrader = Upgrader::from_env(limits)?;
         let stop_timeout = self.stop_timeout.saturating_add(self.pause);
         upgrader.stop_within(stop_timeout);
@@ -296,8 +298,9 @@ impl Builder {
         let udp = self.udp.iter().map(|(name, address)| Ok((name.clone(), share(name, *address, &mut upgrader)?)));
         let udp = udp.collect::<io::Result<Vec<_>>>()?;
         upgrader.listen(addresses)?;
-        if let Some(path) = control.filter(|_| upgrader.generation() == 1) {
-            control::protect(&path)?;
+        // A relative path begins at the first generation's working directory.
+        if let Some(path) = self.control.as_ref().filter(|path| path.is_absolute() || upgrader.generation() == 1) {
+            control::protect(path);
         }
         let program = upgrader.program().display().to_string();
         let (builder, addresses) = (self, known);
@@ -320,7 +323,7 @@ impl Prepared {
             streams: std::collections::BTreeMap::new(),
             udp: udp.into_iter().collect(),
             background: Vec::new(),
-            phase: watch::Sender::new(Phase::Serving),
+            phase: watch::Sender::new((0, Phase::Serving)),
             stays: watch::Sender::new(true),
             counters: Arc::clone(&counters),
             on_drain: Vec::new(),
@@ -328,13 +331,18 @@ impl Prepared {
         };
         match upgrader.unless_stopped(init(&mut setup)).await {
             Ok(done) => done?,
-            Err(signal) => return Ok(die_by(signal)),
+            Err(signal) => {
+                // With its listeners and their files: nothing is dropped by a process that dies.
+                drop((upgrader, setup));
+                return Ok(die_by(signal));
+            }
         }
         let listens = builder.listen.iter().map(|(name, _)| name);
         if let Some(name) = listens.into_iter().find(|name| !setup.served.contains(name)) {
             return Err(format!("nothing serves the listener {name:?}").into());
         }
-        let Setup { generation, server, streams, background, phase, stays, on_drain, on_end, .. } = setup;
+        let background = setup.background.drain(..).map(|background| (background, Arc::default())).collect();
+        let Setup { generation, server, streams, phase, stays, on_drain, on_end, .. } = setup;
         let [tasks, answers] = [(); 2].map(|()| {
             let tracker = TaskTracker::new();
             tracker.close();
@@ -342,14 +350,34 @@ impl Prepared {
         });
         let control = Control { progress, generation, version: builder.version, program, counters, answers };
         tokio::spawn(Arc::clone(&control.counters).keep());
-        let (control, stop_at) = (Arc::new(control), None);
+        let (control, stop_at, accepts) = (Arc::new(control), None, false);
         let pause = builder.pause;
         #[rustfmt::skip]
         let parts = Parts {
-            server, streams, background, control, addresses, systemd, phase, stays, pause, stop_at, tasks, on_drain, on_end,
+            server, streams, background, control, addresses, systemd, phase, stays, pause, stop_at, accepts, tasks, on_drain,
+            on_end,
         };
         Ok(upgrader.run(parts).await?)
     }
+}
+
+/// Names that mean something to a successor.
+const RESERVED: [&str; 8] =
+    [CONTROL, "predecessor", "connections", "init", "counters", "systemd", "pid-file-directory", "stdin"];
+
+/// Two descriptors of one name cannot be passed on, and that would only show at the first upgrade.
+fn check_names(builder: &Builder) -> Result<(), Error> {
+    let names: Vec<_> =
+        builder.listen.iter().map(|(name, _)| name).chain(builder.udp.iter().map(|(name, _)| name)).collect();
+    for (index, name) in names.iter().enumerate() {
+        if names[..index].contains(name) {
+            return Err(format!("two sockets are called {name:?}: give each a name of its own").into());
+        }
+        if RESERVED.contains(&name.as_str()) {
+            return Err(format!("no socket of a service can be called {name:?}: choose another name").into());
+        }
+    }
+    Ok(())
 }
 
 /// The socket that was inherited under this name, or a new one; the successor gets it, too.

@@ -42,9 +42,12 @@ pub(crate) struct Control {
     pub(crate) answers: TaskTracker,
 }
 
-/// Leaves the socket to the user of this process alone (mode 0600).
-pub(crate) fn protect(path: &Path) -> io::Result<()> {
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
+/// Leaves the socket to the user of this process alone (mode 0600). One that was inherited may be another user's, or have lost
+/// its file; callers are looked at in any case.
+pub(crate) fn protect(path: &Path) {
+    if let Err(error) = std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)) {
+        tracing::warn!(%error, path = %path.display(), "the mode of the control socket stays as it is");
+    }
 }
 
 impl Control {
@@ -63,6 +66,7 @@ impl Control {
                 Ok(text) => caller.say(&Reply::Metrics(text)).await,
                 Err(error) => caller.say(&Reply::Failed(error.to_string())).await,
             },
+            Ok(Some(Request::Stop)) if self.is_replaced() => caller.say(&Reply::Moved(self.generation + 1)).await,
             Ok(Some(Request::Stop)) => match raise(Signal::SIGTERM) {
                 Ok(()) => caller.say(&Reply::Done(format!("generation {} stops", self.generation))).await,
                 Err(error) => caller.say(&Reply::Failed(error.to_string())).await,
@@ -77,6 +81,10 @@ impl Control {
         }
         // A caller that waits for a stop waits for the end of this connection.
         let _ = caller.0.read(&mut [0]).await;
+    }
+
+    fn is_replaced(&self) -> bool {
+        matches!(self.progress.watch().borrow().stage, Stage::Probation | Stage::Replaced)
     }
 
     fn status(&self) -> Status {
@@ -115,7 +123,7 @@ impl Control {
         if since.is_some_and(|since| self.generation > since) {
             return caller.say(&Reply::Done(format!("generation {} serves", self.generation))).await;
         }
-        let before = if since.is_some() { 0 } else { seen.borrow().upgrade };
+        let before = if since == Some(self.generation) { 0 } else { seen.borrow().upgrade };
         let mut said = Said::default();
         loop {
             let now = seen.borrow_and_update().clone();
@@ -136,17 +144,16 @@ impl Control {
                     // As if somebody had sent it: there is one way to begin an upgrade.
                     raise(Signal::SIGUSR2)?;
                 }
-                // The upgrade before ours has gone well: the new process is the one to ask.
-                (None, Stage::Probation | Stage::Replaced) if now.upgrade < ours => {
+                // The upgrade before ours has passed its probation: the new process is the one to ask.
+                (None, Stage::Replaced) if now.upgrade < ours => {
                     return caller.say(&Reply::Moved(self.generation + 1)).await;
                 }
                 (None, Stage::Stopping) => return caller.say(&Reply::Failed("the service is stopping".into())).await,
                 _ => {}
             }
-            tokio::select! {
-                changed = seen.changed() => if changed.is_err() { return Ok(()) },
-                // The caller has gone. Its upgrade goes on.
-                _ = caller.0.read_u8() => return Ok(()),
+            // Also for a caller that has gone: the upgrade goes on, and has an end.
+            if seen.changed().await.is_err() {
+                return Ok(());
             }
         }
     }

@@ -42,6 +42,10 @@ struct Args {
     #[arg(long, value_name = "DUR", env = "PROBATION", value_parser = parse_duration, default_value = "0s")]
     probation: Duration,
 
+    /// How long a stop may take; without it, as long as --drain-timeout, which is then for old generations alone
+    #[arg(long, value_name = "DUR", env = "STOP_TIMEOUT", value_parser = parse_duration)]
+    stop_timeout: Option<Duration>,
+
     /// How long everything goes on after a stop was asked for, with /readyz at 503
     #[arg(long, value_name = "DUR", env = "PAUSE", value_parser = parse_duration, default_value = "0s")]
     pause: Duration,
@@ -70,7 +74,7 @@ fn serve(args: Args) -> Result<ExitCode, Error> {
     let mut builder = Builder::new()
         .handover(args.handover == Switch::On)
         .drain_timeout(drain_timeout)
-        .stop_timeout(drain_timeout)
+        .stop_timeout(args.stop_timeout.unwrap_or(drain_timeout))
         .ready_timeout(ready_timeout)
         .client_timeouts(ClientTimeouts { idle: idle_timeout, head: head_timeout })
         .pause_before_stop(args.pause)

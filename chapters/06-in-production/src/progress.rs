@@ -177,6 +177,11 @@ impl Observe for Observer {
                     seen.stage = Stage::Probation;
                     seen.accepts_after = seen.elapsed();
                 }
+                // A deadline that the clock of the drain met first is no failure of the successor.
+                State::Ended if seen.stage == Stage::Probation && transition.event == Event::DeadlinePassed => {
+                    seen.stage = Stage::Replaced;
+                    seen.end(Ok(()));
+                }
                 State::Committed if seen.stage == Stage::Probation => {
                     seen.stage = Stage::Replaced;
                     seen.end(Ok(()));

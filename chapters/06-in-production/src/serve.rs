@@ -30,29 +30,46 @@ pub(crate) enum Phase {
     Cut,
 }
 
-/// Tells a task that runs for long that the service drains. A clone for each.
-#[derive(Debug, Clone)]
-pub struct Draining(watch::Receiver<Phase>);
+/// Tells a task that runs for long that the service drains. A clone for each: it counts from the moment at which it is made.
+#[derive(Debug)]
+pub struct Draining {
+    /// With the number of times that this process has begun to accept: one that comes back begins anew, and what was told to
+    /// end, or would have been, still ends.
+    phase: watch::Receiver<(u64, Phase)>,
+    since: u64,
+}
+
+impl Clone for Draining {
+    fn clone(&self) -> Draining {
+        let phase = self.phase.clone();
+        let since = phase.borrow().0;
+        Draining { phase, since }
+    }
+}
 
 impl Draining {
-    pub(crate) fn of(phase: &watch::Sender<Phase>) -> Draining {
-        Draining(phase.subscribe())
+    pub(crate) fn of(phase: &watch::Sender<(u64, Phase)>) -> Draining {
+        let phase = phase.subscribe();
+        let since = phase.borrow().0;
+        Draining { phase, since }
     }
 
     /// Completes when the service begins to drain: because it stops, or because a successor has taken over. Cancel safe.
     pub async fn begun(&mut self) {
         // `Err`: the service is gone.
-        let _ = self.0.wait_for(|phase| *phase > Phase::Serving).await;
+        let since = self.since;
+        let _ = self.phase.wait_for(|(times, phase)| *times != since || *phase > Phase::Serving).await;
     }
 
     /// Whether it drains now.
     #[must_use]
     pub fn has_begun(&self) -> bool {
-        *self.0.borrow() > Phase::Serving
+        let (times, phase) = *self.phase.borrow();
+        times != self.since || phase > Phase::Serving
     }
 
     async fn cut(&mut self) {
-        let _ = self.0.wait_for(|phase| *phase == Phase::Cut).await;
+        let _ = self.phase.wait_for(|(_, phase)| *phase == Phase::Cut).await;
     }
 }
 
@@ -64,16 +81,19 @@ pub(crate) type Streams = Arc<dyn Fn(Stream, ClientAddress, Draining) -> Work + 
 pub(crate) struct Parts {
     pub(crate) server: Server,
     pub(crate) streams: BTreeMap<String, Streams>,
-    pub(crate) background: Vec<Background>,
+    /// Each with a lock, so that one begins when the last one has ended.
+    pub(crate) background: Vec<(Background, Arc<tokio::sync::Mutex<()>>)>,
     pub(crate) control: Arc<Control>,
     pub(crate) addresses: Arc<Mutex<Vec<(String, Address)>>>,
     pub(crate) systemd: Option<Systemd>,
-    pub(crate) phase: watch::Sender<Phase>,
+    pub(crate) phase: watch::Sender<(u64, Phase)>,
     /// False from the moment a stop begins.
     pub(crate) stays: watch::Sender<bool>,
     /// How long everything goes on after a stop was asked for.
     pub(crate) pause: Duration,
     pub(crate) stop_at: Option<Instant>,
+    /// Whether this process accepts.
+    pub(crate) accepts: bool,
     pub(crate) tasks: TaskTracker,
     pub(crate) on_drain: Vec<Box<dyn Fn() + Send>>,
     pub(crate) on_end: Vec<Box<dyn Fn(Outcome) + Send>>,
@@ -84,15 +104,18 @@ impl Parts {
         Draining::of(&self.phase)
     }
 
+    fn enter(&self, to: Phase) {
+        self.phase.send_modify(|(_, phase)| *phase = to);
+    }
+
     fn drain(&self) {
-        self.phase.send_replace(Phase::Draining);
+        self.enter(Phase::Draining);
         self.on_drain.iter().for_each(|hook| hook());
     }
 
     /// Accepts from a listener that is not the HTTP server's.
     fn accept_from(&self, named: Named, mut until: Draining) -> io::Result<Option<Named>> {
         let (name, listener) = named;
-        let (tasks, draining) = (self.tasks.clone(), self.draining());
         if name == CONTROL {
             let (acceptor, control) = (Acceptor::new(listener)?, Arc::clone(&self.control));
             // Not among the tasks: a caller that says nothing must not hold up a drain.
@@ -106,29 +129,36 @@ impl Parts {
             return Ok(None);
         }
         let Some(streams) = self.streams.get(&name).cloned() else { return Ok(Some((name, listener))) };
-        let acceptor = Acceptor::new(listener)?;
-        let (stops, counted) = (self.stays.subscribe(), Arc::clone(&self.control.counters.streams));
+        let (acceptor, take) = (Acceptor::new(listener)?, self.take(&streams));
+        let (stays, phase) = (self.stays.subscribe(), self.phase.subscribe());
         self.tasks.spawn(async move {
-            let take = |stream, client| {
-                let (work, mut cut) = (streams(stream, client, draining.clone()), draining.clone());
-                let open = counted.accepted();
-                tasks.spawn(async move {
-                    let _open = open;
-                    tokio::select! {
-                        () = work => {}
-                        () = cut.cut() => {}
-                    }
-                });
-            };
             let acceptor = acceptor.run(until.begun(), &take).await;
-            if !*stops.borrow() {
-                acceptor.empty_queue(|| true, &take).await;
+            if !*stays.borrow() {
+                acceptor.empty_queue(|| phase.borrow().1 != Phase::Cut, &take).await;
             }
         });
         Ok(None)
     }
 
+    /// What to do with each accepted connection of a stream service.
+    fn take(&self, streams: &Streams) -> impl Fn(Stream, ClientAddress) + Send + Sync + use<> {
+        let (tasks, draining, streams) = (self.tasks.clone(), self.draining(), Arc::clone(streams));
+        let counted = Arc::clone(&self.control.counters.streams);
+        move |stream, client| {
+            let (work, mut cut) = (streams(stream, client, draining.clone()), draining.clone());
+            let open = counted.accepted();
+            tasks.spawn(async move {
+                let _open = open;
+                tokio::select! {
+                    () = work => {}
+                    () = cut.cut() => {}
+                }
+            });
+        }
+    }
+
     fn stop_now(&mut self) {
+        self.accepts = false;
         self.drain();
         if let Some(systemd) = &self.systemd {
             systemd.forget(self.addresses.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|(name, _)| name));
@@ -139,7 +169,8 @@ impl Parts {
 
 impl Serve for Parts {
     fn accept(&mut self, listeners: Vec<Named>) -> io::Result<()> {
-        self.phase.send_replace(Phase::Serving);
+        let comes_back = self.phase.borrow().1 != Phase::Serving;
+        self.phase.send_modify(|now| *now = (now.0 + u64::from(comes_back), Phase::Serving));
         let known = listeners.iter().map(|(name, listener)| Ok((name.clone(), listener.address()?)));
         let known = known.collect::<io::Result<_>>()?;
         if let Some(systemd) = &self.systemd {
@@ -150,16 +181,23 @@ impl Serve for Parts {
         for named in listeners {
             http.extend(self.accept_from(named, self.draining())?);
         }
-        for background in &self.background {
+        for (background, runs) in &self.background {
             let (work, mut cut) = (background(self.draining()), self.draining());
+            let runs = Arc::clone(runs);
             self.tasks.spawn(async move {
+                let work = async {
+                    let _alone = runs.lock().await;
+                    work.await;
+                };
                 tokio::select! {
                     () = work => {}
                     () = cut.cut() => {}
                 }
             });
         }
-        self.server.accept(http)
+        self.server.accept(http)?;
+        self.accepts = true;
+        Ok(())
     }
 
     fn retire(&mut self, abandoned: Vec<Named>) {
@@ -167,13 +205,30 @@ impl Serve for Parts {
         if let Some(systemd) = &self.systemd {
             systemd.forget(abandoned.iter().map(|(name, _)| name));
         }
-        let http = abandoned.into_iter().filter(|(name, _)| name != CONTROL && !self.streams.contains_key(name));
-        self.server.retire(http.collect());
+        let mut http = Vec::new();
+        for (name, listener) in abandoned.into_iter().filter(|(name, _)| name != CONTROL) {
+            let Some(streams) = self.streams.get(&name) else {
+                http.push((name, listener));
+                continue;
+            };
+            let (take, phase) = (self.take(streams), self.phase.subscribe());
+            match Acceptor::new(listener) {
+                Ok(acceptor) => {
+                    let go_on = move || phase.borrow().1 != Phase::Cut;
+                    self.tasks.spawn(async move { acceptor.empty_queue(go_on, &take).await });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the connections in the queue of an abandoned listener are reset");
+                }
+            }
+        }
+        self.server.retire(http);
     }
 
     fn stop(&mut self) {
         self.stays.send_replace(false);
-        if self.pause.is_zero() || self.phase.borrow().ne(&Phase::Serving) {
+        // One that could not even accept has no client to be patient with.
+        if self.pause.is_zero() || !self.accepts {
             return self.stop_now();
         }
         tracing::info!(pause = ?self.pause, "stopping: not ready any more, and still accepting");
@@ -196,7 +251,7 @@ impl Serve for Parts {
         let Outcome { finished, cut } = self.server.cut().await;
         let left = self.tasks.len();
         self.control.counters.streams.cut(left);
-        self.phase.send_replace(Phase::Cut);
+        self.enter(Phase::Cut);
         // `Err`: a task blocks its thread, and ends with the process.
         let _ = timeout(CUT_GRACE, self.tasks.wait()).await;
         let outcome = Outcome { finished, cut: cut + left };

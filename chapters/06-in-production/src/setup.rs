@@ -22,7 +22,7 @@ pub struct Setup {
     pub(crate) streams: BTreeMap<String, Streams>,
     pub(crate) udp: BTreeMap<String, UdpSocket>,
     pub(crate) background: Vec<Background>,
-    pub(crate) phase: watch::Sender<Phase>,
+    pub(crate) phase: watch::Sender<(u64, Phase)>,
     pub(crate) stays: watch::Sender<bool>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) on_drain: Vec<Box<dyn Fn() + Send>>,
@@ -71,8 +71,8 @@ impl Setup {
         self.udp.remove(name)
     }
 
-    /// Runs a task while this process serves. A drain waits for its end, and begins again what it had ended if this process
-    /// comes back.
+    /// Runs a task while this process serves. A drain waits for its end. If this process comes back, the task runs anew, once
+    /// the last run has ended. A successor's runs meanwhile: what must run once in all needs a lock that both processes see.
     pub fn background<F>(&mut self, work: impl Fn(Draining) -> F + Send + 'static)
     where
         F: Future<Output = ()> + Send + 'static,

@@ -108,11 +108,18 @@ fn words(status: &Status) -> String {
 }
 
 fn stop(control: &Path) -> Result<ExitCode, String> {
-    let mut answers = ask(control, &Request::Stop)?;
-    match answers.next()? {
-        Some(Reply::Done(what)) => say(&what),
-        Some(Reply::Failed(reason)) => return Err(format!("the stop failed: {reason}")),
-        other => return Err(format!("the service did not say that it stops: {other:?}")),
+    let mut answers;
+    loop {
+        answers = ask(control, &Request::Stop)?;
+        match answers.next()? {
+            Some(Reply::Done(what)) => {
+                say(&what);
+                break;
+            }
+            Some(Reply::Moved(_)) => {}
+            Some(Reply::Failed(reason)) => return Err(format!("the stop failed: {reason}")),
+            other => return Err(format!("the service did not say that it stops: {other:?}")),
+        }
     }
     // The connection ends with the process.
     while answers.next()?.is_some() {}

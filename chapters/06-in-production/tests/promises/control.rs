@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
-use testkit::{Deployment, Generations, await_exit, wait_until};
+use testkit::{Deployment, Generations, Wire, await_exit, wait_until};
 
 use crate::server::deployment;
 
@@ -155,6 +155,34 @@ fn a_stop_returns_when_the_process_is_gone() {
     let sentence = assert_fails(&service.ask(&["status"]));
     assert!(sentence.contains("no service answers at"), "{sentence}");
     assert!(!service.path.exists(), "the last process should remove the socket");
+}
+
+/// An old generation that drains for long ends with the service: its request is cut when the stop's time is up.
+#[test]
+fn a_stop_ends_the_generations_that_still_drain() {
+    let mut service = controlled(&["--drain-timeout", "1h", "--stop-timeout", "300ms"]);
+    let first = service.server.serving;
+    let mut slow = Wire::connect(service.server.address());
+    slow.get("/stream?chunks=2&interval=1h");
+    slow.wait_for("\r\n\r\n");
+    assert_succeeds(&service.ask(&["upgrade", "--until", "ready"]));
+    service.server.next_generation(1);
+    assert_succeeds(&service.ask(&["stop"]));
+    await_exit(service.server.serving);
+    await_exit(first);
+}
+
+/// Those that send with `nc -N` or `socat`.
+#[test]
+fn a_caller_that_has_closed_its_sending_side_is_answered() {
+    let mut service = controlled(&[]);
+    let mut stream = UnixStream::connect(&service.path).expect("it listens");
+    stream.write_all(b"{\"upgrade\":{}}\n\n").expect("it takes that");
+    stream.shutdown(std::net::Shutdown::Write).expect("it is connected");
+    let mut text = String::new();
+    stream.read_to_string(&mut text).expect("it is answered");
+    assert!(text.ends_with("{\"done\":\"generation 2 serves\"}\n"), "{text}");
+    service.server.next_generation(1);
 }
 
 #[test]

@@ -30,6 +30,18 @@ fn a_new_version_that_fails_its_health_check_is_killed() {
     service.server.next_generation(1);
     await_exit(service.server.serving);
     service.server.assert_answered_by(1);
+    // It was killed, and has not taken the files of the sockets along.
+    assert_eq!(service.status()["generation"], 1);
+}
+
+/// The old process has a second more than its probation, whatever its drain timeout.
+#[test]
+fn a_drain_timeout_that_is_shorter_does_not_end_a_probation() {
+    let mut service = controlled(&["--probation", "500ms", "--drain-timeout", "100ms"]);
+    let first = service.server.serving;
+    assert_succeeds(&service.ask(&["upgrade"]));
+    service.server.next_generation(1);
+    await_exit(first);
 }
 
 #[test]

@@ -29,6 +29,7 @@ pub(crate) fn without_options(mut command: Command) -> Command {
         "CONTROL",
         "PROBATION",
         "PAUSE",
+        "STOP_TIMEOUT",
         "HEALTH_CHECK",
         "RUST_LOG",
         "NOTIFY_SOCKET",
