@@ -1,12 +1,25 @@
 //! The page *Use it in your server* promises that its programs are upgraded without a loss. They are.
 
+use std::error::Error as _;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpStream, UdpSocket};
 use std::process::Command;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use axum::http::uri::PathAndQuery;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http2::{SendRequest, handshake};
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use testkit::load::Plan;
-use testkit::{Generations, Wire, example, field};
+use testkit::{Generations, TIMEOUT, Wire, example, field};
+use tokio::runtime::Builder;
+use tokio::sync::Mutex;
+use tonic::{Code, body::Body, client::Grpc};
+use tonic_prost::ProstCodec;
+use tower::{service_fn, util::BoxCloneService};
 
 const UPGRADES: u64 = 20;
 
@@ -96,4 +109,130 @@ fn a_udp_socket_a_background_task_and_hooks() {
     assert_eq!(answered, asked);
     assert_eq!(Wire::connect(server.address()).ask("/").text(), "true\n");
     server.stop();
+}
+
+/// No unary call fails. The stream is told to end at each upgrade, and begins again in the next process.
+#[test]
+fn a_tonic_service_with_a_server_streaming_call() {
+    let mut server = start("tonic_ticks");
+    // One thread: on two, a request that is handed to hyper while its connection ends may never be answered.
+    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("threads are left");
+    let client = Client::of(server.address());
+    let ((answered, answers), (ticked, ticks)) = (mpsc::channel(), mpsc::channel());
+    let asks = runtime.spawn(client.clone().ask(answered));
+    let watches = runtime.spawn(client.watch(ticked));
+    let has_come = |generation| {
+        while ticks.recv_timeout(TIMEOUT).expect("a tick") != (Tick { generation, number: 2 }) {}
+        while answers.recv_timeout(TIMEOUT).expect("an answer") != generation {}
+    };
+    has_come(1);
+    for _ in 0..UPGRADES {
+        server.upgrade();
+        has_come(server.generation);
+    }
+    drop((ticks, answers));
+    runtime.block_on(asks).expect("no call has failed");
+    runtime.block_on(watches).expect("no stream has failed");
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Tick {
+    #[prost(uint64, tag = "1")]
+    generation: u64,
+    #[prost(uint64, tag = "2")]
+    number: u64,
+}
+
+/// All its calls share a connection, as with tonic's own channel. That one reconnects, too, but sends nothing again.
+#[derive(Clone)]
+struct Client(Grpc<BoxCloneService<Request<Body>, Response<Incoming>, tonic::Status>>);
+
+impl Client {
+    fn of(address: &str) -> Client {
+        let (address, connection) = (Arc::<str>::from(address), Arc::default());
+        let origin = format!("http://{address}").parse().expect("it is an authority");
+        let send = service_fn(move |request| send(Arc::clone(&address), Arc::clone(&connection), request));
+        Client(Grpc::with_origin(BoxCloneService::new(send), origin))
+    }
+
+    /// Asks until nobody wants to know.
+    async fn ask(mut self, answered: mpsc::Sender<u64>) {
+        let path = PathAndQuery::from_static("/ticks.Ticks/Generation");
+        loop {
+            let answer = self.0.unary(tonic::Request::new(()), path.clone(), ProstCodec::<(), u64>::default()).await;
+            if answered.send(answer.expect("no call fails").into_inner()).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Watches until nobody wants to know. Each tick is the next one of its generation, or the first one of the next.
+    async fn watch(mut self, ticked: mpsc::Sender<Tick>) {
+        let path = PathAndQuery::from_static("/ticks.Ticks/Watch");
+        let mut due = Tick { generation: 1, number: 0 };
+        loop {
+            let codec = ProstCodec::<(), Tick>::default();
+            let stream = self.0.server_streaming(tonic::Request::new(()), path.clone(), codec).await;
+            let mut stream = stream.expect("no call fails").into_inner();
+            let end = loop {
+                match stream.message().await {
+                    Ok(tick) => {
+                        let tick = tick.expect("it does not end as if that was all");
+                        assert_eq!(tick, due);
+                        due.number += 1;
+                        if ticked.send(tick).is_err() {
+                            return;
+                        }
+                    }
+                    Err(end) => break end,
+                }
+            };
+            assert_eq!((end.code(), end.message()), (Code::Unavailable, "the service is being replaced: come again"));
+            // A process that is asked once more before its GOAWAY has arrived says the same, without a tick.
+            if due.number > 0 {
+                due = Tick { generation: due.generation + 1, number: 0 };
+            }
+        }
+    }
+}
+
+type Connection = SendRequest<Full<Bytes>>;
+
+/// Sends a request again if a GOAWAY has left it unprocessed, as RFC 9113 allows (section 6.8) and gRPC calls a transparent
+/// retry. Whatever else fails is a loss.
+async fn send(
+    address: Arc<str>,
+    connection: Arc<Mutex<Option<Connection>>>,
+    request: Request<Body>,
+) -> Result<Response<Incoming>, tonic::Status> {
+    let (head, body) = request.into_parts();
+    let request = Request::from_parts(head, Full::from(body.collect().await?.to_bytes()));
+    loop {
+        let mut sender = {
+            let mut connection = connection.lock().await;
+            match connection.take_if(|sender| !sender.is_closed()) {
+                Some(sender) => connection.insert(sender).clone(),
+                None => connection.insert(connect(&address).await).clone(),
+            }
+        };
+        match sender.try_send_request(request.clone()).await {
+            Ok(response) => return Ok(response),
+            // hyper has not sent it, or the server said that it came too late to be looked at.
+            Err(error) if error.message().is_some() || is_given_back(error.error()) => {}
+            Err(error) => return Err(tonic::Status::from_error(error.into_error().into())),
+        }
+    }
+}
+
+/// Whether this is what h2 says of a request above the last one that a GOAWAY names.
+fn is_given_back(error: &hyper::Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<h2::Error>());
+    cause.is_some_and(|error| error.is_go_away() && error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR))
+}
+
+async fn connect(address: &str) -> Connection {
+    let socket = tokio::net::TcpStream::connect(address).await.expect("it listens");
+    let (sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(socket)).await.expect("it speaks HTTP/2");
+    tokio::spawn(connection);
+    sender
 }
