@@ -2,7 +2,7 @@
 //!
 //! The invariant: no more digits are shown than the number is worth, and the decimal point stays where people look for it.
 
-use indicatif::HumanFloatCount;
+use indicatif::{HumanCount, HumanFloatCount};
 
 /// `number` with so many digits that count, and at most three behind the point: with two, `0.05`, `4.8`, `270`, `100,000`.
 #[must_use]
@@ -15,6 +15,19 @@ pub fn significant(number: f64, digits: i32) -> String {
     #[expect(clippy::cast_sign_loss, reason = "it was clamped")]
     let behind = behind as usize;
     format!("{rounded:.behind$}")
+}
+
+/// A whole number, with commas: `1,024`.
+#[must_use]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is a count")]
+pub fn count(number: f64) -> String {
+    HumanCount(number as u64).to_string()
+}
+
+/// A time, always in milliseconds, so that all can be compared; with a space that does not break before the unit.
+#[must_use]
+pub fn millis(number: f64) -> String {
+    format!("{}\u{a0}ms", significant(number, 2))
 }
 
 /// `number`, rounded to so many digits that count.

@@ -10,12 +10,14 @@
 //! | do the same with what others use | [`peers`] |
 //! | roll a new version over three instances behind a balancer | [`fleet`] |
 //! | draw how a cost grows with the work, as the benchmark does | [`curve`] |
+//! | write what the book includes | [`book`] |
 //! | write a measured number with as many digits as it is worth | [`digits`] |
 //! | build the servers, and say where they were measured | [`server_binary`], [`machine`] |
 //!
 //! The program `lab` composes them; its [`options`] say how, and a person who waits sees how far it is ([`show`]). It stands
 //! on the [`testkit`], as every chapter's tests do.
 
+pub mod book;
 pub mod curve;
 pub mod digits;
 pub mod fleet;
@@ -24,6 +26,7 @@ pub mod options;
 pub mod peers;
 pub mod report;
 pub mod restart;
+mod sample;
 pub mod server_binary;
 pub mod show;
 pub mod timeline;

@@ -14,6 +14,24 @@ use crate::upgrade_run::{Upgrade, UpgradeRun};
 /// A line under the header, and nothing else: the numbers are the picture.
 pub(crate) const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
+/// A table for a terminal: a first column of words, and others of numbers.
+pub(crate) fn terminal(header: Vec<String>, rows: impl IntoIterator<Item = Vec<String>>) -> Table {
+    let mut table = Table::new();
+    table.load_style(STYLE);
+    let cells = |texts: Vec<String>| {
+        let right = |(index, text)| {
+            let alignment = if index == 0 { CellAlignment::Left } else { CellAlignment::Right };
+            Cell::new(text).set_alignment(alignment)
+        };
+        texts.into_iter().enumerate().map(right).collect::<Vec<_>>()
+    };
+    table.set_header(cells(header));
+    for row in rows {
+        table.add_row(cells(row));
+    }
+    table
+}
+
 /// The runs side by side.
 #[must_use]
 pub fn table(runs: &[UpgradeRun]) -> Table {

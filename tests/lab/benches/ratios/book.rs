@@ -9,6 +9,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use lab::book::{anchored, facts, measured_with, table, value};
 use lab::curve::draw;
 use lab::machine;
 
@@ -33,10 +34,8 @@ pub(crate) fn write(sections: &[(Figure, Measured)], load: f64) -> io::Result<()
 }
 
 fn figures(sections: &[(Figure, Measured)], machine: &[machine::Fact]) -> String {
-    let facts: Vec<_> = machine.iter().map(|fact| format!("{} {}", fact.what, fact.value)).collect();
     let sections = sections.iter().map(|(figure, measured)| section(figure, measured));
-    let text = format!("Measured with: {}.\n{}", facts.join("; "), sections.collect::<String>());
-    format!("<!-- ANCHOR: all -->\n{text}<!-- ANCHOR_END: all -->\n")
+    anchored("all", &(measured_with(machine) + &sections.collect::<String>()))
 }
 
 fn section(figure: &Figure, measured: &Measured) -> String {
@@ -44,12 +43,11 @@ fn section(figure: &Figure, measured: &Measured) -> String {
     let Figure { name, title, .. } = figure;
     let (first, rest) = title.split_at(1);
     let columns = columns(rows);
-    let header = line(columns.iter().map(|(title, _)| *title));
-    let rule = line(columns.iter().enumerate().map(|(index, _)| if index == 0 { "---" } else { "--:" }));
-    let rows = rows.iter().map(|row| line(columns.iter().map(|(_, cell)| cell(row))));
-    let (first, table) = (first.to_uppercase(), [header, rule].into_iter().chain(rows).collect::<String>());
+    let header: Vec<_> = columns.iter().map(|(title, _)| (*title).to_owned()).collect();
+    let rows = rows.iter().map(|row| columns.iter().map(|(_, cell)| cell(row)).collect());
+    let (first, table) = (first.to_uppercase(), table(&header, rows));
     let lines = lines(measured);
-    let anchored = format!("<!-- ANCHOR: {name} -->\n{table}{lines}<!-- ANCHOR_END: {name} -->\n");
+    let anchored = anchored(name, &(table + &lines));
     format!("\n## {first}{rest} {{#{name}}}\n\n`cargo bench -p lab -- {name}`\n\n{anchored}")
 }
 
@@ -87,11 +85,6 @@ fn asked(row: &Row) -> String {
     verdict.map_or_else(|| "–".to_owned(), |verdict| format!("{}, {verdict}", row.asked()))
 }
 
-fn line(cells: impl IntoIterator<Item = impl AsRef<str>>) -> String {
-    let cells = cells.into_iter().map(|cell| format!(" {} |", cell.as_ref()));
-    format!("|{}\n", cells.collect::<String>())
-}
-
 /// The lines between two anchors are what a sentence includes.
 fn values(sections: &[(Figure, Measured)], machine: &[machine::Fact]) -> String {
     let of_row = |row: &Row| {
@@ -104,12 +97,7 @@ fn values(sections: &[(Figure, Measured)], machine: &[machine::Fact]) -> String 
         [value(&format!("{key}_line"), &words), value(&format!("{key}_line_r2"), &explained)].concat()
     };
     let lines = sections.iter().flat_map(|(_, measured)| measured.lines()).map(of_line);
-    let facts = machine.iter().map(|fact| value(fact.key, &fact.value));
-    rows.chain(lines).chain(facts).collect()
-}
-
-fn value(key: &str, value: &str) -> String {
-    format!("ANCHOR: {key}\n{value}\nANCHOR_END: {key}\n")
+    rows.chain(lines).chain([facts(machine)]).collect()
 }
 
 fn replace(name: &str, text: &str) -> io::Result<()> {

@@ -2,11 +2,9 @@
 //!
 //! The invariant: the table on the terminal, the book's table and its values show the same figures, written alike.
 
-use indicatif::HumanCount;
-
 use super::figures::Figures;
 use super::machines::MACHINES;
-use crate::digits::significant;
+use crate::digits::{count, millis};
 
 /// A figure that is shown.
 #[derive(Debug, Clone, Copy)]
@@ -33,9 +31,9 @@ pub(super) const COUNTS: [Column; 8] = [
 
 /// And times.
 pub(super) const TIMES: [Column; 3] = [
-    column("gap", "longest gap", |figures| time(figures.gap)).calm(|figures| time(figures.calm_gap)),
-    column("worst", "worst latency", |figures| time(figures.worst)).calm(|figures| time(figures.calm_worst)),
-    column("took", "the roll took", |figures| time(figures.took)),
+    column("gap", "longest gap", |figures| millis(figures.gap)).calm(|figures| millis(figures.calm_gap)),
+    column("worst", "worst latency", |figures| millis(figures.worst)).calm(|figures| millis(figures.calm_worst)),
+    column("took", "the roll took", |figures| millis(figures.took)),
 ];
 
 const fn column(key: &'static str, title: &'static str, write: fn(&Figures) -> String) -> Column {
@@ -64,14 +62,4 @@ impl Column {
         let calm = self.calm.map(|calm| (format!("calm_{}", self.key), calm(figures)));
         [(self.key.to_owned(), (self.write)(figures))].into_iter().chain(calm).collect()
     }
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is a count")]
-fn count(number: f64) -> String {
-    HumanCount(number as u64).to_string()
-}
-
-/// Always in milliseconds, so that all can be compared; with a space that does not break before the unit.
-fn time(millis: f64) -> String {
-    format!("{}\u{a0}ms", significant(millis, 2))
 }

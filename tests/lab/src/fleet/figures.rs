@@ -10,6 +10,7 @@ use testkit::load::{Latency, Tally};
 
 use super::clients::Seen;
 use super::way::Roll;
+use crate::sample::{count, median, millis};
 
 /// One roll.
 #[derive(Debug)]
@@ -121,21 +122,6 @@ impl Figures {
     }
 }
 
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<_> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
-}
-
 fn most(values: impl IntoIterator<Item = f64>) -> f64 {
     values.into_iter().fold(0.0, f64::max)
-}
-
-fn millis(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e3
-}
-
-#[expect(clippy::cast_precision_loss, reason = "it is a count of a run of seconds")]
-fn count(number: u64) -> f64 {
-    number as f64
 }

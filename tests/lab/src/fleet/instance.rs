@@ -27,7 +27,7 @@ const IDLE_TIMEOUT: &str = "5m";
 pub struct Programs {
     /// `graceful-demo`.
     server: PathBuf,
-    /// A program that ends at once, and fails: a version that nobody has tried.
+    /// A program that ends at once, and fails: a version that was never tried.
     broken: PathBuf,
     /// `graceful`, which asks a server for an upgrade and waits for its outcome.
     upgrader: PathBuf,

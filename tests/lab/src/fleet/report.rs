@@ -7,14 +7,14 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use comfy_table::{Cell, CellAlignment, Table};
 use serde::Serialize;
 
 use super::column::{COUNTS, Column, TIMES};
 use super::machines::MACHINES;
 use super::turns::Outcome;
+use crate::book::{self, value};
 use crate::machine::Fact;
-use crate::report::STYLE;
+use crate::report::terminal;
 
 /// Everything about one run of `lab fleet`.
 #[derive(Debug, Serialize)]
@@ -43,9 +43,7 @@ impl Report {
     /// # Errors
     /// What the file system says.
     pub fn write_json(&self, file: &Path) -> io::Result<()> {
-        let mut text = serde_json::to_string_pretty(self)?;
-        text.push('\n');
-        fs::write(file, text)
+        book::write_json(file, self)
     }
 
     /// Writes what the book includes: `table.md` (anchors `counts`, `times`, `machine`); `values.md`, every value between
@@ -61,25 +59,28 @@ impl Report {
     }
 
     fn tables(&self) -> String {
-        let facts: Vec<_> = self.machine.iter().map(|fact| format!("{} {}", fact.what, fact.value)).collect();
-        let machine = format!("Measured with: {}.\n", facts.join("; "));
-        [("counts", self.markdown(&COUNTS)), ("times", self.markdown(&TIMES)), ("machine", machine)]
-            .map(|(key, text)| format!("<!-- ANCHOR: {key} -->\n{text}<!-- ANCHOR_END: {key} -->\n"))
-            .join("\n")
+        let markdown = |columns: &[Column]| {
+            let (header, rows) = self.rows("balancer, way", columns);
+            book::table(&header, rows)
+        };
+        let parts = [
+            ("counts", markdown(&COUNTS)),
+            ("times", markdown(&TIMES)),
+            ("machine", book::measured_with(&self.machine)),
+        ];
+        parts.map(|(key, text)| book::anchored(key, &text)).join("\n")
     }
 
-    fn markdown(&self, columns: &[Column]) -> String {
-        let line = |first: &str, cells: Vec<String>| format!("| {first} | {} |\n", cells.join(" | "));
-        let with = |first: &str, of: &dyn Fn(&Column) -> String| line(first, columns.iter().map(of).collect());
-        let header = with("balancer, way", &Column::heading);
-        let rule = with("---", &|_| "--:".to_owned());
-        let rows = self.outcomes.iter().map(|outcome| with(&outcome.title, &|column| column.cell(&outcome.figures)));
-        [header, rule].into_iter().chain(rows).collect()
+    /// A header, which begins with `first`, and a row for each outcome.
+    fn rows(&self, first: &str, columns: &[Column]) -> (Vec<String>, Vec<Vec<String>>) {
+        let row = |first: &str, of: &dyn Fn(&Column) -> String| {
+            [first.to_owned()].into_iter().chain(columns.iter().map(of)).collect()
+        };
+        let rows = self.outcomes.iter().map(|outcome| row(&outcome.title, &|column| column.cell(&outcome.figures)));
+        (row(first, &Column::heading), rows.collect())
     }
 
-    /// The line between two anchors is what a sentence includes.
     fn values(&self) -> String {
-        let value = |key: &str, value: &str| format!("ANCHOR: {key}\n{value}\nANCHOR_END: {key}\n");
         let of_outcome = |outcome: &Outcome| {
             let name = format!("{}_{}", outcome.balancer, outcome.way.replace('-', "_"));
             let stopped = outcome.stopped.iter().map(|reason| ("stopped".to_owned(), reason.clone()));
@@ -88,29 +89,18 @@ impl Report {
         };
         let common = [("instances", self.instances.to_string()), ("repeats", self.repeats.to_string())];
         let common = common.map(|(key, number)| value(key, &number));
-        let facts = self.machine.iter().map(|fact| value(fact.key, &fact.value));
-        self.outcomes.iter().map(of_outcome).chain(common).chain(facts).collect()
-    }
-
-    fn terminal(&self, columns: &[Column]) -> Table {
-        let mut table = Table::new();
-        table.load_style(STYLE);
-        let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
-        let titles = columns.iter().map(|column| right(column.heading()));
-        table.set_header([Cell::new("")].into_iter().chain(titles));
-        for Outcome { title, figures, .. } in &self.outcomes {
-            table.add_row(
-                [Cell::new(title)].into_iter().chain(columns.iter().map(|column| right(column.cell(figures)))),
-            );
-        }
-        table
+        let outcomes = self.outcomes.iter().map(of_outcome).chain(common);
+        outcomes.chain([book::facts(&self.machine)]).collect()
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // One table of all would be wider than a page.
-        writeln!(f, "{}\n\n{}\n", self.terminal(&COUNTS), self.terminal(&TIMES))?;
+        for columns in [&COUNTS[..], &TIMES] {
+            let (header, rows) = self.rows("", columns);
+            writeln!(f, "{}\n", terminal(header, rows))?;
+        }
         for Outcome { title, figures, stopped, losses, .. } in &self.outcomes {
             if let Some(reason) = stopped {
                 let instance = figures.done + 1.0;

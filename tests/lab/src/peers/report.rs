@@ -11,6 +11,7 @@ use comfy_table::Table;
 use indicatif::HumanCount;
 use serde::Serialize;
 
+use crate::book;
 use crate::report::STYLE;
 use crate::restart::{CannotMeasure, Comparison};
 
@@ -88,9 +89,7 @@ impl Report {
     /// # Errors
     /// What the file system says.
     pub fn write_json(&self, comparison: &Comparison, file: &Path) -> io::Result<()> {
-        let mut text = serde_json::to_string_pretty(&Everything { comparison, report: self })?;
-        text.push('\n');
-        fs::write(file, text)
+        book::write_json(file, &Everything { comparison, report: self })
     }
 
     /// Writes `faults.md` (anchors `idle`, `faults`, `failed`) and `faults-values.md`: every cell between anchors, for a
@@ -111,16 +110,15 @@ impl Report {
         };
         let idle = format!("| server | idle connections closed |\n| --- | --: |\n{}", rows(0, 1));
         let faults = format!("| server | {faults} |\n| --- |{rule}\n{}", rows(1, 1 + Fault::ALL.len()));
-        let text = [("idle", idle), ("faults", faults), ("failed", failed)]
-            .map(|(key, text)| format!("<!-- ANCHOR: {key} -->\n{text}<!-- ANCHOR_END: {key} -->\n"));
+        let text =
+            [("idle", idle), ("faults", faults), ("failed", failed)].map(|(key, text)| book::anchored(key, &text));
         fs::write(directory.join("faults.md"), text.join("\n"))?;
         let keys = ["idle_closed"].into_iter().chain(Fault::ALL.map(Fault::key));
         let keys: Vec<_> = keys.collect();
         let values = self.beside.iter().flat_map(|beside| {
             let name = beside.name.replace('-', "_");
             let values = keys.iter().zip(beside.cells());
-            let value = move |(key, cell)| format!("ANCHOR: {name}_{key}\n{cell}\nANCHOR_END: {name}_{key}\n");
-            values.map(value).collect::<Vec<_>>()
+            values.map(|(key, cell)| book::value(&format!("{name}_{key}"), &cell)).collect::<Vec<_>>()
         });
         fs::write(directory.join("faults-values.md"), values.collect::<String>())
     }

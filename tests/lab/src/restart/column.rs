@@ -2,10 +2,9 @@
 //!
 //! The invariant: table, book and charts show the same figures under the same names, in the same order.
 
-use indicatif::HumanCount;
-
 use super::figures::Figures;
-use crate::digits::significant;
+use super::turns::Outcome;
+use crate::digits;
 
 /// A figure that is shown.
 #[derive(Debug, Clone, Copy)]
@@ -81,9 +80,8 @@ impl Column {
     pub fn write(&self, figures: &Figures) -> String {
         let number = self.of(figures);
         match self.unit {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is a count")]
-            Unit::Count => HumanCount(number as u64).to_string(),
-            Unit::Millis => format!("{}\u{a0}ms", significant(number, 2)),
+            Unit::Count => digits::count(number),
+            Unit::Millis => digits::millis(number),
         }
     }
 
@@ -102,4 +100,13 @@ impl Column {
         let number = self.write(figures);
         self.calm().map_or(number.clone(), |calm| format!("{number} ({})", calm.write(figures)))
     }
+}
+
+/// The outcomes as a table: its header, which begins with `first`, and its rows.
+pub(super) fn rows(first: &str, columns: &[&Column], outcomes: &[Outcome]) -> (Vec<String>, Vec<Vec<String>>) {
+    let row = |first: &str, of: &dyn Fn(&Column) -> String| {
+        [first.to_owned()].into_iter().chain(columns.iter().map(|column| of(column))).collect()
+    };
+    let rows = outcomes.iter().map(|outcome| row(&outcome.title, &|column| column.cell(&outcome.figures)));
+    (row(first, &Column::heading), rows.collect())
 }

@@ -10,6 +10,7 @@ use serde::Serialize;
 use testkit::load::{Fate, Latency, Tally};
 
 use super::prober::Probe;
+use crate::sample::{count, median, millis};
 
 /// One restart, from the signal on.
 #[derive(Debug, Clone, Copy)]
@@ -195,21 +196,6 @@ impl Figures {
             old_gone: of(|run| run.old_gone),
         }
     }
-}
-
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<_> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
-}
-
-fn millis(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e3
-}
-
-#[expect(clippy::cast_precision_loss, reason = "nobody counts so far in a run of seconds")]
-fn count(number: u64) -> f64 {
-    number as f64
 }
 
 #[cfg(test)]

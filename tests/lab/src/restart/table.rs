@@ -4,11 +4,9 @@
 
 use std::fmt::Write as _;
 
-use comfy_table::{Cell, CellAlignment, Table};
-
-use super::column::{COLUMNS, Column, counts_and_times};
+use super::column::{COLUMNS, Column, counts_and_times, rows};
 use super::turns::Outcome;
-use crate::report::STYLE;
+use crate::report::terminal;
 
 /// The longest bar, in characters.
 const LONGEST: f64 = 50.0;
@@ -16,22 +14,12 @@ const LONGEST: f64 = 50.0;
 /// The outcomes under each other: what the clients lost, how long it took, and the bars.
 #[must_use]
 pub fn table(outcomes: &[Outcome]) -> String {
-    let tables = counts_and_times().map(|columns| format!("{}\n\n", columns_of(&columns, outcomes)));
+    let tables = counts_and_times().map(|columns| {
+        let (header, rows) = rows("", &columns, outcomes);
+        format!("{}\n\n", terminal(header, rows))
+    });
     let bars = COLUMNS.iter().filter_map(|column| column.chart.map(|title| bars(column, title, outcomes)));
     tables.into_iter().chain(bars).collect()
-}
-
-fn columns_of(columns: &[&Column], outcomes: &[Outcome]) -> Table {
-    let mut table = Table::new();
-    table.load_style(STYLE);
-    let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
-    let titles = columns.iter().map(|column| right(column.heading()));
-    table.set_header([Cell::new("")].into_iter().chain(titles));
-    for Outcome { title, figures, .. } in outcomes {
-        let numbers = columns.iter().map(|column| right(column.cell(figures)));
-        table.add_row([Cell::new(title)].into_iter().chain(numbers));
-    }
-    table
 }
 
 fn bars(column: &Column, title: &str, outcomes: &[Outcome]) -> String {

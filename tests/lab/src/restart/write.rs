@@ -8,10 +8,11 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::column::{COLUMNS, Column, counts_and_times};
+use super::column::{COLUMNS, counts_and_times, rows};
 use super::draw::draw;
 use super::measure::{CONNECTIONS, RESTARTS};
 use super::turns::Outcome;
+use crate::book::{self, value};
 use crate::machine::Fact;
 
 /// Everything about one comparison.
@@ -41,9 +42,7 @@ impl Comparison {
     /// # Errors
     /// What the file system says.
     pub fn write_json(&self, file: &Path) -> io::Result<()> {
-        let mut text = serde_json::to_string_pretty(self)?;
-        text.push('\n');
-        fs::write(file, text)
+        book::write_json(file, self)
     }
 
     /// Writes what the book includes: `table.md`; `values.md`, every value between anchors, for a sentence; `figures.json`;
@@ -65,30 +64,15 @@ impl Comparison {
 
     /// Two tables, as one would be wider than a page: what the clients lost, and how long it took.
     fn table(&self) -> String {
-        let facts: Vec<_> = self.machine.iter().map(|fact| format!("{} {}", fact.what, fact.value)).collect();
-        let [counts, times] = counts_and_times().map(|columns| self.columns(&columns));
-        format!(
-            "<!-- ANCHOR: counts -->\n{counts}<!-- ANCHOR_END: counts -->\n\n\
-             <!-- ANCHOR: times -->\n{times}<!-- ANCHOR_END: times -->\n\n\
-             <!-- ANCHOR: machine -->\nMeasured with: {}.\n<!-- ANCHOR_END: machine -->\n",
-            facts.join("; ")
-        )
+        let [counts, times] = counts_and_times().map(|columns| {
+            let (header, rows) = rows("way", &columns, &self.outcomes);
+            book::table(&header, rows)
+        });
+        let parts = [("counts", counts), ("times", times), ("machine", book::measured_with(&self.machine))];
+        parts.map(|(key, text)| book::anchored(key, &text)).join("\n")
     }
 
-    fn columns(&self, columns: &[&Column]) -> String {
-        let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
-        let with = |first: &str, rest: &dyn Fn(&Column) -> String| {
-            line([first.to_owned()].into_iter().chain(columns.iter().map(|column| rest(column))).collect())
-        };
-        let header = with("way", &Column::heading);
-        let rule = with("---", &|_| "--:".to_owned());
-        let rows = self.outcomes.iter().map(|outcome| with(&outcome.title, &|column| column.cell(&outcome.figures)));
-        [header, rule].into_iter().chain(rows).collect()
-    }
-
-    /// The line between two anchors is what a sentence includes.
     fn values(&self) -> String {
-        let value = |key: &str, value: &str| format!("ANCHOR: {key}\n{value}\nANCHOR_END: {key}\n");
         let of_outcome = |outcome: &Outcome| {
             let name = outcome.name.replace('-', "_");
             let title = value(&format!("{name}_title"), &outcome.title);
@@ -98,7 +82,7 @@ impl Comparison {
         };
         let common = [("restarts", self.restarts), ("repeats", self.repeats), ("connections", self.connections)];
         let common = common.map(|(key, number)| value(key, &number.to_string()));
-        let facts = self.machine.iter().map(|fact| value(fact.key, &fact.value));
-        self.outcomes.iter().map(of_outcome).chain(common).chain(facts).collect()
+        let outcomes = self.outcomes.iter().map(of_outcome).chain(common);
+        outcomes.chain([book::facts(&self.machine)]).collect()
     }
 }

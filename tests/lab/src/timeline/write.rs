@@ -8,6 +8,7 @@ use std::path::Path;
 
 use super::draw;
 use super::recording::{By, Recording};
+use crate::book;
 
 /// Writes `NAME.svg` for each recording, and `values.md` with its numbers between anchors, for sentences to include.
 ///
@@ -23,7 +24,7 @@ pub fn write(recordings: &[Recording], directory: &Path) -> io::Result<()> {
 
 fn values(recording: &Recording) -> String {
     let name = recording.way.name().replace('-', "_");
-    let value = |what: &str, value: String| format!("ANCHOR: {name}_{what}\n{value}\nANCHOR_END: {name}_{what}\n");
+    let value = |what: &str, value: String| book::value(&format!("{name}_{what}"), &value);
     let count = |what: &str, count: usize| value(what, count.to_string());
     let silence = recording.silence().map(|span| value("silence", format!("{:.0} ms", span.to - span.from)));
     [
