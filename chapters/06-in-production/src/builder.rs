@@ -22,15 +22,15 @@ use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use crate::control::{self, CONTROL, Control};
-use crate::counters::Counters;
+use crate::counters::{COUNTERS, Counters};
 use crate::fd_reserve::FdReserve;
-use crate::init;
-use crate::pid_file::PidFile;
+use crate::init::{self, INIT};
+use crate::pid_file::{DIRECTORY, PidFile};
 use crate::probation::Probation;
 use crate::progress::{Observer, Progress};
 use crate::serve::{Parts, Phase};
 use crate::setup::Setup;
-use crate::systemd::Systemd;
+use crate::systemd::{SYSTEMD, Systemd};
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -323,7 +323,7 @@ impl Prepared {
             streams: std::collections::BTreeMap::new(),
             udp: udp.into_iter().collect(),
             background: Vec::new(),
-            phase: watch::Sender::new((0, Phase::Serving)),
+            phase: watch::Sender::new((0, Phase::Standby)),
             stays: watch::Sender::new(true),
             counters: Arc::clone(&counters),
             on_drain: Vec::new(),
@@ -350,20 +350,18 @@ impl Prepared {
         });
         let control = Control { progress, generation, version: builder.version, program, counters, answers };
         tokio::spawn(Arc::clone(&control.counters).keep());
-        let (control, stop_at, accepts) = (Arc::new(control), None, false);
+        let (control, stop_at) = (Arc::new(control), None);
         let pause = builder.pause;
         #[rustfmt::skip]
         let parts = Parts {
-            server, streams, background, control, addresses, systemd, phase, stays, pause, stop_at, accepts, tasks, on_drain,
-            on_end,
+            server, streams, background, control, addresses, systemd, phase, stays, pause, stop_at, tasks, on_drain, on_end,
         };
         Ok(upgrader.run(parts).await?)
     }
 }
 
-/// Names that mean something to a successor.
-const RESERVED: [&str; 8] =
-    [CONTROL, "predecessor", "connections", "init", "counters", "systemd", "pid-file-directory", "stdin"];
+/// Names that mean something else to a successor: ours, those of chapters 4 and 5, and the one that means standard input to all.
+const RESERVED: [&str; 8] = [CONTROL, COUNTERS, DIRECTORY, INIT, SYSTEMD, "predecessor", "connections", "stdin"];
 
 /// Two descriptors of one name cannot be passed on, and that would only show at the first upgrade.
 fn check_names(builder: &Builder) -> Result<(), Error> {

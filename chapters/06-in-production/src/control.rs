@@ -1,4 +1,4 @@
-//! The control socket: whoever asks for an upgrade hears how it ended.
+//! The control socket: the caller that asks for an upgrade hears how it ended.
 //!
 //! The invariant: only root and the user of this process are heard; every request that is understood gets an answer, or the
 //! end of the process; and no caller, however slow, holds up the service.
@@ -84,15 +84,14 @@ impl Control {
     }
 
     fn is_replaced(&self) -> bool {
-        matches!(self.progress.watch().borrow().stage, Stage::Probation | Stage::Replaced)
+        matches!(self.progress.stage(), Stage::Probation | Stage::Replaced)
     }
 
     fn status(&self) -> Status {
-        let seen = self.progress.watch().borrow().clone();
         let Reading { totals, generations } = self.counters.read();
         let counts = self.counters.counts();
         let since = self.counters.since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-        let state = match seen.stage {
+        let state = match self.progress.stage() {
             Stage::Standby => "waiting for its turn",
             Stage::Serving => "serving",
             Stage::Starting => "serving, and a successor is starting",
@@ -106,7 +105,7 @@ impl Control {
             since,
             version: self.version.clone(),
             program: self.program.clone(),
-            draining: seen.older,
+            draining: self.progress.older(),
             waiting: self.answers.len(),
             connections: counts.open,
             requests: counts.requests,
@@ -141,7 +140,7 @@ impl Control {
                 (Some(Ok(())), _) => return caller.say(&Reply::Done(self.serves())).await,
                 _ if accepts && until == Until::Ready => return caller.say(&Reply::Done(self.serves())).await,
                 (None, Stage::Serving) if self.progress.ask_once() => {
-                    // As if somebody had sent it: there is one way to begin an upgrade.
+                    // As from outside: there is one way to begin an upgrade.
                     raise(Signal::SIGUSR2)?;
                 }
                 // The upgrade before ours has passed its probation: the new process is the one to ask.

@@ -21,7 +21,7 @@ use page::{NUMBERS, Page, Slot};
 use streams::Streams;
 
 /// The name under which a successor finds the page.
-const COUNTERS: &str = "counters";
+pub(crate) const COUNTERS: &str = "counters";
 
 /// How long a count may be known to this process alone.
 const INTERVAL: Duration = Duration::from_secs(1);

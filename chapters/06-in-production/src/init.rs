@@ -28,7 +28,7 @@ use tokio::io::Interest;
 use tokio::net::UnixDatagram;
 
 /// The name under which a generation finds its end of the channel.
-const INIT: &str = "init";
+pub(crate) const INIT: &str = "init";
 
 /// If this is process 1, or a container ends with us, or a supervisor is wanted anywhere: starts this program once more,
 /// as the first generation, passes signals on to the generations, and reaps orphans; returns the exit status once no

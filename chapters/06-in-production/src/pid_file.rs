@@ -13,7 +13,7 @@ use graceful_upgrade::{Observe, Transition, Upgrader};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, openat, renameat, statat, unlinkat};
 
 /// The name under which a successor finds the directory that a relative path begins at.
-const DIRECTORY: &str = "pid-file-directory";
+pub(crate) const DIRECTORY: &str = "pid-file-directory";
 
 /// Why there can be no pid file.
 #[derive(Debug, thiserror::Error)]

@@ -41,7 +41,7 @@ pub(crate) enum Stage {
 pub(crate) struct Seen {
     pub(crate) stage: Stage,
     /// How many older generations drain.
-    pub(crate) older: u8,
+    older: u8,
     /// The number of the upgrade that began last in this process, or 0.
     pub(crate) upgrade: u64,
     /// Whether one was asked for, and has not begun yet.
@@ -57,7 +57,7 @@ pub(crate) struct Seen {
     failed: usize,
 }
 
-/// The watched state, shared by whoever changes it and whoever waits for it.
+/// The watched state: the observer changes it, and callers and the drain wait for it.
 #[derive(Debug, Clone)]
 pub(crate) struct Progress(Arc<watch::Sender<Seen>>);
 
@@ -82,6 +82,16 @@ impl Progress {
         self.0.subscribe()
     }
 
+    /// Where this process is now.
+    pub(crate) fn stage(&self) -> Stage {
+        self.0.borrow().stage
+    }
+
+    /// How many older generations drain.
+    pub(crate) fn older(&self) -> u8 {
+        self.0.borrow().older
+    }
+
     /// How many upgrades have succeeded in this process, and how many have failed.
     pub(crate) fn upgrades(&self) -> (usize, usize) {
         let seen = self.0.borrow();
@@ -102,15 +112,14 @@ impl Progress {
         self.0.send_if_modified(|seen| {
             let ends = seen.stage == Stage::Probation;
             if ends {
-                seen.stage = Stage::Replaced;
-                seen.end(Ok(()));
+                seen.pass();
             }
             ends
         });
     }
 
     /// Waits until no upgrade needs this process any more.
-    pub(crate) async fn needs_nobody(&self) {
+    pub(crate) async fn released(&self) {
         let needed = |seen: &Seen| matches!(seen.stage, Stage::Starting | Stage::Yielding | Stage::Probation);
         // `Err`: never, the sender is here.
         let _ = self.watch().wait_for(|seen| !needed(seen)).await;
@@ -127,6 +136,12 @@ impl Seen {
         while self.ends.len() > REMEMBERED {
             self.ends.pop_first();
         }
+    }
+
+    /// The successor has passed its probation.
+    fn pass(&mut self) {
+        self.stage = Stage::Replaced;
+        self.end(Ok(()));
     }
 
     fn begin(&mut self) {
@@ -177,14 +192,10 @@ impl Observe for Observer {
                     seen.stage = Stage::Probation;
                     seen.accepts_after = seen.elapsed();
                 }
+                State::Committed if seen.stage == Stage::Probation => seen.pass(),
                 // A deadline that the clock of the drain met first is no failure of the successor.
                 State::Ended if seen.stage == Stage::Probation && transition.event == Event::DeadlinePassed => {
-                    seen.stage = Stage::Replaced;
-                    seen.end(Ok(()));
-                }
-                State::Committed if seen.stage == Stage::Probation => {
-                    seen.stage = Stage::Replaced;
-                    seen.end(Ok(()));
+                    seen.pass();
                 }
                 State::Stopping | State::Ended | State::Committed if seen.stage != Stage::Replaced => {
                     if matches!(seen.stage, Stage::Starting | Stage::Yielding | Stage::Probation) {

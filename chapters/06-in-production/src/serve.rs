@@ -25,6 +25,8 @@ const CUT_GRACE: Duration = Duration::from_millis(250);
 /// What the service is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Phase {
+    /// Does not accept yet, or not again yet.
+    Standby,
     Serving,
     Draining,
     Cut,
@@ -92,8 +94,6 @@ pub(crate) struct Parts {
     /// How long everything goes on after a stop was asked for.
     pub(crate) pause: Duration,
     pub(crate) stop_at: Option<Instant>,
-    /// Whether this process accepts.
-    pub(crate) accepts: bool,
     pub(crate) tasks: TaskTracker,
     pub(crate) on_drain: Vec<Box<dyn Fn() + Send>>,
     pub(crate) on_end: Vec<Box<dyn Fn(Outcome) + Send>>,
@@ -145,20 +145,16 @@ impl Parts {
         let (tasks, draining, streams) = (self.tasks.clone(), self.draining(), Arc::clone(streams));
         let counted = Arc::clone(&self.control.counters.streams);
         move |stream, client| {
-            let (work, mut cut) = (streams(stream, client, draining.clone()), draining.clone());
-            let open = counted.accepted();
+            let (work, open) = (streams(stream, client, draining.clone()), counted.accepted());
+            let work = until_cut(work, draining.clone());
             tasks.spawn(async move {
                 let _open = open;
-                tokio::select! {
-                    () = work => {}
-                    () = cut.cut() => {}
-                }
+                work.await;
             });
         }
     }
 
     fn stop_now(&mut self) {
-        self.accepts = false;
         self.drain();
         if let Some(systemd) = &self.systemd {
             systemd.forget(self.addresses.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|(name, _)| name));
@@ -167,10 +163,21 @@ impl Parts {
     }
 }
 
+/// Work that is dropped when the service cuts what is left.
+async fn until_cut(work: impl Future<Output = ()>, mut draining: Draining) {
+    tokio::select! {
+        () = work => {}
+        () = draining.cut() => {}
+    }
+}
+
 impl Serve for Parts {
     fn accept(&mut self, listeners: Vec<Named>) -> io::Result<()> {
-        let comes_back = self.phase.borrow().1 != Phase::Serving;
-        self.phase.send_modify(|now| *now = (now.0 + u64::from(comes_back), Phase::Serving));
+        // One that comes back begins anew.
+        self.phase.send_modify(|(times, phase)| {
+            *times += u64::from(*phase > Phase::Serving);
+            *phase = Phase::Standby;
+        });
         let known = listeners.iter().map(|(name, listener)| Ok((name.clone(), listener.address()?)));
         let known = known.collect::<io::Result<_>>()?;
         if let Some(systemd) = &self.systemd {
@@ -182,21 +189,15 @@ impl Serve for Parts {
             http.extend(self.accept_from(named, self.draining())?);
         }
         for (background, runs) in &self.background {
-            let (work, mut cut) = (background(self.draining()), self.draining());
-            let runs = Arc::clone(runs);
-            self.tasks.spawn(async move {
-                let work = async {
-                    let _alone = runs.lock().await;
-                    work.await;
-                };
-                tokio::select! {
-                    () = work => {}
-                    () = cut.cut() => {}
-                }
-            });
+            let (work, runs) = (background(self.draining()), Arc::clone(runs));
+            let alone = async move {
+                let _alone = runs.lock().await;
+                work.await;
+            };
+            self.tasks.spawn(until_cut(alone, self.draining()));
         }
         self.server.accept(http)?;
-        self.accepts = true;
+        self.enter(Phase::Serving);
         Ok(())
     }
 
@@ -228,7 +229,7 @@ impl Serve for Parts {
     fn stop(&mut self) {
         self.stays.send_replace(false);
         // One that could not even accept has no client to be patient with.
-        if self.pause.is_zero() || !self.accepts {
+        if self.pause.is_zero() || self.phase.borrow().1 != Phase::Serving {
             return self.stop_now();
         }
         tracing::info!(pause = ?self.pause, "stopping: not ready any more, and still accepting");
@@ -243,7 +244,7 @@ impl Serve for Parts {
         }
         self.server.drained().await;
         self.tasks.wait().await;
-        self.control.progress.needs_nobody().await;
+        self.control.progress.released().await;
         self.control.answers.wait().await;
     }
 

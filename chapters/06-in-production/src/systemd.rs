@@ -34,7 +34,7 @@ use tokio::task::AbortHandle;
 use tokio::time::interval;
 
 /// The name under which a successor finds the socket.
-const SYSTEMD: &str = "systemd";
+pub(crate) const SYSTEMD: &str = "systemd";
 
 /// How much longer than we systemd should wait before it kills: we end what is late ourselves, which takes a second or two.
 const MARGIN: Duration = Duration::from_secs(5);

@@ -155,7 +155,7 @@ impl Client {
         Client(Grpc::with_origin(BoxCloneService::new(send), origin))
     }
 
-    /// Asks until nobody wants to know.
+    /// Asks until its results are no longer wanted.
     async fn ask(mut self, answered: mpsc::Sender<u64>) {
         let path = PathAndQuery::from_static("/ticks.Ticks/Generation");
         loop {
@@ -166,7 +166,7 @@ impl Client {
         }
     }
 
-    /// Watches until nobody wants to know. Each tick is the next one of its generation, or the first one of the next.
+    /// Watches until its results are no longer wanted. Each tick is the next one of its generation, or the first one of the next.
     async fn watch(mut self, ticked: mpsc::Sender<Tick>) {
         let path = PathAndQuery::from_static("/ticks.Ticks/Watch");
         let mut due = Tick { generation: 1, number: 0 };

@@ -1,4 +1,4 @@
-//! The control socket: whoever asks for an upgrade hears how it ended, and exit status 0 means that it went well.
+//! The control socket: the caller that asks for an upgrade hears how it ended, and exit status 0 means that it went well.
 
 use std::fs;
 use std::io::{Read as _, Write as _};

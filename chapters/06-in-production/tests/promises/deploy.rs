@@ -47,7 +47,7 @@ fn option(file: &str, name: &str) -> Option<String> {
 
 const FILES: [&str; 3] = ["Dockerfile", "compose.yaml", "kubernetes.yaml"];
 
-/// As process 1, as in the container. Only addresses are others here, and nobody waits for a balancer.
+/// As process 1, as in the container. Only addresses are others here, and there is no balancer to wait for.
 #[test]
 fn what_the_files_tell_the_program_it_understands() {
     for file in FILES {

@@ -410,11 +410,8 @@ fn sockets_that_process_1_inherits_are_passed_through() {
     assert_eq!(server.program.wait().code(), 0);
 }
 
-/// An init that ends with its child, and everything ends with it.
-fn under_another_init(init: &[&str]) {
-    let Some(mut command) = pid_namespace().map(without_options) else { return };
-    let mut server = Generations::start(command.args(init).env("LISTEN", "127.0.0.1:0"), 1);
-    let supervisor = child(process_1(&server.program));
+/// By way of the supervisor, which stays.
+fn upgrade_twice(server: &mut Generations, supervisor: Pid) {
     for generation in 2..=3 {
         let old = child(supervisor);
         kill(supervisor, Signal::SIGUSR2).expect("the supervisor is there");
@@ -422,6 +419,14 @@ fn under_another_init(init: &[&str]) {
         await_exit(old);
         server.assert_answered_by(generation);
     }
+}
+
+/// An init that ends with its child, and everything ends with it.
+fn under_another_init(init: &[&str]) {
+    let Some(mut command) = pid_namespace().map(without_options) else { return };
+    let mut server = Generations::start(command.args(init).env("LISTEN", "127.0.0.1:0"), 1);
+    let supervisor = child(process_1(&server.program));
+    upgrade_twice(&mut server, supervisor);
     let held = hold(server.address());
     kill(supervisor, Signal::SIGTERM).expect("the supervisor is there");
     server.program.line("draining");
@@ -464,13 +469,7 @@ fn below_further_wrappers_an_upgrade_is_warned_of() {
 /// Upgrades by way of the supervisor, which stays; then the last generation is killed, and the supervisor ends as it did.
 fn survives_upgrades(server: &mut Generations, supervisor: Pid) {
     assert_eq!(server.program.count("supervising"), 1, "no generation supervises another one");
-    for generation in 2..=3 {
-        let old = child(supervisor);
-        kill(supervisor, Signal::SIGUSR2).expect("the supervisor is there");
-        server.next_generation(1);
-        await_exit(old);
-        server.assert_answered_by(generation);
-    }
+    upgrade_twice(server, supervisor);
     kill(child(supervisor), Signal::SIGKILL).expect("it serves");
     let line = server.program.line("a generation was killed");
     assert!(line.contains("status=137"), "{line}");

@@ -109,7 +109,7 @@ impl Deployed {
     }
 
     /// Does this while clients connect all the time, until another process answers them than did before. Not one is refused.
-    fn nobody_is_refused_while(&self, happens: impl FnOnce()) {
+    fn no_client_is_refused_while(&self, happens: impl FnOnce()) {
         let (before, warm, deadline) = (ask(), AtomicBool::new(false), Instant::now() + TIMEOUT);
         let answer = thread::scope(|scope| {
             let client = scope.spawn(|| {
@@ -210,10 +210,10 @@ fn a_reload_that_is_refused_returns_and_the_status_says_why() {
 #[test]
 fn a_crash_and_the_restart_after_it_refuse_no_client() {
     let Some(mut deployed) = Deployed::started("Environment=PROBATION=0s") else { return };
-    deployed.nobody_is_refused_while(|| deployed.kill("KILL"));
+    deployed.no_client_is_refused_while(|| deployed.kill("KILL"));
     deployed.assert_serves(1, "generation 1 serves");
     deployed.reload_for_good();
-    deployed.nobody_is_refused_while(|| deployed.kill("KILL"));
+    deployed.no_client_is_refused_while(|| deployed.kill("KILL"));
     deployed.assert_serves(1, "generation 1 serves");
     assert_eq!(deployed.show("NRestarts"), "2");
     assert_eq!(deployed.show("NFileDescriptorStore"), "2", "the listener and the control socket, once each");
@@ -233,7 +233,7 @@ fn a_service_that_hangs_is_replaced_by_the_watchdog_and_refuses_no_client() {
         wait_until("it says so", || deployed.show("WatchdogTimestampMonotonic") != before);
     }
     deployed.assert_serves(2, "generation 2 serves");
-    deployed.nobody_is_refused_while(|| deployed.kill("STOP"));
+    deployed.no_client_is_refused_while(|| deployed.kill("STOP"));
     deployed.assert_serves(1, "generation 1 serves");
     assert_eq!(deployed.show("NRestarts"), "1");
 }
@@ -244,7 +244,7 @@ fn a_socket_unit_starts_the_service_and_its_socket_is_not_passed_twice() {
     deployed.succeeds(&["start", SOCKET]);
     assert_eq!(ask().generation, Some(1));
     deployed.reload_for_good();
-    deployed.nobody_is_refused_while(|| deployed.kill("KILL"));
+    deployed.no_client_is_refused_while(|| deployed.kill("KILL"));
     deployed.0.program.line("listening");
     assert_eq!(deployed.0.program.count("closing an inherited listener"), 0, "{}", deployed.0.program.output());
     deployed.succeeds(&["stop", SERVICE]);
