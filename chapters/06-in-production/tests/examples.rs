@@ -13,8 +13,9 @@ use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use nix::unistd::Pid;
 use testkit::load::Plan;
-use testkit::{Generations, TIMEOUT, Wire, example, field};
+use testkit::{Generations, TIMEOUT, Wire, await_exit, example, field};
 use tokio::runtime::Builder;
 use tokio::sync::Mutex;
 use tonic::{Code, body::Body, client::Grpc};
@@ -29,13 +30,21 @@ fn start(name: &str) -> Generations {
     Generations::start(command.arg("127.0.0.1:0").env("NO_COLOR", "1"), 1)
 }
 
-/// Each upgrade ends the probation of the one before it.
+/// Upgrades it, waits for the generation before `old`, and returns `old`: each upgrade ends the probation of the one before
+/// it. On a busy machine they would be too many otherwise, and the next upgrade refused.
+fn upgrade(server: &mut Generations, before: Option<Pid>) -> Option<Pid> {
+    let old = server.upgrade();
+    before.map(await_exit);
+    Some(old)
+}
+
 #[track_caller]
 fn is_upgraded_without_a_loss(server: &mut Generations) {
     let load = Plan::new(server.address()).start();
     load.wait_until_warm();
+    let mut old = None;
     for _ in 0..UPGRADES {
-        server.upgrade();
+        old = upgrade(server, old);
         load.wait_for_generation(server.generation);
     }
     let tally = load.stop();
@@ -69,6 +78,7 @@ fn an_axum_service_with_state_and_server_sent_events() {
 #[test]
 fn a_plain_tcp_line_server() {
     let mut server = start("line_server");
+    let mut old = None;
     for _ in 0..UPGRADES {
         let mut client = TcpStream::connect(server.address()).expect("it listens");
         let mut answers = BufReader::new(client.try_clone().expect("descriptors are left")).lines();
@@ -77,7 +87,7 @@ fn a_plain_tcp_line_server() {
             writeln!(client, "line {number}").expect("it is connected");
             assert_eq!(next(), format!("generation {}: line {number}", server.generation));
         }
-        server.upgrade();
+        old = upgrade(&mut server, old);
         assert_eq!(next(), "goodbye");
     }
 }
@@ -93,6 +103,7 @@ fn a_udp_socket_a_background_task_and_hooks() {
     client.connect(address).expect("it is an address");
     let mut asked = 0;
     let mut answered = 0;
+    let mut old = None;
     for generation in 1..=UPGRADES {
         let mut answer = [0; 512];
         for _ in 0..10 {
@@ -102,7 +113,7 @@ fn a_udp_socket_a_background_task_and_hooks() {
             assert_eq!(String::from_utf8_lossy(&answer[..length]), format!("{generation}: hello"));
             answered += 1;
         }
-        server.upgrade();
+        old = upgrade(&mut server, old);
         server.program.line(&format!("the drain begins generation={generation}"));
         server.program.line(&format!("the end generation={generation}"));
     }
@@ -126,8 +137,9 @@ fn a_tonic_service_with_a_server_streaming_call() {
         while answers.recv_timeout(TIMEOUT).expect("an answer") != generation {}
     };
     has_come(1);
+    let mut old = None;
     for _ in 0..UPGRADES {
-        server.upgrade();
+        old = upgrade(&mut server, old);
         has_come(server.generation);
     }
     drop((ticks, answers));
