@@ -30,12 +30,12 @@ fn start(name: &str) -> Generations {
     Generations::start(command.arg("127.0.0.1:0").env("NO_COLOR", "1"), 1)
 }
 
-/// Upgrades it, waits for the generation before `old`, and returns `old`: each upgrade ends the probation of the one before
-/// it. On a busy machine they would be too many otherwise, and the next upgrade refused.
-fn upgrade(server: &mut Generations, before: Option<Pid>) -> Option<Pid> {
-    let old = server.upgrade();
-    before.map(await_exit);
-    Some(old)
+/// Upgrades it, and waits for the last old process, whose probation this ends. On a busy machine old processes would pile up
+/// otherwise, and the next upgrade would be refused.
+fn upgrade(server: &mut Generations, old: &mut Option<Pid>) {
+    if let Some(older) = old.replace(server.upgrade()) {
+        await_exit(older);
+    }
 }
 
 #[track_caller]
@@ -44,7 +44,7 @@ fn is_upgraded_without_a_loss(server: &mut Generations) {
     load.wait_until_warm();
     let mut old = None;
     for _ in 0..UPGRADES {
-        old = upgrade(server, old);
+        upgrade(server, &mut old);
         load.wait_for_generation(server.generation);
     }
     let tally = load.stop();
@@ -87,7 +87,7 @@ fn a_plain_tcp_line_server() {
             writeln!(client, "line {number}").expect("it is connected");
             assert_eq!(next(), format!("generation {}: line {number}", server.generation));
         }
-        old = upgrade(&mut server, old);
+        upgrade(&mut server, &mut old);
         assert_eq!(next(), "goodbye");
     }
 }
@@ -113,7 +113,7 @@ fn a_udp_socket_a_background_task_and_hooks() {
             assert_eq!(String::from_utf8_lossy(&answer[..length]), format!("{generation}: hello"));
             answered += 1;
         }
-        old = upgrade(&mut server, old);
+        upgrade(&mut server, &mut old);
         server.program.line(&format!("the drain begins generation={generation}"));
         server.program.line(&format!("the end generation={generation}"));
     }
@@ -139,7 +139,7 @@ fn a_tonic_service_with_a_server_streaming_call() {
     has_come(1);
     let mut old = None;
     for _ in 0..UPGRADES {
-        old = upgrade(&mut server, old);
+        upgrade(&mut server, &mut old);
         has_come(server.generation);
     }
     drop((ticks, answers));
