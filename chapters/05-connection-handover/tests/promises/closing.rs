@@ -1,7 +1,10 @@
 //! A handover that does not fit into its deadline: what was not handed over is closed politely, and counted in a line.
 
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
 use testkit::load::allow_descriptors;
-use testkit::{End, Ending, Generations, Wire, field, freeze, hold, let_go, thaw, wait_until};
+use testkit::{End, Ending, Generations, Wire, field, freeze, hold, thaw, wait_until};
 
 use crate::server::start;
 
@@ -74,24 +77,35 @@ fn idle_connections_at_a_deadline_of_zero_are_counted() {
 /// How many clients are with the successor when it is stopped, and how many with the old process.
 const HALF: usize = 100;
 
-/// Upgrades to a process that is stopped (SIGSTOP) when it has half of the connections. Returns both halves.
+/// Upgrades to a process that is stopped (SIGSTOP) when it has half of the connections. The other half becomes idle at this
+/// time of the drain, or as soon as possible. Returns both halves; a client that is told to close is not among them.
 #[track_caller]
-fn stuck_halfway(server: &mut Generations) -> (Vec<Wire>, Vec<Wire>) {
+fn stuck_halfway(server: &mut Generations, at: Duration) -> (Vec<Wire>, Vec<Wire>) {
     let mut with_the_new = idle(server, HALF);
-    let busy: Vec<_> = (0..HALF).map(|_| hold(server.address())).collect();
+    let mut busy: Vec<_> = (0..HALF).map(|_| hold(server.address())).collect();
     server.upgrade();
+    let began = Instant::now();
     for client in &mut with_the_new {
         wait_until("the successor has the connection", || client.ask("/").header("x-generation") == Some("2"));
     }
     freeze(server.serving);
-    (with_the_new, busy.into_iter().map(let_go).collect())
+    sleep(at.saturating_sub(began.elapsed()));
+    for client in &mut busy {
+        client.send("rest.");
+    }
+    busy.retain_mut(|client| {
+        let reply = client.reply();
+        assert_eq!(reply.text(), "firstrest.");
+        !reply.says_close()
+    });
+    (with_the_new, busy)
 }
 
 /// Every client asks meanwhile; the old process says why it hands over no more.
 #[track_caller]
-fn a_stuck_successor_costs_no_request(drain_timeout: &str, why: &str) {
+fn a_stuck_successor_costs_no_request(drain_timeout: &str, at: Duration, why: &str) {
     let mut server = start(&["--drain-timeout", drain_timeout]);
-    let (mut with_the_new, mut with_the_old) = stuck_halfway(&mut server);
+    let (mut with_the_new, mut with_the_old) = stuck_halfway(&mut server, at);
     for client in with_the_new.iter_mut().chain(&mut with_the_old) {
         client.get("/");
     }
@@ -107,21 +121,22 @@ fn a_stuck_successor_costs_no_request(drain_timeout: &str, why: &str) {
     assert_eq!(taken(&mut server), HALF);
 }
 
-/// The handover lasts less than a second: what is on its way comes back just in time to be answered.
+/// The handover ends after 3.75 s, with less than a second to go until the successor counts as stuck: what is on its way comes
+/// back in time to be answered.
 #[test]
 fn a_successor_that_is_stuck_until_the_deadline_costs_no_request() {
-    a_stuck_successor_costs_no_request("1200ms", "there is no more time");
+    a_stuck_successor_costs_no_request("6s", Duration::from_millis(3100), "there is no more time");
 }
 
 #[test]
 fn a_successor_that_is_stuck_for_a_second_gets_no_more() {
-    a_stuck_successor_costs_no_request("1h", "the successor is stuck");
+    a_stuck_successor_costs_no_request("1h", Duration::ZERO, "the successor is stuck");
 }
 
 #[test]
 fn idle_connections_are_told_in_time_if_the_successor_is_stuck() {
-    let mut server = start(&["--drain-timeout", "3s"]);
-    let (with_the_new, with_the_old) = stuck_halfway(&mut server);
+    let mut server = start(&["--drain-timeout", "8s"]);
+    let (with_the_new, with_the_old) = stuck_halfway(&mut server, Duration::ZERO);
     let told = server.program.line("every connection was handed over or closed politely");
     assert!(told.contains(&format!("handed_over={HALF} closed={HALF}")), "{told}");
     assert_eq!(server.program.wait(), End::Exited(0));
