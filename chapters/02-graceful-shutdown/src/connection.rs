@@ -14,6 +14,7 @@ use hyper::service::{Service, service_fn};
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::watch;
+use tokio::task::yield_now;
 use tokio::time::sleep;
 
 use crate::accept::Stream;
@@ -148,6 +149,9 @@ async fn idle(exchanges: &Count, timeout: Duration, phase: &mut watch::Receiver<
             () = sleep(timeout) => {
                 // A request may be there that the runtime does not know of: it polls the kernel before this sleep ends.
                 sleep(ONE_LOOK).await;
+                // And if that sleep was over before it began, since this thread had to wait for a processor: what the runtime
+                // has found is read first.
+                yield_now().await;
                 if was_idle && exchanges.begun() == before {
                     return;
                 }
