@@ -35,6 +35,8 @@ pub struct PidFile {
     path: PathBuf,
     /// The file beside it that will replace it.
     beside: PathBuf,
+    /// Whether `beside` is there, with our pid in it.
+    written: bool,
     /// Whether it is ours to remove: no successor was told to write its pid there.
     ours: bool,
 }
@@ -62,7 +64,7 @@ impl PidFile {
         let directory = directory.map_or_else(|| openat(CWD, ".", flags, Mode::empty()), Ok)?;
         let name = path.file_name().ok_or_else(|| io::Error::other("this is no name of a file"))?;
         let beside = path.with_file_name(format!(".{}.{}", name.to_string_lossy(), process::id()));
-        let file = PidFile { directory, path: path.with_file_name(name), beside, ours: false };
+        let file = PidFile { directory, path: path.with_file_name(name), beside, written: false, ours: false };
         let there = statat(&file.directory, &file.path, AtFlags::empty());
         if there.is_ok_and(|there| FileType::from_raw_mode(there.st_mode) != FileType::RegularFile) {
             // A directory, or /dev/null, which must not be replaced.
@@ -79,7 +81,15 @@ impl PidFile {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         // Readable by all, as the pid files of other servers are.
         let mut file = File::from(openat(&self.directory, &self.beside, flags, Mode::from_raw_mode(0o644))?);
-        writeln!(file, "{}", process::id())
+        writeln!(file, "{}", process::id()).inspect_err(|_| {
+            let _ = unlinkat(&self.directory, &self.beside, AtFlags::empty());
+        })
+    }
+
+    /// The same on a full disk, in the room of the file that is there. It names a process that accepts no longer.
+    fn write_in_its_room(&self) -> io::Result<()> {
+        unlinkat(&self.directory, &self.path, AtFlags::empty())?;
+        self.write_beside()
     }
 
     fn names_us(&self) -> bool {
@@ -105,7 +115,10 @@ impl Observe for PidFile {
         for action in transition.actions {
             match action {
                 // Now, while a descriptor is free: once we accept, clients may take them all.
-                Action::Accept => self.complain(self.write_beside()),
+                Action::Accept => {
+                    let written = self.write_beside();
+                    self.written = self.succeeds(written.or_else(|error| self.write_in_its_room().map_err(|_| error)));
+                }
                 // From now on the file is the successor's, even if we end before it has written its pid.
                 Action::ActivateSuccessor => self.ours = false,
                 _ => {}
@@ -117,7 +130,9 @@ impl Observe for PidFile {
     fn after(&mut self, transition: &Transition) {
         if transition.actions.contains(&Action::Accept) {
             self.ours = true;
-            self.complain(renameat(&self.directory, &self.beside, &self.directory, &self.path));
+            if self.written {
+                self.succeeds(renameat(&self.directory, &self.beside, &self.directory, &self.path));
+            }
         }
         if transition.event == Event::SuccessorAccepts {
             // A successor that uses this file has its pid in it by now. This one may use another file, or none.
@@ -130,10 +145,12 @@ impl Observe for PidFile {
 // ANCHOR_END: observe
 
 impl PidFile {
-    fn complain(&self, outcome: Result<(), impl Into<io::Error>>) {
-        if let Err(error) = outcome.map_err(Into::into) {
+    /// Says so if not.
+    fn succeeds(&self, outcome: Result<(), impl Into<io::Error>>) -> bool {
+        let complain = |error: &io::Error| {
             tracing::error!(%error, path = %self.path.display(), "cannot write the pid file");
-        }
+        };
+        outcome.map_err(Into::into).inspect_err(complain).is_ok()
     }
 }
 

@@ -14,6 +14,7 @@
 //! | learn which process answers a fresh connection, if any does | [`probe()`] |
 //! | see what a process holds: descriptors, mask, environment, limits | [`Census`] |
 //! | run it under a systemd of its own | [`Systemd`] |
+//! | give it a disk that can be filled | [`small_disk()`], [`Lack`] |
 //! | find an example that Cargo built | [`example`] |
 //! | skip a test, aloud, when a machine lacks something | [`require`] |
 #![cfg_attr(feature = "load", doc = "| put it under load, and count what was lost | [`load::Plan`] |")]
@@ -32,6 +33,7 @@ mod pid_namespace;
 mod probe;
 mod program;
 mod requirement;
+mod small_disk;
 mod stalled_pipe;
 mod systemd;
 #[cfg(feature = "load")]
@@ -51,6 +53,7 @@ pub use pid_namespace::pid_namespace;
 pub use probe::{Answerer, Unanswered, probe};
 pub use program::{Program, field};
 pub use requirement::{require, require_program};
+pub use small_disk::{Lack, small_disk};
 pub use stalled_pipe::StalledPipe;
 pub use systemd::Systemd;
 #[cfg(feature = "load")]

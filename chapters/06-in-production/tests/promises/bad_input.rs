@@ -14,7 +14,7 @@ use crate::server::{BINARY, command, deployment};
 
 /// The program refuses, in one line with these words.
 #[track_caller]
-fn assert_refused(command: &mut Command, words: &[&str]) {
+pub(crate) fn assert_refused(command: &mut Command, words: &[&str]) {
     let mut program = Program::start(command);
     let end = program.wait();
     let said = program.wait_all();

@@ -9,6 +9,7 @@ mod counters;
 mod deploy;
 mod descriptors;
 mod endurance;
+mod full_disk;
 mod handover;
 mod load;
 mod pause;

@@ -83,6 +83,12 @@ pub(crate) fn child(pid: Pid) -> Pid {
 /// A server that is frozen between its successor's *ready* and its own answer to it, and the successor.
 pub(crate) fn frozen_in_an_upgrade(deployment: &Deployment, more: &[&str]) -> (Generations, Pid) {
     let mut server = deployment.start(more);
+    let successor = freeze_in_an_upgrade(&mut server, deployment);
+    (server, successor)
+}
+
+/// Freezes a server there, and returns its successor.
+pub(crate) fn freeze_in_an_upgrade(server: &mut Generations, deployment: &Deployment) -> Pid {
     let gate = deployment.put_gate("");
     server.signal(Signal::SIGUSR2);
     server.program.line("started");
@@ -90,7 +96,7 @@ pub(crate) fn frozen_in_an_upgrade(deployment: &Deployment, more: &[&str]) -> (G
     freeze(server.serving);
     gate.open();
     waits_for_its_turn(successor);
-    (server, successor)
+    successor
 }
 
 /// Waits until a successor has nothing to do but to wait for its turn: it listens to signals before it says that it is ready.
