@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nix::libc;
@@ -60,6 +60,11 @@ impl Container {
         child(self.init)
     }
 
+    /// Its directory in /proc.
+    fn process(&self) -> PathBuf {
+        format!("/proc/{}", self.generation()).into()
+    }
+
     /// Waits for the end of all processes, and asserts that process 1 ended with this status.
     #[track_caller]
     fn assert_ends_with(&mut self, status: i32) {
@@ -98,9 +103,9 @@ fn upgrades_lose_nothing_there_either() {
         container.upgrade();
         load.wait_for_generation(generation);
         await_exit(old);
-        early.get_or_insert_with(|| size(container.generation()));
+        early.get_or_insert_with(|| size(&container.process()));
     }
-    assert_not_grown(early.expect("there was an upgrade"), container.generation());
+    assert_not_grown(early.expect("there was an upgrade"), &container.process());
     let tally = load.stop();
     tally.assert_nothing_lost();
     assert_eq!(tally.closed_announced + tally.closed_unannounced, 0, "{tally:#?}");

@@ -51,10 +51,10 @@ pub(crate) fn upgrades(default: u64) -> u64 {
     std::env::var("UPGRADES").map_or(default, |number| number.parse().expect("UPGRADES is a number"))
 }
 
-/// What a process has: open descriptors, and kilobytes of memory of its own.
-pub(crate) fn size(pid: Pid) -> (usize, u64) {
-    let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("the process is there").count();
-    let memory = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("the process is there");
+/// What a process has, by its directory in /proc: open descriptors, and kilobytes of memory of its own.
+pub(crate) fn size(process: &Path) -> (usize, u64) {
+    let descriptors = std::fs::read_dir(process.join("fd")).expect("the process is there").count();
+    let memory = std::fs::read_to_string(process.join("smaps_rollup")).expect("the process is there");
     let memory =
         memory.lines().find_map(|line| line.strip_prefix("Anonymous:")?.split_whitespace().next()?.parse().ok());
     (descriptors, memory.expect("the kernel says it"))
@@ -63,9 +63,10 @@ pub(crate) fn size(pid: Pid) -> (usize, u64) {
 /// Asserts that a process is no larger than an earlier generation was: no descriptor more, once it knows that its predecessor
 /// is gone, and at most a tenth more memory.
 #[track_caller]
-pub(crate) fn assert_not_grown(early: (usize, u64), pid: Pid) {
-    wait_until("no more descriptors are open than in the beginning", || size(pid).0 <= early.0);
-    let (_, memory) = size(pid);
+pub(crate) fn assert_not_grown(early: (usize, u64), process: &Path) {
+    wait_until("no more descriptors are open than in the beginning", || size(process).0 <= early.0);
+    let (descriptors, memory) = size(process);
+    println!("descriptors: {}, then {descriptors}; memory: {} kB, then {memory} kB", early.0, early.1);
     assert!(memory * 10 <= early.1 * 11, "memory grew from {} to {memory} kB", early.1);
 }
 

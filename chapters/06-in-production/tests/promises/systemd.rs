@@ -1,9 +1,10 @@
 //! Under a real systemd, with the units of `deploy/`: `systemctl` tells the truth, and no client notices.
 
+use std::ffi::OsString;
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::net::UnixDatagram;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;
@@ -16,7 +17,7 @@ use testkit::{
     probe, wait_until,
 };
 
-use crate::server::{BINARY, command, deployment, upgrades};
+use crate::server::{BINARY, assert_not_grown, command, deployment, size, upgrades};
 
 const SERVICE: &str = "graceful-demo.service";
 const SOCKET: &str = "graceful-demo.socket";
@@ -94,6 +95,24 @@ impl Deployed {
         let actual = self.show("StatusText");
         assert!(actual.starts_with(status), "{status:?} is not how this begins: {actual:?}");
         assert_eq!(self.show("SubState"), "running");
+    }
+
+    /// The main process's directory in the /proc in there.
+    fn process(&self) -> PathBuf {
+        self.0.path(&format!("/proc/{}", self.show("MainPID")))
+    }
+
+    /// How many processes have ended, and were not reaped.
+    fn zombies(&self) -> usize {
+        let processes = fs::read_dir(self.0.path("/proc")).expect("systemd is there").flatten();
+        let states = processes.filter_map(|process| fs::read_to_string(process.path().join("stat")).ok());
+        states.filter(|state| state.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('Z'))).count()
+    }
+
+    /// The files of the service.
+    fn files(&self) -> Vec<OsString> {
+        let files = fs::read_dir(self.0.path("/run/graceful-demo")).expect("systemd has made it").flatten();
+        files.map(|file| file.file_name()).collect()
     }
 
     /// How many requests the main process has begun to answer.
@@ -304,16 +323,25 @@ fn a_stop_after_an_upgrade_waits_for_the_answers_that_are_owed() {
 }
 
 #[test]
-fn twenty_reloads_under_load_lose_nothing() {
-    let Some(deployed) = Deployed::started("") else { return };
+fn twenty_reloads_under_load_lose_nothing_and_nothing_grows() {
+    let Some(deployed) = Deployed::started("Environment=PROBATION=1s") else { return };
     let load = Plan::new(ADDRESS).start();
     load.wait_until_warm();
     let last = 1 + upgrades(20);
+    let (mut early, files) = (None, deployed.files());
     for generation in 2..=last {
+        let old = deployed.process();
         let output = deployed.reload();
         assert!(output.status.success(), "{output:?}\n{}", deployed.0.program.output());
         load.wait_for_generation(generation);
+        if early.is_none() || generation == last {
+            wait_until("the old process has ended", || !old.exists());
+        }
+        early.get_or_insert_with(|| size(&deployed.process()));
     }
+    assert_not_grown(early.expect("there was a reload"), &deployed.process());
+    wait_until("every process that has ended was reaped", || deployed.zombies() == 0);
+    assert_eq!(deployed.files(), files);
     let tally = load.stop();
     tally.assert_nothing_lost();
     assert_eq!(tally.closed_announced + tally.closed_unannounced, 0, "{tally:#?}");
