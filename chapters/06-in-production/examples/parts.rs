@@ -1,4 +1,5 @@
-//! What else a service may consist of, on a runtime of its own: a UDP socket, a task in the background, and hooks.
+//! What else a service may consist of, on a runtime of its own: a stream service, a UDP socket, a task in the background, hooks,
+//! and counters for Prometheus.
 //! `cargo run -p graceful --example parts`
 
 use std::error::Error;
@@ -7,21 +8,28 @@ use std::ops::ControlFlow;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use axum::routing::get;
 use graceful::{Builder, Draining};
-use tokio::net;
+use tokio::{io, net};
 
 fn main() -> Result<ExitCode, graceful::Error> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let address = std::env::args().nth(1).unwrap_or("127.0.0.1:48567".to_owned());
-    let builder = Builder::new().listen("web", address).udp("echo", "127.0.0.1:0".parse()?).probation(Duration::ZERO);
-    let prepared = match builder.prepare()? {
+    let builder = Builder::new().listen("web", address).listen("pipe", "127.0.0.1:0");
+    let prepared = match builder.udp("echo", "127.0.0.1:0".parse()?).probation(Duration::ZERO).prepare()? {
         ControlFlow::Continue(prepared) => prepared,
         ControlFlow::Break(status) => return Ok(status),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ended = runtime.block_on(prepared.serve(async |setup| {
-        let (generation, ready) = (setup.generation(), setup.readiness());
-        setup.tower("web", axum::Router::new().route("/", axum::routing::get(async move || format!("{}\n", ready()))));
+        let (generation, ready, metrics) = (setup.generation(), setup.readiness(), setup.metrics());
+        let web = axum::Router::new().route("/", get(async move || format!("{}\n", ready())));
+        setup.tower("web", web.route("/metrics", get(async move || metrics())));
+        setup.streams("pipe", async |stream, _, _| {
+            let (mut from, mut to) = io::split(stream);
+            // `Err`: the client is gone.
+            let _ = io::copy(&mut from, &mut to).await;
+        });
         let socket = setup.udp("echo").ok_or("the builder has bound it")?;
         tracing::info!(udp = %socket.local_addr()?, generation, "echo");
         setup.background(move |draining| echo(socket.try_clone(), draining, generation));

@@ -1,7 +1,7 @@
 //! The page *Use it in your server* promises that its programs are upgraded without a loss. They are.
 
 use std::error::Error as _;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpStream, UdpSocket};
 use std::process::Command;
 use std::sync::{Arc, mpsc};
@@ -13,9 +13,10 @@ use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use testkit::load::Plan;
-use testkit::{Generations, TIMEOUT, Wire, await_exit, example, field};
+use testkit::{Generations, TIMEOUT, Wire, await_exit, example, field, wait_until};
 use tokio::runtime::Builder;
 use tokio::sync::Mutex;
 use tonic::{Code, body::Body, client::Grpc};
@@ -25,9 +26,14 @@ use tower::{service_fn, util::BoxCloneService};
 const UPGRADES: u64 = 20;
 
 fn start(name: &str) -> Generations {
+    start_on(1, name)
+}
+
+/// Starts one that listens on this many addresses.
+fn start_on(addresses: usize, name: &str) -> Generations {
     let mut command = Command::new(example(env!("CARGO_BIN_EXE_graceful-demo"), name));
     // Their log has colours otherwise.
-    Generations::start(command.arg("127.0.0.1:0").env("NO_COLOR", "1"), 1)
+    Generations::start(command.arg("127.0.0.1:0").env("NO_COLOR", "1"), addresses)
 }
 
 /// Upgrades it, and waits for the last old process, whose probation this ends. On a busy machine old processes would pile up
@@ -95,7 +101,7 @@ fn a_plain_tcp_line_server() {
 /// A datagram that waits while the processes change places is answered by the next one.
 #[test]
 fn a_udp_socket_a_background_task_and_hooks() {
-    let mut server = start("parts");
+    let mut server = start_on(2, "parts");
     let line = server.program.line("echo");
     let address = field(&line, "udp").expect("it says where").to_owned();
     let client = UdpSocket::bind("127.0.0.1:0").expect("a free port");
@@ -120,6 +126,74 @@ fn a_udp_socket_a_background_task_and_hooks() {
     assert_eq!(answered, asked);
     assert_eq!(Wire::connect(server.address()).ask("/").text(), "true\n");
     server.stop();
+}
+
+/// A stream that was accepted, and has had an answer.
+fn pipe(server: &Generations) -> TcpStream {
+    let mut stream = TcpStream::connect(&server.addresses[1]).expect("it listens");
+    stream.set_read_timeout(Some(TIMEOUT)).expect("it is not zero");
+    stream.write_all(b"hello").expect("it is connected");
+    stream.read_exact(&mut [0; 5]).expect("it comes back");
+    stream
+}
+
+#[test]
+fn a_drain_hook_runs_once_in_each_drain_and_an_end_hook_once() {
+    let mut server = start_on(2, "parts");
+    let (first, held) = (server.serving, pipe(&server));
+    server.upgrade();
+    server.program.line("the drain begins generation=1");
+    kill(server.serving, Signal::SIGKILL).expect("it serves");
+    (server.serving, server.generation) = (first, 0);
+    server.next_generation(2);
+    assert_eq!(server.program.count("the end"), 0, "it came back: {}", server.program.output());
+    server.upgrade();
+    server.program.line("the drain begins generation=1");
+    drop(held);
+    await_exit(first);
+    server.stop();
+    let log = server.program.wait_all();
+    for (hook, times) in [
+        ("the drain begins generation=1", 2),
+        ("the end generation=1", 1),
+        ("the drain begins generation=2", 1),
+        ("the end generation=2", 1),
+    ] {
+        assert_eq!(server.program.count(hook), times, "{hook}: {log}");
+    }
+}
+
+/// The counters as the page for Prometheus has them: connections accepted, closed and open, and what was cut.
+fn counted(client: &mut Wire) -> [u64; 4] {
+    let text = client.ask("/metrics").text();
+    ["connections_accepted_total", "connections_closed_total", "connections_open", "requests_cut_total"].map(|name| {
+        let value = text.lines().find_map(|line| line.strip_prefix("graceful_")?.strip_prefix(name)?.strip_prefix(' '));
+        value.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("{name} is not in {text}"))
+    })
+}
+
+#[test]
+fn streams_are_counted_from_their_accept_to_their_end_or_cut_over_an_upgrade_as_well() {
+    let mut server = start_on(2, "parts");
+    // Is handed over, and so counted as one connection.
+    let mut client = Wire::connect(server.address());
+    let (first, one, _held) = (server.serving, pipe(&server), [pipe(&server), pipe(&server)]);
+    assert_eq!(counted(&mut client), [4, 0, 4, 0]);
+    drop(one);
+    wait_until("its end is counted", || counted(&mut client) == [4, 1, 3, 0]);
+    server.upgrade();
+    wait_until("the client is handed over", || client.ask("/metrics").text().contains("graceful_generation 2\n"));
+    wait_until("the old process has written it down", || counted(&mut client)[2] == 3);
+    assert_eq!(counted(&mut client), [4, 1, 3, 0]);
+    let _new = pipe(&server);
+    assert_eq!(counted(&mut client), [5, 1, 4, 0]);
+    // The second time, it cuts what is left.
+    kill(first, Signal::SIGTERM).expect("it has two streams");
+    std::thread::sleep(2 * graceful_shutdown::ONE_WISH);
+    kill(first, Signal::SIGTERM).expect("it has two streams");
+    server.program.line("the end generation=1");
+    await_exit(first);
+    assert_eq!(counted(&mut client), [5, 3, 2, 2]);
 }
 
 /// No unary call fails. The stream is told to end at each upgrade, and begins again in the next process.
