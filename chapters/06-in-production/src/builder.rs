@@ -111,7 +111,7 @@ pub struct Prepared {
     upgrader: Upgrader,
     builder: Builder,
     server: Server,
-    udp: Vec<(String, UdpSocket)>,
+    udp: Vec<(String, UdpSocket, Arc<OwnedFd>)>,
     progress: Progress,
     counters: Arc<Counters>,
     addresses: Arc<Mutex<Vec<(String, Address)>>>,
@@ -295,7 +295,7 @@ impl Builder {
         if let Some(path) = self.pid_file.clone() {
             PidFile::keep(path, &mut upgrader)?;
         }
-        let udp = self.udp.iter().map(|(name, address)| Ok((name.clone(), share(name, *address, &mut upgrader)?)));
+        let udp = self.udp.iter().map(|(name, address)| share(name, *address, &mut upgrader));
         let udp = udp.collect::<io::Result<Vec<_>>>()?;
         upgrader.listen(addresses)?;
         // A relative path begins at the first generation's working directory.
@@ -316,12 +316,13 @@ impl Prepared {
     /// What `init` says, or why the service could not be started.
     pub async fn serve(self, init: impl AsyncFnOnce(&mut Setup) -> Result<(), BoxError>) -> Result<ExitCode, Error> {
         let Prepared { mut upgrader, builder, server, udp, progress, counters, addresses, program, systemd } = self;
+        let (sockets, udp) = udp.into_iter().map(|(name, socket, copy)| ((name.clone(), socket), (name, copy))).unzip();
         let mut setup = Setup {
             generation: upgrader.generation(),
             server,
             served: Vec::new(),
             streams: std::collections::BTreeMap::new(),
-            udp: udp.into_iter().collect(),
+            udp: sockets,
             background: Vec::new(),
             phase: watch::Sender::new((0, Phase::Standby)),
             stays: watch::Sender::new(true),
@@ -354,7 +355,7 @@ impl Prepared {
         let pause = builder.pause;
         #[rustfmt::skip]
         let parts = Parts {
-            server, streams, background, control, addresses, systemd, phase, stays, pause, stop_at, tasks, on_drain, on_end,
+            server, streams, background, control, addresses, udp, systemd, phase, stays, pause, stop_at, tasks, on_drain, on_end,
         };
         Ok(upgrader.run(parts).await?)
     }
@@ -378,12 +379,13 @@ fn check_names(builder: &Builder) -> Result<(), Error> {
     Ok(())
 }
 
-/// The socket that was inherited under this name, or a new one; the successor gets it, too.
-fn share(name: &str, address: SocketAddr, upgrader: &mut Upgrader) -> io::Result<UdpSocket> {
+/// The socket that was inherited under this name, or a new one, and a copy; the successor gets it, too.
+fn share(name: &str, address: SocketAddr, upgrader: &mut Upgrader) -> io::Result<(String, UdpSocket, Arc<OwnedFd>)> {
     let socket =
         upgrader.take(name).map_or_else(|| UdpSocket::bind(address), |inherited| Ok(UdpSocket::from(inherited)))?;
     socket.set_nonblocking(true)?;
-    let (name, copy) = (name.to_owned(), OwnedFd::from(socket.try_clone()?));
-    upgrader.pass(move || Ok(vec![(name.clone(), copy.try_clone()?)]));
-    Ok(socket)
+    let (name, copy) = (name.to_owned(), Arc::new(OwnedFd::from(socket.try_clone()?)));
+    let passed = (name.clone(), Arc::clone(&copy));
+    upgrader.pass(move || Ok(vec![(passed.0.clone(), passed.1.try_clone()?)]));
+    Ok((name, socket, copy))
 }

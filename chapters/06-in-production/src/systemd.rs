@@ -2,7 +2,7 @@
 //!
 //! The invariant: systemd's main process is the one in charge. A process that begins to accept says so itself, and does before
 //! its predecessor hears of it: so systemd knows its new main process before the old one may end. A reload is over when its
-//! outcome is known, and the descriptor store holds the listeners that the process in charge accepts from.
+//! outcome is known, and the descriptor store holds the sockets of the process in charge: listeners, and those for UDP.
 //!
 //! | when … | … systemd is told |
 //! | --- | --- |
@@ -27,7 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use graceful_upgrade::lifecycle::{Action, Event, State};
-use graceful_upgrade::{Named, Observe, Transition, Upgrader};
+use graceful_upgrade::{Observe, Transition, Upgrader};
 use nix::time::{ClockId, clock_gettime};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use tokio::task::AbortHandle;
@@ -90,11 +90,11 @@ impl Systemd {
     }
 
     // ANCHOR: store
-    /// Has it keep a copy of each listener. If this process dies, and is started again, it gets the copies back under their
-    /// names, and the clients in the queues with them. A copy that systemd has already is no second one.
-    pub(crate) fn store(&self, listeners: &[Named]) {
-        for (name, listener) in listeners {
-            self.send(&format!("FDSTORE=1\nFDNAME={name}"), &[listener.as_fd()]);
+    /// Has it keep a copy of each socket. If this process dies, and is started again, it gets the copies back under their
+    /// names, and with them the clients and the datagrams in the queues. A copy that systemd has already is no second one.
+    pub(crate) fn store<'a>(&self, sockets: impl IntoIterator<Item = (&'a String, BorrowedFd<'a>)>) {
+        for (name, socket) in sockets {
+            self.send(&format!("FDSTORE=1\nFDNAME={name}"), &[socket]);
         }
     }
 

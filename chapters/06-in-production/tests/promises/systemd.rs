@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -13,8 +13,8 @@ use std::time::Instant;
 use nix::sys::signal::Signal;
 use testkit::load::Plan;
 use testkit::{
-    Answerer, Deployment, Generations, Systemd, TIMEOUT, Unanswered, Wire, await_exit, await_refusal, hold, let_go,
-    probe, wait_until,
+    Answerer, Deployment, Generations, Systemd, TIMEOUT, Unanswered, Wire, await_exit, await_refusal, example, field,
+    hold, let_go, probe, wait_until,
 };
 
 use crate::server::{BINARY, assert_not_grown, command, deployment, size, upgrades};
@@ -239,6 +239,48 @@ fn a_crash_and_the_restart_after_it_refuse_no_client() {
     assert!(deployed.reload().status.success(), "the control socket should be there, too");
     deployed.succeeds(&["stop", SERVICE]);
     assert!(matches!(probe(address()), Err(Unanswered::Refused(_))), "systemd should have closed its copies");
+}
+
+/// The example `parts`, as a service.
+const PARTS: &str = "[Service]
+Type=notify
+NotifyAccess=all
+ExecStart=/usr/local/bin/parts 127.0.0.1:48567
+Restart=on-failure
+FileDescriptorStoreMax=16
+Environment=NO_COLOR=1
+StandardError=file:/run/log
+";
+
+#[test]
+fn a_crash_and_the_restart_after_it_lose_no_datagram() {
+    let parts = example(BINARY, "parts");
+    let Some(mut systemd) = Systemd::start(&[("parts.service", PARTS)], &[parts.to_str().expect("our own path")])
+    else {
+        return;
+    };
+    assert!(systemd.ctl(&["start", "parts.service"]).status.success());
+    let line = systemd.program.line("echo");
+    let address = field(&line, "udp").expect("it says where");
+    let client = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    client.set_read_timeout(Some(TIMEOUT)).expect("it is not zero");
+    client.connect(address).expect("it is an address");
+    let kill =
+        |signal| assert!(systemd.ctl(&["kill", "--kill-whom=main", "-s", signal, "parts.service"]).status.success());
+    let answer = || {
+        let mut answer = [0; 64];
+        let length = client.recv(&mut answer).expect("each datagram is answered");
+        String::from_utf8_lossy(&answer[..length]).into_owned()
+    };
+    for datagram in ["one", "two"] {
+        kill("STOP");
+        client.send(datagram.as_bytes()).expect("it is bound");
+        kill("KILL");
+        assert_eq!(answer(), format!("1: {datagram}"));
+        kill("USR2");
+        wait_until("the upgrade is over", || systemd.show("parts.service", "StatusText") == "generation 2 serves");
+        assert_eq!(systemd.show("parts.service", "NFileDescriptorStore"), "3", "two listeners, and the socket once");
+    }
 }
 
 #[test]
