@@ -107,6 +107,8 @@ pub enum Action {
     StopPredecessor,
     /// Tell the successor, which is in charge and may not know it yet, to stop.
     StopSuccessor,
+    /// Kill the successor. That it is gone is an event of its own, and comes after everything that it has said.
+    KillSuccessor,
     /// End and reap the successor, and log why.
     DismissSuccessor,
     /// End and reap the successor, which has served no client yet: it would hold the listeners open while we stop.
@@ -193,8 +195,8 @@ impl Life {
 #[allow(clippy::match_same_arms, reason = "a row of its own for each case that has a reason of its own")]
 pub fn next(life: Life, event: Event) -> (Life, &'static [Action]) {
     use Action::{
-        Accept, ActivateSuccessor, CommitToPredecessor, Cut, DismissSuccessor, EndSuccessor, GiveUpListeners, Refuse,
-        Retire, StartSuccessor, Stop, StopPredecessor, StopSuccessor, TellOlder,
+        Accept, ActivateSuccessor, CommitToPredecessor, Cut, DismissSuccessor, EndSuccessor, GiveUpListeners,
+        KillSuccessor, Refuse, Retire, StartSuccessor, Stop, StopPredecessor, StopSuccessor, TellOlder,
     };
     use Event::{
         Activated, CannotAccept, DeadlinePassed, Drained, Older, PredecessorGone, StopAsked, StopPassedOn,
@@ -239,12 +241,16 @@ pub fn next(life: Life, event: Event) -> (Life, &'static [Action]) {
         (Upgrading, StopAsked | StopPassedOn) => (to(Stopping), &[StopPredecessor, EndSuccessor, Stop]),
         (Upgrading, UpgradeAsked) => (life, &[Refuse("upgrade refused: one is under way; ask again when it is over")]),
 
-        (Retiring, SuccessorGone | SuccessorRejected) => {
+        (Retiring, SuccessorGone) => {
             (Life { state: Serving, older, drained: false, replaced: false }, &[DismissSuccessor, Accept])
         }
+        // It may just have said that it stops, or has a successor of its own: then we do not come back.
+        (Retiring, SuccessorRejected) => (life, &[KillSuccessor]),
         (Retiring, SuccessorAccepts) => or_ended(Life { replaced: true, ..life }, &[]),
         (Retiring, SuccessorCommitted) => or_ended(Life { replaced: true, ..to(Committed) }, &[GiveUpListeners]),
-        (Retiring, StopAsked) if !replaced => or_ended(to(Stopping), &[StopSuccessor, GiveUpListeners]),
+        (Retiring, StopAsked) if !replaced => {
+            or_ended(to(Stopping), &[StopSuccessor, StopPredecessor, GiveUpListeners])
+        }
         (Retiring, StopAsked) => (to(Stopping), &[GiveUpListeners]),
         // If this message comes late, the process in charge may be further down the chain.
         (Retiring | Committed, StopPassedOn) => {
@@ -265,7 +271,8 @@ pub fn next(life: Life, event: Event) -> (Life, &'static [Action]) {
         (Retiring | Committed | Stopping, PredecessorGone) => or_ended(alone(state), &[TellOlder]),
         (Retiring | Committed | Stopping, DeadlinePassed) => (to(Ended), &[Cut]),
 
-        (_, Older(older)) => (Life { older, ..life }, &[TellOlder]),
+        // Never more than before: a process that does not wait for them must not begin to, because of a message from before.
+        (_, Older(alive)) => (Life { older: older.min(alive), ..life }, &[TellOlder]),
         (_, PredecessorGone) => (alone(state), &[TellOlder]),
 
         // Everything else changes nothing: a message that came too late, or news that does not matter in this state.
@@ -417,6 +424,13 @@ mod tests {
             if to.state == State::Ended && from.state != State::Ended && !actions.contains(&Action::Cut) {
                 assert_eq!(to.older, 0, "{from:?} × {event:?}");
             }
+        }
+    }
+
+    #[test]
+    fn a_process_that_waits_for_no_older_one_does_not_begin_to() {
+        for (from, event, to, _) in transitions() {
+            assert!(to.older <= from.older, "{from:?} × {event:?} goes to {to:?}");
         }
     }
 

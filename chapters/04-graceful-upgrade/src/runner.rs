@@ -312,7 +312,7 @@ impl Runner {
             Ok(Message::Stop) => Some(self.stop_passed_on()),
             Ok(_) => None,
             Err(why) => {
-                self.failure = why;
+                self.failure = self.failure.take().or(why);
                 Some(Event::SuccessorGone)
             }
         }
@@ -336,9 +336,13 @@ impl Runner {
             Action::CommitToPredecessor => self.to_predecessor(&Message::Committed),
             Action::StopPredecessor => self.to_predecessor(&Message::Stop),
             Action::StopSuccessor => self.to_successor(&Message::Stop),
+            Action::KillSuccessor => {
+                if let Some(successor) = &self.successor {
+                    successor.kill();
+                }
+            }
             Action::DismissSuccessor => {
-                let rejected = self.performing.is_some_and(|now| now.event == Event::SuccessorRejected);
-                let end = if rejected { self.kill_successor().await } else { self.end_successor().await };
+                let end = self.end_successor().await;
                 let reasons: Vec<_> = self.failure.take().into_iter().chain(end).collect();
                 let reason = reasons.join(", ");
                 tracing::error!(reason, "upgrade failed, this process serves on");
@@ -399,12 +403,12 @@ impl Runner {
         Ok(Successor::start(&self.own.program, passed, &Message::Handshake { generation, older, files })?)
     }
 
-    async fn kill_successor(&mut self) -> Option<String> {
-        self.successor.take()?.kill().await
-    }
-
     async fn end_successor(&mut self) -> Option<String> {
-        self.successor.take()?.dismiss().await
+        let (end, was_told_to_stop) = self.successor.take()?.dismiss().await;
+        if was_told_to_stop {
+            self.caused = Some(self.stop_passed_on());
+        }
+        end
     }
 
     fn to_successor(&self, message: &Message) {

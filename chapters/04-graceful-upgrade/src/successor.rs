@@ -124,37 +124,44 @@ impl Successor {
         }
     }
 
-    /// Tells it to end, kills it if it does not, reaps it, and kills what it has left behind. Returns how it ended, if
-    /// it ever began.
-    pub(crate) async fn dismiss(self) -> Option<String> {
+    /// Tells it to end, kills it if it does not, reaps it, and kills what it has left behind. Returns how it ended, if it ever
+    /// began; and whether it was asked to stop before, and meant the service.
+    pub(crate) async fn dismiss(self) -> (Option<String>, bool) {
         // First: a successor that starts to run when we are gone reads it before the end of the channel, and ends.
         self.channel.send(&Message::Stop);
-        self.reap(STOP_GRACE).await
-    }
-
-    /// Kills and reaps it, and what it has left behind. For one that accepts: told to stop, it would stop the service, and
-    /// remove the files of sockets that we are about to accept from.
-    pub(crate) async fn kill(self) -> Option<String> {
-        self.reap(Duration::ZERO).await
-    }
-
-    async fn reap(self, grace: Duration) -> Option<String> {
         let running = match self.process {
-            Process::Running(running) => running,
-            Process::Starting(starting) => started_or_killed(starting, &self.far_end).await?,
-            Process::NotStarted => return None,
+            Process::Running(running) => Some(running),
+            Process::Starting(starting) => started_or_killed(starting, &self.far_end).await,
+            Process::NotStarted => None,
         };
-        let end = running.end(grace).await;
+        let Some(running) = running else { return (None, false) };
+        let end = running.end(STOP_GRACE).await;
+        let mut was_told_to_stop = false;
         // The channel ends once no process holds the other end. Until then, some process holds our listeners, too.
         let all_ended = async {
-            let no_message_comes = async || while self.channel.receive().await.is_some() {};
-            while timeout(LOOK_AGAIN, no_message_comes()).await.is_err() {
+            let mut rest = async || {
+                while let Some(message) = self.channel.receive().await {
+                    was_told_to_stop |= message == Message::Stop;
+                }
+            };
+            while timeout(LOOK_AGAIN, rest()).await.is_err() {
                 kill_holders(&self.far_end);
             }
         };
-        match timeout(KILL_GRACE, all_ended).await {
-            Ok(()) => Some(end),
-            Err(_) => Some(format!("{end}, but a process that it started still holds the listeners")),
+        let end = match timeout(KILL_GRACE, all_ended).await {
+            Ok(()) => end,
+            Err(_) => format!("{end}, but a process that it started still holds the listeners"),
+        };
+        (Some(end), was_told_to_stop)
+    }
+
+    /// Kills it. [`receive`](Self::receive) then returns what it has said before, and that it is gone. For one that accepts:
+    /// told to stop, it would stop the service, and remove the files of sockets that we are about to accept from.
+    pub(crate) fn kill(&self) {
+        if let Process::Running(running) = &self.process
+            && let Err(error) = running.child.signal(Signal::SIGKILL)
+        {
+            tracing::error!(%error, "cannot kill the successor");
         }
     }
 }

@@ -184,6 +184,26 @@ fn a_stop_goes_on_to_the_process_in_charge_however_many_came_between() {
     assert_the_service_stops(server);
 }
 
+/// However long an old generation may drain otherwise.
+#[test]
+fn a_stop_between_two_processes_in_charge_reaches_the_generations_that_still_drain() {
+    let deployment = deployment();
+    let mut server = deployment.start(&["--drain-timeout", "1h"]);
+    let held = hold(server.address());
+    let first = server.upgrade();
+    server.program.line("upgrading");
+    server.program.line("draining");
+    let second = server.serving;
+    let third = retire(&deployment, &mut server);
+    kill(second, Signal::SIGTERM).unwrap();
+    // The first generation is the process that was started.
+    await_stopping(&mut server);
+    thaw(third);
+    let_go(held);
+    await_exit(first);
+    assert_the_service_stops(server);
+}
+
 /// Both get the same wish. The successor hears of it late and passes it on, and that is not a second wish.
 #[test]
 fn a_stop_that_a_successor_passes_on_late_cuts_nothing() {

@@ -104,6 +104,7 @@ pub(crate) fn action(action: Action) -> String {
         Action::CommitToPredecessor => "tells its predecessor not to come back".to_owned(),
         Action::StopPredecessor => "tells its predecessor to stop".to_owned(),
         Action::StopSuccessor => "passes the stop on to its successor".to_owned(),
+        Action::KillSuccessor => "kills its successor".to_owned(),
         Action::DismissSuccessor => "ends its successor, and logs why".to_owned(),
         Action::EndSuccessor => "ends its successor, which has served no client yet".to_owned(),
         Action::Stop => "stops accepting for good, and drains".to_owned(),
