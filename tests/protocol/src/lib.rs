@@ -1,0 +1,8 @@
+//! The protocol between generations, explored: every order of messages, crashes, signals and timeouts.
+
+pub mod connection;
+pub mod explore;
+pub mod invariants;
+pub mod model;
+pub mod queue;
+pub mod rules;
