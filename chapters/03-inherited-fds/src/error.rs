@@ -22,7 +22,10 @@ pub enum InheritError {
     #[error("LISTEN_FDS={0:?} is not a number of open descriptors; correct it, or unset it: env -u LISTEN_FDS …")]
     Count(String),
     /// `LISTEN_PID` has the first value, and our pid is the second.
-    #[error("LISTEN_PID={0} is not this process, which is {1}; exec this program, or unset it: env -u LISTEN_FDS …")]
+    #[error(
+        "LISTEN_PID={pid} is not this process, which is {1}; exec this program, or unset it: env -u LISTEN_FDS …",
+        pid = .0.escape_debug()
+    )]
     OtherPid(String, Pid),
     /// There is no `LISTEN_PID`, and nothing takes its place.
     #[error("LISTEN_FDS is set, LISTEN_PID is not, and {0}; set it: sh -c 'LISTEN_PID=$$ exec …'")]

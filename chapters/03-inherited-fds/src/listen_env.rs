@@ -60,7 +60,7 @@ impl ListenEnv {
             // just counted, and only this thread could start one.
             unsafe { env::remove_var(variable) };
         }
-        let Some(count) = count.filter(|count| count != "0") else { return Ok(None) };
+        let Some(count) = count.filter(|count| count.parse() != Ok(0_usize)) else { return Ok(None) };
         let (ours, addressed) = (Pid::this(), pid.is_some());
         if let Some(theirs) = pid.filter(|theirs| theirs.parse() != Ok(ours.as_raw())) {
             return Err(InheritError::OtherPid(theirs, ours));

@@ -86,6 +86,15 @@ fn a_pid_that_is_wrong_is_not_outvoted() {
 }
 
 #[test]
+fn for_a_count_of_zero_nothing_is_asked_for_however_it_is_written() {
+    for count in ["0", "00", "+0"] {
+        let null = File::open("/dev/null").expect("a file").into();
+        let mut program = start(&format!("export LISTEN_FDS={count} LISTEN_FDNAMES=zero"), null);
+        assert_eq!(program.wait(), End::Exited(0), "LISTEN_FDS={count}: {}", program.wait_all());
+    }
+}
+
+#[test]
 fn where_the_pid_is_right_no_channel_is_asked_for() {
     let null = File::open("/dev/null").expect("a file").into();
     accepted(start("export LISTEN_FDS=1 LISTEN_PID=$$", null), "3 unknown /dev/null");

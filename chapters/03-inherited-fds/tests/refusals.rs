@@ -60,6 +60,8 @@ fn a_count_beyond_what_is_open_is_refused() {
 fn descriptors_for_another_process_are_refused() {
     refused("export LISTEN_PID=1 LISTEN_FDS=1", vec![listener()], &["LISTEN_PID=1 "]);
     refused("export LISTEN_PID=me LISTEN_FDS=1", vec![listener()], &["LISTEN_PID=me ", "is not this process"]);
+    let setup = "export LISTEN_PID=\"$(printf '1\\033')\" LISTEN_FDS=1";
+    refused(setup, vec![listener()], &[r"LISTEN_PID=1\u{1b} ", "is not this process"]);
 }
 
 #[test]

@@ -224,7 +224,7 @@ pub fn next(life: Life, event: Event) -> (Life, &'static [Action]) {
             (life, &[Refuse("upgrade refused: this process is not serving yet; ask again when it is")])
         }
 
-        (Serving, UpgradeAsked) if older + 1 >= MOST_GENERATIONS => {
+        (Serving, UpgradeAsked) if older >= MOST_GENERATIONS - 1 => {
             (life, &[Refuse("upgrade refused: too many older generations still drain; ask again when one has ended")])
         }
         // An older generation that came back now would find the successor in its place.
@@ -441,6 +441,14 @@ mod tests {
                 let answered = to != from || matches!(actions, [Action::Refuse(_)]);
                 assert!(answered, "{from:?} × {event:?} is met with silence");
             }
+        }
+    }
+
+    #[test]
+    fn more_generations_than_there_can_be_are_too_many() {
+        for older in [MOST_GENERATIONS, u8::MAX] {
+            let (serving, _) = next(Life::begins(older), Event::Activated);
+            assert!(matches!(next(serving, Event::UpgradeAsked), (life, [Action::Refuse(_)]) if life == serving));
         }
     }
 

@@ -332,7 +332,7 @@ impl Runner {
                 self.log_draining();
                 self.to_successor(&Message::Activate);
             }
-            Action::TellOlder => self.to_successor(&Message::Older(self.life.older + 1)),
+            Action::TellOlder => self.to_successor(&Message::Older(self.life.older.saturating_add(1))),
             Action::CommitToPredecessor => self.to_predecessor(&Message::Committed),
             Action::StopPredecessor => self.to_predecessor(&Message::Stop),
             Action::StopSuccessor => self.to_successor(&Message::Stop),
@@ -399,7 +399,7 @@ impl Runner {
             }
         }
         let files = self.own.listeners.files();
-        let (generation, older) = (self.own.generation + 1, self.life.older + 1);
+        let (generation, older) = (self.own.generation + 1, self.life.older.saturating_add(1));
         Ok(Successor::start(&self.own.program, passed, &Message::Handshake { generation, older, files })?)
     }
 

@@ -141,7 +141,10 @@ impl Upgrader {
         let program = Program::of_this_process(predecessor.is_some()).map_err(StartError::Program)?;
         let handshake = predecessor.as_ref().map(receive_now).transpose().map_err(StartError::Handshake)?;
         let (generation, older, files) = match handshake {
-            Some(Message::Handshake { generation, older, files }) => (generation, older, files),
+            // The one after it has a number, too.
+            Some(Message::Handshake { generation, older, files }) if generation < u64::MAX => {
+                (generation, older, files)
+            }
             Some(_) => return Err(StartError::Handshake(io::ErrorKind::InvalidData.into())),
             None => (1, 0, Files::default()),
         };

@@ -37,8 +37,10 @@ impl Socket {
     /// A connection that another process had.
     ///
     /// # Errors
-    /// What epoll_ctl(2) says.
+    /// If it is no socket, and what epoll_ctl(2) says.
     pub(crate) fn adopted(socket: OwnedFd, counted: TaskTrackerToken) -> io::Result<Socket> {
+        // One of ours is. A read of one that is not would stop a thread of the runtime, and every connection on it.
+        SockRef::from(&socket).set_nonblocking(true)?;
         let stream = match Address::of(&SockRef::from(&socket).local_addr()?) {
             Some(Address::Tcp(_)) => Either::Left(TcpStream::from_std(socket.into())?),
             _ => Either::Right(UnixStream::from_std(socket.into())?),
@@ -90,5 +92,33 @@ impl AsyncWrite for Socket {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::unix::net::UnixStream as StdStream;
+
+    use tokio::io::AsyncReadExt as _;
+    use tokio_util::task::TaskTracker;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_socket_whose_reads_would_wait_is_adopted_as_one_whose_reads_do_not() {
+        let (waits, mut client) = StdStream::pair().expect("there are descriptors left");
+        let mut socket = Socket::adopted(waits.into(), TaskTracker::new().token()).expect("it is a socket");
+        let mut bytes = [0];
+        let read = socket.read(&mut bytes);
+        let written = async { io::Write::write_all(&mut client, b"a").expect("it is taken") };
+        let (read, ()) = tokio::join!(read, written);
+        assert_eq!((read.expect("it is open"), bytes), (1, *b"a"));
+    }
+
+    #[tokio::test]
+    async fn what_is_no_socket_is_not_adopted() {
+        let null = File::open("/dev/null").expect("it is there");
+        Socket::adopted(null.into(), TaskTracker::new().token()).expect_err("no client is at its other end");
     }
 }

@@ -3,23 +3,21 @@
 //! The invariant: only root and the user of this process are heard; every request that is understood gets an answer, or the
 //! end of the process; and no caller, however slow, holds up the service.
 
+mod caller;
 mod protocol;
 
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use graceful_shutdown::Stream;
 use nix::sys::signal::{Signal, raise};
-use nix::unistd::Uid;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::UnixStream;
-use tokio::time::timeout;
 use tokio_util::either::Either;
 use tokio_util::task::TaskTracker;
 
+use caller::Caller;
 pub use protocol::{LONGEST, Reply, Request, Status, Until};
 
 use crate::counters::{Counters, Reading};
@@ -27,9 +25,6 @@ use crate::progress::{Progress, Seen, Stage};
 
 /// The name of the listener.
 pub(crate) const CONTROL: &str = "control";
-
-/// How long a caller may take to send its line, and to take ours.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What is said of this process.
 pub(crate) struct Control {
@@ -54,12 +49,8 @@ impl Control {
     /// Answers one connection.
     pub(crate) async fn serve(&self, stream: Stream) {
         let Either::Right(stream) = stream else { return };
-        let mut caller = Caller(BufReader::new(stream));
-        let asked = match timeout(PATIENCE, caller.request()).await {
-            Ok(asked) => asked,
-            Err(_) => Err(format!("no request came within {PATIENCE:?}")),
-        };
-        let answered = match asked {
+        let mut caller = Caller::new(stream);
+        let answered = match caller.request().await {
             Ok(None) => return,
             Ok(Some(Request::Status)) => caller.say(&Reply::Status(self.status())).await,
             Ok(Some(Request::Metrics)) => match self.counters.text() {
@@ -80,7 +71,7 @@ impl Control {
             tracing::debug!(%error, "a caller on the control socket was not answered");
         }
         // A caller that waits for a stop waits for the end of this connection.
-        let _ = caller.0.read(&mut [0]).await;
+        caller.gone().await;
     }
 
     fn is_replaced(&self) -> bool {
@@ -182,34 +173,5 @@ impl Said {
             }
         }
         Ok(())
-    }
-}
-
-struct Caller(BufReader<UnixStream>);
-
-impl Caller {
-    /// What it asks, or why that is refused. `None`: nothing.
-    async fn request(&mut self) -> Result<Option<Request>, String> {
-        let caller = self.0.get_ref().peer_cred().map_err(|error| error.to_string())?;
-        if caller.uid() != 0 && caller.uid() != Uid::effective().as_raw() {
-            return Err(format!("user {} may not control this service", caller.uid()));
-        }
-        let mut line = Vec::new();
-        let mut bounded = (&mut self.0).take(LONGEST as u64);
-        match bounded.read_until(b'\n', &mut line).await {
-            Ok(0) => Ok(None),
-            Ok(_) if line.ends_with(b"\n") => {
-                serde_json::from_slice(&line).map(Some).map_err(|error| format!("this is not a request: {error}"))
-            }
-            Ok(LONGEST..) => Err(format!("a request has {LONGEST} bytes at most")),
-            Ok(_) => Err("the request has no end".to_owned()),
-            Err(error) => Err(error.to_string()),
-        }
-    }
-
-    async fn say(&mut self, reply: &Reply) -> io::Result<()> {
-        let mut line = serde_json::to_vec(reply)?;
-        line.push(b'\n');
-        timeout(PATIENCE, self.0.get_mut().write_all(&line)).await.unwrap_or_else(|late| Err(late.into()))
     }
 }

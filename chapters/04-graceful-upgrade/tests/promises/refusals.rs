@@ -1,8 +1,12 @@
 //! What cannot be started gets one sentence and exit status 1, and leaves nothing behind.
 
 use std::net::TcpListener;
+use std::os::fd::AsRawFd as _;
+use std::path::Path;
 use std::process::Command;
 
+use inherited_fds::PassedFds;
+use nix::sys::socket::{MsgFlags, send};
 use testkit::Program;
 
 use crate::server::{BINARY, deployment, unix};
@@ -64,6 +68,20 @@ fn what_cannot_have_the_descriptors_that_it_needs_leaves_nothing_behind() {
         assert!(!socket.exists(), "with {limit} descriptors: {}", program.output());
     }
     panic!("it does not start with 99 descriptors either");
+}
+
+#[test]
+fn a_handshake_that_no_generation_sends() {
+    let last = format!(r#"{{"handshake":{{"generation":{},"older":1,"files":{{}}}}}}"#, u64::MAX);
+    for handshake in ["", "nonsense", r#""activate""#, r#"{"handshake":{}}"#, &last] {
+        let mut passed = PassedFds::new();
+        let channel = passed.add_channel("predecessor").expect("there are descriptors left");
+        if !handshake.is_empty() {
+            send(channel.as_raw_fd(), handshake.as_bytes(), MsgFlags::empty()).expect("there is room");
+        }
+        let mut child = passed.spawn(Path::new(BINARY), &["--listen=127.0.0.1:0".into()]).expect("it is there");
+        assert_eq!(child.wait().expect("it is ours").code(), Some(1), "{handshake:?}");
+    }
 }
 
 #[test]

@@ -2,11 +2,13 @@
 //!
 //! The invariant: exit status 0 means that what was asked has happened; otherwise it is 1, and stderr says why in a sentence.
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::os::unix::net::UnixStream;
+mod answers;
+
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use answers::ask;
 use clap::{Parser, Subcommand};
 use graceful::control::{Reply, Request, Status, Until};
 
@@ -125,31 +127,6 @@ fn stop(control: &Path) -> Result<ExitCode, String> {
     while answers.next()?.is_some() {}
     say("stopped");
     Ok(ExitCode::SUCCESS)
-}
-
-fn ask(control: &Path, request: &Request) -> Result<Answers, String> {
-    let connected = UnixStream::connect(control);
-    let mut stream = connected.map_err(|error| format!("no service answers at {}: {error}", control.display()))?;
-    let line = serde_json::to_string(request).map_err(|error| error.to_string())?;
-    writeln!(stream, "{line}").map_err(|error| format!("the service does not listen: {error}"))?;
-    Ok(Answers(BufReader::new(stream)))
-}
-
-struct Answers(BufReader<UnixStream>);
-
-impl Answers {
-    /// `None`: the service has closed the connection.
-    fn next(&mut self) -> Result<Option<Reply>, String> {
-        let mut line = String::new();
-        match self.0.read_line(&mut line) {
-            Ok(0) => Ok(None),
-            Ok(_) => {
-                serde_json::from_str(&line).map(Some).map_err(|error| format!("this is no answer: {error}: {line}"))
-            }
-            // It was killed with our request unread.
-            Err(error) => Err(format!("the service is gone: {error}")),
-        }
-    }
 }
 
 /// A line on stdout. `Err`: it is closed, and no reader is left.

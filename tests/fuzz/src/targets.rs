@@ -1,0 +1,27 @@
+//! What is tried.
+
+mod address;
+mod control_answer;
+mod control_request;
+mod counters_page;
+mod duration;
+mod gate;
+mod generations;
+mod listen_environment;
+mod transfer;
+
+/// The name, which is that of a folder in `corpus`, too; and what panics if an input does what it should not.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All of them.
+pub const TARGETS: [Target; 9] = [
+    ("address", address::run),
+    ("control_answer", control_answer::run),
+    ("control_request", control_request::run),
+    ("counters_page", counters_page::run),
+    ("duration", duration::run),
+    ("gate", gate::run),
+    ("generations", generations::run),
+    ("listen_environment", listen_environment::run),
+    ("transfer", transfer::run),
+];
