@@ -1,7 +1,8 @@
 //! What the environment says about inherited descriptors, and what they turn out to be.
 //!
 //! Five lines: how to ask (`e` from the environment alone), and what `LISTEN_FDS`, `LISTEN_PID` and `LISTEN_FDNAMES` contain, each
-//! behind `=`, or it is not set; `self` is our pid. Then a letter for each descriptor.
+//! behind `=`, or it is not set; `self` is our pid. Then a letter for each descriptor,
+//! a large one if it has CLOEXEC, so that it cannot have come through exec(2).
 
 use std::env;
 use std::ffi::OsString;
@@ -12,7 +13,7 @@ use graceful_shutdown::Address;
 use inherited_fds::{InheritError, Inherited};
 use nix::libc;
 
-use crate::descriptors::{assert_none_left, inherited};
+use crate::descriptors::{assert_none_left, descriptor, inherited};
 
 const VARIABLES: [&str; 3] = ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"];
 
@@ -34,16 +35,22 @@ pub(crate) fn run(bytes: &[u8]) {
     }
     let letters = line();
     assert_none_left(|| {
-        let numbers: Vec<_> = letters.iter().take(8).map(|letter| inherited(*letter).into_raw_fd()).collect();
+        let open = |letter: &u8| {
+            let crosses = !letter.is_ascii_uppercase();
+            let fd = if crosses { inherited(*letter) } else { descriptor(letter.to_ascii_lowercase()) };
+            (fd.into_raw_fd(), crosses)
+        };
+        let opened: Vec<_> = letters.iter().take(8).map(open).collect();
         let count = env::var("LISTEN_FDS").ok().and_then(|count| count.parse::<usize>().ok());
         let taken =
             if how == b"e" { Inherited::from_env().map(|it| (it, None)) } else { Inherited::from_parent("channel") };
         assert!(VARIABLES.iter().all(|variable| env::var_os(variable).is_none()), "no child takes them for its own");
         let promised =
-            |number: &&RawFd| count.is_some_and(|count| usize::try_from(**number - 3).is_ok_and(|at| at < count));
+            |number: RawFd| count.is_some_and(|count| usize::try_from(number - 3).is_ok_and(|at| at < count));
         let touched = match taken {
             Ok((inherited, channel)) => {
-                assert!(inherited.names().all(|name| (1..256).contains(&name.len()) && !name.contains(':')));
+                let printable = |name: &str| name.bytes().all(|byte| byte != b':' && (b' '..=b'~').contains(&byte));
+                assert!(inherited.names().all(|name| (1..256).contains(&name.len()) && printable(name)));
                 assert_eq!(
                     inherited.names().count() + usize::from(channel.is_some()),
                     count.unwrap_or(0),
@@ -58,13 +65,13 @@ pub(crate) fn run(bytes: &[u8]) {
                 count.is_some() && !matches!(error, InheritError::OtherPid(..))
             }
         };
-        for number in &numbers {
+        for (number, crossed) in opened {
             // SAFETY: F_GETFD reads a flag, takes no pointer, and returns EBADF if the number is not open (fcntl(2)).
-            let open = unsafe { libc::fcntl(*number, libc::F_GETFD) } != -1;
-            assert_eq!(open, !(touched && promised(&number)), "{number} of {count:?}");
+            let open = unsafe { libc::fcntl(number, libc::F_GETFD) } != -1;
+            assert_eq!(open, !(touched && crossed && promised(number)), "{number} of {count:?}");
             if open {
                 // SAFETY: it is open, and ours again: what does not touch it has no owner for it (io-safety, `std::os::fd`).
-                drop(unsafe { OwnedFd::from_raw_fd(*number) });
+                drop(unsafe { OwnedFd::from_raw_fd(number) });
             }
         }
     });

@@ -20,14 +20,15 @@ pub(crate) fn run(bytes: &[u8]) {
         let (far, near) = pair().expect("there are descriptors left");
         on_runtime(async {
             let [far, near] = [far, near].map(|end| Channel::new(end).expect("the runtime waits on it"));
-            let (mut count, mut sent) = (0, 0);
+            let (mut count, mut sent) = (0, Vec::new());
             for message in bytes.split(|byte| *byte == 0xFF).take(32) {
                 let bar = message.iter().position(|byte| *byte == b'|').unwrap_or(0);
                 let (letters, message) = message.split_at(bar);
                 let sockets: Vec<OwnedFd> = letters.iter().take(8).map(|letter| descriptor(*letter)).collect();
                 let borrowed: Vec<_> = sockets.iter().map(OwnedFd::as_fd).collect();
                 let message = message.strip_prefix(b"|").unwrap_or(message);
-                (count, sent) = (count + sockets.len(), sent + message.len());
+                count += sockets.len();
+                sent.extend_from_slice(message);
                 if !message.is_empty() {
                     far.send(message, &borrowed).await.expect("there is room");
                 }
@@ -38,19 +39,22 @@ pub(crate) fn run(bytes: &[u8]) {
                     assert!((1..=64).contains(&answers.len()), "no answer is empty");
                 }
             } else {
-                arrive(&near, count, sent).await;
+                arrive(&near, count, &sent).await;
             }
         });
     });
 }
 
-async fn arrive(near: &Channel, mut descriptors: usize, mut bytes: usize) {
+async fn arrive(near: &Channel, mut descriptors: usize, sent: &[u8]) {
     let (tracker, mut receiver) = (TaskTracker::new(), Receiver::new(near));
+    let (mut addresses, mut read_ahead) = (sent.iter(), sent.iter());
     while let Some(arrivals) = receiver.next().await {
         assert!(!arrivals.is_empty(), "a message brings something");
         let mut ours = Vec::new();
         for arrival in arrivals {
-            bytes = bytes.checked_sub(arrival.address.len() + arrival.bytes.len()).expect("no byte comes twice");
+            let once = arrival.address.bytes().all(|byte| addresses.any(|sent| *sent == byte))
+                && arrival.bytes.iter().all(|byte| read_ahead.any(|sent| sent == byte));
+            assert!(once, "every byte was sent, and comes once and in order");
             let came = usize::from(arrival.socket.is_some());
             descriptors = descriptors.checked_sub(came).expect("no descriptor comes twice");
             let adopted = arrival.socket.and_then(|socket| Socket::adopted(socket, tracker.token()).ok());
