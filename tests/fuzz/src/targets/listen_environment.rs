@@ -62,6 +62,7 @@ pub(crate) fn run(bytes: &[u8]) {
             Err(error) => {
                 let sentence = error.to_string();
                 assert!(!sentence.contains(char::is_control), "a sentence on one line: {sentence:?}");
+                assert_ne!(count, Some(0), "a promise of none is none: {sentence}");
                 count.is_some() && !matches!(error, InheritError::OtherPid(..))
             }
         };
