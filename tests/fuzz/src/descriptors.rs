@@ -7,6 +7,7 @@ use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 
 use nix::fcntl::{FcntlArg, fcntl};
+use nix::libc;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use tokio::runtime::{Builder, Runtime};
 
@@ -23,6 +24,11 @@ thread_local! {
 
 impl Kinds {
     fn new() -> Kinds {
+        for number in 3..HIGH {
+            // What libFuzzer has open would look as if it had come through exec(2).
+            // SAFETY: F_SETFD sets a flag, takes no pointer, and returns EBADF if the number is not open (fcntl(2)).
+            unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
+        }
         let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port left");
         let udp = UdpSocket::bind("127.0.0.1:0").expect("there is a port left");
         let (pipe, _) = io::pipe().expect("there are descriptors left");

@@ -1,4 +1,4 @@
-//! Addresses, as a command line or a variable gives them, and the host of a request.
+//! Addresses, as a command line or a variable gives them.
 
 use std::ffi::{c_char, c_int, c_void};
 use std::path::{Component, Path};
