@@ -4,5 +4,7 @@ pub mod connection;
 pub mod explore;
 pub mod invariants;
 pub mod model;
+pub mod others;
 pub mod queue;
 pub mod rules;
+pub mod search;
