@@ -1,7 +1,9 @@
-//! What is compared or drawn from the code: the chapters' differences, and the lifecycle as a table and as a diagram.
+//! What is compared, drawn or found from the code: the chapters' differences, the lifecycle as a table and as a diagram, and the
+//! counterexamples to what others do.
 //!
 //! The invariant: everything under `book/src/gen` has a maker that is known, and can be made again.
 
+mod counterexamples;
 mod diagram;
 mod diffs;
 mod table;
@@ -36,9 +38,17 @@ fn the_diagram_of_the_lifecycle_is_the_table_drawn() {
 }
 
 #[test]
+fn the_counterexamples_are_the_shortest_that_a_search_finds() {
+    for (name, text) in counterexamples::all() {
+        same(&format!("others/{name}.md"), &text);
+    }
+}
+
+#[test]
 fn nothing_generated_is_made_by_nobody() {
     let mut known = BTreeSet::from(["lifecycle-table.md", "lifecycle.svg"].map(str::to_owned));
     known.extend(diffs::STEPS.map(|(name, ..)| format!("diffs/{name}.md")));
+    known.extend(counterexamples::all().map(|(name, _)| format!("others/{name}.md")));
     known.extend(names("book/transcripts", "txt").iter().map(|name| format!("transcripts/{name}.md")));
     let orphans: Vec<_> = files(&root().join(GENERATED))
         .into_iter()
