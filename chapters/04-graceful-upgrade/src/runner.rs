@@ -9,7 +9,7 @@ use std::future::pending;
 use std::io;
 use std::mem;
 use std::pin::{Pin, pin};
-use std::process::ExitCode;
+use std::process::{self, ExitCode};
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
@@ -153,7 +153,7 @@ impl Runner {
     fn enter(&mut self, event: Event) {
         let from = self.life;
         let (to, actions) = next(from, event);
-        tracing::debug!(?from, ?event, ?to, ?actions);
+        tracing::debug!(process = process::id(), ?from, ?event, ?to, ?actions);
         let transition = Transition { from, event, to, actions };
         self.life = to;
         if to.timeout() != from.timeout() {
@@ -201,7 +201,7 @@ impl Runner {
     /// Logged once the server drains, and before a successor logs that it listens: readers can rely on the order.
     fn log_draining(&self) {
         let timeout = self.life.timeout().map(|timeout| self.limit(timeout)).unwrap_or_default();
-        tracing::info!(pid = std::process::id(), ?timeout, "draining");
+        tracing::info!(pid = process::id(), ?timeout, "draining");
     }
 
     fn limit(&self, timeout: Timeout) -> Duration {

@@ -6,5 +6,6 @@ pub mod invariants;
 pub mod model;
 pub mod others;
 pub mod queue;
+pub mod replay;
 pub mod rules;
 pub mod search;

@@ -411,7 +411,9 @@ impl World {
                 let reaped = self.of(id).successor.take().map(|it| self.process(it).outbox);
                 let told = rules.keep(Duty::HearTheDismissed)
                     && reaped.is_some_and(|outbox| outbox.iter().any(|it| it == Message::Stop));
-                self.of(id).caused = told.then_some(Event::StopPassedOn);
+                if told {
+                    self.of(id).caused = Some(Event::StopPassedOn);
+                }
                 self.of(id).reaping = false;
             }
             Action::Stop => {

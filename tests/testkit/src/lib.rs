@@ -21,6 +21,9 @@
 #![cfg_attr(feature = "load", doc = "| ask wrk, ab and h2load what they think of it | [`ThirdParty`] |")]
 //!
 //! What makes load needs HTTP libraries, which take longer to build than all the rest; it is there with the feature `load`.
+//!
+//! With the feature `replay`, a [`Program`] replays what its processes have logged of their lives through the model of the protocol
+//! when it is dropped, and panics if the model does not allow it. `cargo test -- --nocapture` then says so of each.
 
 mod census;
 mod deployment;
@@ -39,6 +42,7 @@ mod systemd;
 #[cfg(feature = "load")]
 mod third_party;
 mod timeout;
+mod transitions;
 mod wire;
 
 pub use census::{Census, Descriptor, is_in_mask};

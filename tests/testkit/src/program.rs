@@ -10,6 +10,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -19,6 +20,7 @@ use nix::unistd::{Pid, getpgid};
 
 use crate::end::{End, exits_within, reap};
 use crate::timeout::{GaveUp, TIMEOUT};
+use crate::transitions;
 
 /// The groups that are alive, for the thread that ends them on Ctrl-C.
 static GROUPS: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
@@ -43,6 +45,8 @@ struct Log {
 #[derive(Debug, Default)]
 struct Lines {
     text: Vec<String>,
+    /// The transitions of the protocol.
+    transitions: Vec<String>,
     /// Ends of the two pipes that were reached. Both are reached once no generation is left to write.
     closed: usize,
 }
@@ -65,6 +69,7 @@ impl Program {
     pub fn try_start(command: &mut Command) -> io::Result<Program> {
         become_its_keeper();
         command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let aside = transitions::ask(command);
         // Held from before the program starts until its group is in the list: Ctrl-C in between would miss it.
         let mut groups = locked(&GROUPS);
         let mut child = command.spawn()?;
@@ -72,8 +77,8 @@ impl Program {
         groups.push(leader);
         drop(groups);
         let log = Arc::new(Log::default());
-        read_lines(child.stdout.take().expect("stdout is a pipe"), Arc::clone(&log));
-        read_lines(child.stderr.take().expect("stderr is a pipe"), Arc::clone(&log));
+        read_lines(child.stdout.take().expect("stdout is a pipe"), Arc::clone(&log), aside);
+        read_lines(child.stderr.take().expect("stderr is a pipe"), Arc::clone(&log), aside);
         Ok(Program { leader, end: None, log, seen: HashMap::new() })
     }
 
@@ -191,6 +196,10 @@ impl Drop for Program {
             let _ = killpg(self.leader, Signal::SIGKILL);
         }
         locked(&GROUPS).retain(|group| *group != self.leader);
+        if !thread::panicking() {
+            let lines = locked(&self.log.lines);
+            transitions::check(&lines.transitions, &lines.text);
+        }
     }
 }
 
@@ -225,7 +234,7 @@ fn become_its_keeper() {
         };
         noted.expect("this signal can be caught");
         let mut signals = signal_hook::iterator::Signals::new(ends).expect("these signals can be caught");
-        std::thread::spawn(move || {
+        thread::spawn(move || {
             for signal in signals.forever() {
                 if signal == Signal::SIGTERM as i32 && comes_from_one_of_ours() {
                     continue;
@@ -241,14 +250,18 @@ fn become_its_keeper() {
     });
 }
 
-fn read_lines(from: impl Read + Send + 'static, log: Arc<Log>) {
-    std::thread::spawn(move || {
+fn read_lines(from: impl Read + Send + 'static, log: Arc<Log>, aside: bool) {
+    thread::spawn(move || {
         let mut from = BufReader::new(from);
         let mut line = Vec::new();
         while from.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
             let text = String::from_utf8_lossy(&line).trim_end().to_owned();
             line.clear();
-            locked(&log.lines).text.push(text);
+            let mut lines = locked(&log.lines);
+            let is_transition = transitions::is_one(&text);
+            lines.transitions.extend(is_transition.then(|| text.clone()));
+            lines.text.extend((!is_transition || !aside).then_some(text));
+            drop(lines);
             log.changed.notify_all();
         }
         locked(&log.lines).closed += 1;

@@ -63,7 +63,9 @@ fn sigterm_while_the_successor_is_still_at_its_exec_stops_the_service() {
 #[test]
 fn a_successor_that_begins_to_live_when_the_service_has_stopped_ends() {
     let deployment = deployment();
-    let mut server = deployment.start(&[]);
+    let mut command = Command::new(deployment.server());
+    // Without the transitions: in the model, a process that is killed ends.
+    let mut server = Generations::start(command.args(["--listen", "127.0.0.1:0"]).env("RUST_LOG", "info"), 1);
     let Some(lease) = start_slowly(&deployment, &server) else { return };
     limit_descriptors(server.serving, 3);
     server.signal(Signal::SIGTERM);
