@@ -80,7 +80,7 @@ pub struct Runner {
     /// The transition whose actions are being performed, and those that are left.
     performing: Option<Transition>,
     todo: std::slice::Iter<'static, Action>,
-    /// An event that this process caused itself, and that comes first.
+    /// An event that this process caused itself, or that a stop overtook, and that comes first.
     caused: Option<Event>,
     /// When the timeout of `life` passes. `None`: never.
     deadline: Option<Instant>,
@@ -270,7 +270,10 @@ impl Runner {
         if let Some(signal) = self.own.stops.recv().await {
             self.asked.is_a_wish(signal, Instant::now());
         }
-        self.caused = Some(event);
+        // A stop ends the wait for the successor, so its time does not matter any more.
+        if event != Event::DeadlinePassed || self.life.timeout() != Some(Timeout::Ready) {
+            self.caused = Some(event);
+        }
         Event::StopAsked
     }
 
