@@ -266,8 +266,8 @@ impl History {
             Event::DeadlinePassed => self.unread(id, Step::TimeOut(id), &RULES),
             Event::Drained => {
                 let closes = self.world.process(id).socket == Socket::Empties;
-                let closed = if closes { self.step(Step::Close(id)) } else { Some(self) };
-                closed.into_iter().flat_map(|history| history.unread(id, Step::Drain(id), &RULES)).collect()
+                let after = if closes { self.step(Step::Close(id)) } else { Some(self) };
+                after.into_iter().flat_map(|history| history.unread(id, Step::Drain(id), &RULES)).collect()
             }
             Event::SuccessorRejected => self.unread(id, Step::Reject(id), &PROBATION),
             // Only by what it has performed.

@@ -14,7 +14,7 @@ pub(crate) fn ask(command: &mut Command) -> bool {
     let set = command.get_envs().find(|(name, _)| *name == "RUST_LOG").map(|(_, value)| value);
     let level = match set {
         _ if !cfg!(feature = "replay") => return false,
-        // By us, if the same command was started before. Otherwise, the test may wait for them.
+        // By us, if the same command was started before. Otherwise, the test may wait for them, or shows what a reader sees.
         Some(Some(value)) => return value.as_encoded_bytes().ends_with(RUNNER.as_bytes()),
         Some(None) => None,
         None => env::var("RUST_LOG").ok(),

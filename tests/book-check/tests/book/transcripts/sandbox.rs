@@ -126,7 +126,8 @@ fn environment(command: &mut Command) {
             || ["RUSTUP_", "CARGO_BUILD_", "CARGO_PROFILE_"].iter().any(|prefix| name.starts_with(prefix))
     };
     command.env_clear().envs(env::vars().filter(|(name, _)| kept(name)));
-    command.env("PROMPT", PROMPT.to_string());
+    // As if it was not set: a reader does not see what testkit asks for otherwise.
+    command.env("PROMPT", PROMPT.to_string()).env("RUST_LOG", "info");
     command.envs([("TERM", "dumb"), ("LANG", "C.UTF-8"), ("NO_COLOR", "1")]);
     command.envs([("CARGO_TERM_COLOR", "never"), ("CARGO_TERM_PROGRESS_WHEN", "never")]);
     command.env("PORTS", format!("{} {}", EPHEMERAL_PORTS.start(), EPHEMERAL_PORTS.end()));
