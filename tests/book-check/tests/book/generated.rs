@@ -1,11 +1,12 @@
-//! What is compared, drawn or found from the code: the chapters' differences, the lifecycle as a table and as a diagram, and the
-//! counterexamples to what others do.
+//! What is compared, drawn or found from the code: the chapters' differences, the lifecycle as a table and as a diagram, the
+//! protocol to be driven, and the counterexamples to what others do.
 //!
 //! The invariant: everything under `book/src/gen` has a maker that is known, and can be made again.
 
 mod counterexamples;
 mod diagram;
 mod diffs;
+pub(crate) mod protocol;
 mod table;
 mod transitions;
 
@@ -45,8 +46,20 @@ fn the_counterexamples_are_the_shortest_that_a_search_finds() {
 }
 
 #[test]
+fn the_protocol_on_the_page_is_the_one_that_was_explored() {
+    same("protocol/table.js", &protocol::script());
+    same("protocol/invariants.md", &protocol::invariants());
+    same("protocol/explored.md", &protocol::explored());
+    same("protocol/story.md", &protocol::story());
+    same("protocol/puzzles.md", &protocol::puzzles());
+}
+
+#[test]
 fn nothing_generated_is_made_by_nobody() {
     let mut known = BTreeSet::from(["lifecycle-table.md", "lifecycle.svg"].map(str::to_owned));
+    known.extend(
+        ["table.js", "invariants.md", "explored.md", "story.md", "puzzles.md"].map(|it| format!("protocol/{it}")),
+    );
     known.extend(diffs::STEPS.map(|(name, ..)| format!("diffs/{name}.md")));
     known.extend(counterexamples::all().map(|(name, _)| format!("others/{name}.md")));
     known.extend(names("book/transcripts", "txt").iter().map(|name| format!("transcripts/{name}.md")));

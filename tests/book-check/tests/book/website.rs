@@ -12,11 +12,14 @@ mod host;
 mod links;
 mod markup;
 mod page;
+mod protocol;
 mod reading;
 mod tour;
 
 use std::fs;
 
+use ::protocol::model::Message;
+use ::protocol::rules::Duty;
 use fantoccini::Locator;
 use fantoccini::elements::Element;
 use fantoccini::error::CmdError;
@@ -147,6 +150,85 @@ async fn the_pencil_on_a_page_names_its_file() {
         };
         assert_eq!(line.await.expect("the page is there"), "", "{address} names no page");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_takes_the_steps_that_the_explored_model_takes() {
+    let Some(reader) = Reader::start().await else { return };
+    let compare = async {
+        reader.open("protocol.html").await?;
+        let differences = protocol::differences(&reader.tab).await?;
+        Ok::<_, CmdError>((differences, protocol::lamps(&reader.tab).await?))
+    };
+    let (differences, (lamps, broken)) = compare.await.expect("the page's script runs");
+    assert!(differences.is_empty(), "{} walks differ; the first: {}", differences.len(), differences[0]);
+    assert!(lamps.is_empty(), "{} worlds are judged otherwise; the first: {}", lamps.len(), lamps[0]);
+    // The last one is about the table alone, which is the same for both.
+    let compared = broken.split_last().is_some_and(|(_, broken)| broken.iter().all(|it| *it));
+    assert!(compared, "a lamp that is never out compares nothing: {broken:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_duty_that_is_forgotten_on_the_page_puts_the_lamp_out() {
+    let Some(reader) = Reader::start().await else { return };
+    reader.open("protocol.html").await.expect("the page is there");
+    for duty in [Duty::CloseTheSocket, Duty::EmptyTheQueue, Duty::Send(Message::Stop), Duty::TakeBackOnlyOurs] {
+        let (says, lamp) = protocol::counterexample(&reader.tab, duty).await.expect("the page's script runs");
+        assert_eq!(lamp, false, "without {duty:?} it is not true that {says}");
+    }
+}
+
+/// As a reader does who has no mouse.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_protocol_is_driven_from_the_keyboard_and_shared_by_its_address() {
+    let Some(reader) = Reader::start().await else { return };
+    let drive = async {
+        reader.open("protocol.html").await?;
+        for step in ["Upgrade0", "Start1", "ReadSuccessor0"] {
+            reader.find(&format!("[data-drive={step}]")).await?.send_keys(&Key::Enter).await?;
+        }
+        // The button is gone, and one of the same process has the focus.
+        let focused = reader.find("[aria-label='Process 0'] button:focus").await?.text().await?;
+        let says = reader.find(".drive-status").await?.text().await?;
+        let address = reader.tab.current_url().await?;
+        reader.open("glossary.html").await?;
+        reader.tab.goto(address.as_str()).await?;
+        let shared = reader.find("[aria-label='Process 0'] p").await?.text().await?;
+        reader.find(".drive-bar:not(:first-child) button").await?.send_keys(&Key::Enter).await?;
+        let undone = reader.find("[aria-label='Process 0'] p").await?.text().await?;
+        let shorter = reader.tab.current_url().await?;
+        Ok::<_, CmdError>((focused, says, address, shared, undone, shorter))
+    };
+    let (focused, says, address, shared, undone, shorter) = drive.await.expect("there are buttons");
+    assert!(!focused.is_empty());
+    assert!(says.starts_with("Process 0: read from the successor: Ready. Now: Retiring"), "{says:?}");
+    assert_eq!(address.fragment(), Some("drive/3/-/Upgrade0.Start1.ReadSuccessor0"));
+    assert!(shared.starts_with("Process 0: Retiring"), "{shared:?}");
+    assert!(undone.starts_with("Process 0: Upgrading"), "{undone:?}");
+    assert_eq!(shorter.fragment(), Some("drive/3/-/Upgrade0.Start1"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_answer_to_each_puzzle_solves_it_and_an_impossible_address_is_cut_short() {
+    let Some(reader) = Reader::start().await else { return };
+    let drive = async {
+        let mut solved = Vec::new();
+        for puzzle in ["lose", "loseWithoutCrash", "outage"] {
+            reader.open("protocol.html").await?;
+            let answer = format!("[data-puzzle={puzzle}] details");
+            reader.find(&format!("{answer} summary")).await?.click().await?;
+            reader.find(&format!("{answer} button")).await?.click().await?;
+            solved.push(reader.find(&format!("[data-puzzle={puzzle}] .drive-solved")).await?.text().await?);
+        }
+        reader.open("glossary.html").await?;
+        reader.open("protocol.html#drive/2/-/Upgrade0.Exit0.Start1").await?;
+        let says = reader.find(".drive-status").await?.text().await?;
+        Ok::<_, CmdError>((solved, says, reader.tab.console_errors().await?))
+    };
+    let (solved, says, errors) = drive.await.expect("there are puzzles");
+    assert!(solved.iter().all(|it| it.starts_with("Solved in ")), "{solved:?}");
+    assert!(says.starts_with("The trace in the address ends here: its next step, Exit0"), "{says:?}");
+    assert_none(&errors);
 }
 
 /// The checks above would be worth nothing if they could not fail.

@@ -10,6 +10,6 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, String)> {
 }
 
 fn list(Counterexample { promise, trace }: &Counterexample) -> String {
-    let steps = trace.iter().map(|step| format!("1. {step}\n")).collect::<String>();
+    let steps = trace.iter().map(|step| format!("1. {step}")).collect::<Vec<_>>().join("\n") + "\n";
     format!("{steps}\nWhat should be true, and is not: *{promise}*.\n")
 }
