@@ -297,8 +297,8 @@ fn words(step: Step, world: &World) -> String {
     };
     let who = match (step, world.connection) {
         (Step::Client(Client::Connect), _) => "the client".to_owned(),
-        (Step::Client(Client::Take | Client::Decline), Connection::Offered(_, to)) => format!("process {to}"),
-        (Step::Client(Client::Answer), Connection::Taken(_, to)) => format!("process {to}"),
+        (Step::Client(Client::Take | Client::Decline), Connection::Offered(_, to))
+        | (Step::Client(Client::Answer), Connection::Taken(_, to)) => format!("process {to}"),
         (Step::Client(Client::Accept(id)), _) => format!("process {id}"),
         (Step::Client(_), Connection::With(by) | Connection::Offered(by, _) | Connection::Taken(by, _)) => {
             format!("process {by}")
