@@ -4,7 +4,7 @@
 
 use std::io::ErrorKind;
 
-use nix::sys::signal::raise;
+use nix::sys::signal::{SigHandler, raise, signal};
 use signal_channel::{Signal, notify};
 
 #[test]
@@ -41,6 +41,9 @@ fn two_receivers_both_hear_the_signal() {
 
 #[test]
 fn when_one_receiver_is_dropped_the_other_still_hears() {
+    // Under nohup(1) these tests ignore SIGHUP, and `notify` would leave it so.
+    // SAFETY: SIG_DFL is no handler.
+    unsafe { signal(Signal::SIGHUP, SigHandler::SigDfl) }.expect("SIGHUP can be caught");
     let dropped = notify(&[Signal::SIGHUP]).expect("SIGHUP can be caught");
     let mut kept = notify(&[Signal::SIGHUP]).expect("a signal can be asked for twice");
     drop(dropped);

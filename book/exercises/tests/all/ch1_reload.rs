@@ -1,9 +1,12 @@
 use exercises::ch1_reload::work;
-use nix::sys::signal::raise;
+use nix::sys::signal::{SigHandler, raise, signal};
 use signal_channel::{Signal, notify};
 
 #[test]
 fn a_worker_reloads_as_often_as_it_is_asked_and_ends_by_the_signal_that_means_it() {
+    // Under nohup(1) this test ignores SIGHUP, and `notify` would leave it so.
+    // SAFETY: SIG_DFL is no handler.
+    unsafe { signal(Signal::SIGHUP, SigHandler::SigDfl) }.unwrap();
     let mut signals = notify(&[Signal::SIGHUP, Signal::SIGTERM]).unwrap();
     let mut reloads = 0;
     raise(Signal::SIGHUP).unwrap();
