@@ -340,7 +340,7 @@ impl Runner {
             Action::StopPredecessor => self.to_predecessor(&Message::Stop),
             Action::StopSuccessor => self.to_successor(&Message::Stop),
             Action::KillSuccessor => {
-                if let Some(successor) = &self.successor {
+                if let Some(successor) = &mut self.successor {
                     successor.kill();
                 }
             }

@@ -18,7 +18,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::channel::{Channel, Message, receive_now};
 use crate::holders::Socket;
@@ -45,6 +45,8 @@ pub(crate) struct Successor {
     /// Its end of the channel.
     far_end: Socket,
     process: Process,
+    /// When it counts as gone at the latest, once it was killed.
+    gone_by: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -86,7 +88,13 @@ impl Successor {
                 end(unwanted.child);
             }
         })?;
-        Ok(Successor { program: program.clone(), channel, far_end, process: Process::Starting(starting) })
+        Ok(Successor {
+            program: program.clone(),
+            channel,
+            far_end,
+            process: Process::Starting(starting),
+            gone_by: None,
+        })
     }
     // ANCHOR_END: start
 
@@ -121,6 +129,8 @@ impl Successor {
             message = self.channel.receive() => message.ok_or(None),
             // The channel does not end with the process if a process that it started in the background holds it, too.
             _ = running.end.readable() => receive_now(&self.channel).map_err(|_| None),
+            // It may hang in a system call for ever, and runs no code of its own any more.
+            () = sleep_until(self.gone_by.unwrap_or_else(Instant::now)), if self.gone_by.is_some() => Err(None),
         }
     }
 
@@ -157,12 +167,13 @@ impl Successor {
 
     /// Kills it. [`receive`](Self::receive) then returns what it has said before, and that it is gone. For one that accepts:
     /// told to stop, it would stop the service, and remove the files of sockets that we are about to accept from.
-    pub(crate) fn kill(&self) {
+    pub(crate) fn kill(&mut self) {
         if let Process::Running(running) = &self.process
             && let Err(error) = running.child.signal(Signal::SIGKILL)
         {
             tracing::error!(%error, "cannot kill the successor");
         }
+        self.gone_by = Some(Instant::now() + KILL_GRACE);
     }
 }
 
