@@ -5,12 +5,12 @@
 //! with them, too, and there the supervisor stands in their place: the child of a small init, which ends with it, and the first
 //! process of a container that shares its namespace (`shareProcessNamespace: true`), whose process 1 is another container's.
 //!
-//! Every generation inherits one end of a channel. The one that begins to accept says so on it, and the kernel adds the
-//! sender's pid; the end of the channel says that no generation is left.
+//! Every generation inherits one end of a channel. The one that begins to accept sends a handle of its process on it (a
+//! pidfd): a pid may be another process's by the time that it is read. The end of the channel says that no generation is left.
 
-use std::io::{self, IoSliceMut};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::net::UnixDatagram as StdSocket;
 use std::process::ExitCode;
 use std::{env, fs};
@@ -21,8 +21,11 @@ use inherited_fds::{Inherited, PassedFds};
 use nix::sys::prctl::set_child_subreaper;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::getppid;
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, recvmsg, send, sockopt};
-use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal, test_kill_process};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+    recvmsg, sendmsg,
+};
+use rustix::process::{Pid, PidfdFlags, getpid, pidfd_open, pidfd_send_signal};
 use signal_channel::{Receiver, Signal, notify};
 use tokio::io::Interest;
 use tokio::net::UnixDatagram;
@@ -95,8 +98,7 @@ async fn until_none_is_left(
                 None
             }
         };
-        // Messages from before the signal, even if the runtime does not know of them yet. The process that a message
-        // names is not reaped yet.
+        // Messages from before the signal, even if the runtime does not know of them yet.
         while !generations.are_over {
             match receive(&channel) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
@@ -131,23 +133,24 @@ struct Generations {
 }
 
 struct Generation {
-    pid: Pid,
+    pid: i32,
     /// A signal that is sent to it reaches this process or none.
     handle: OwnedFd,
 }
 
 impl Generations {
     // ANCHOR: hear
-    /// The pid of a generation that begins to serve, or the end of the channel.
-    fn hear(&mut self, message: Option<Pid>) {
-        let Some(pid) = message else {
+    /// The handle of a generation that begins to serve, or the end of the channel.
+    fn hear(&mut self, message: Option<OwnedFd>) {
+        let Some(handle) = message else {
             self.are_over = true;
             return;
         };
         self.serving = true;
+        // `None`: its predecessor has dismissed and reaped it.
+        let Some(generation) = Generation::of(handle) else { return };
         // A known generation has come back. It has reaped its successor, so it is the last one again.
-        let is_known = self.alive.iter().any(|generation| generation.pid == pid);
-        if !is_known && let Ok(generation) = Generation::of(pid) {
+        if !self.alive.iter().any(|known| known.pid == generation.pid) {
             // A stop concerns every generation. This one was not known yet when the stop came.
             self.told.iter().for_each(|signal| generation.send(*signal));
             self.alive.push(generation);
@@ -181,7 +184,7 @@ impl Generations {
                 }
                 _ => break,
             };
-            let ended = |generation: &Generation| generation.pid.as_raw_nonzero().get() == pid.as_raw();
+            let ended = |generation: &Generation| generation.pid == pid.as_raw();
             if self.alive.iter().any(ended) {
                 self.worst = self.worst.max(status);
                 if status > 128 {
@@ -189,13 +192,14 @@ impl Generations {
                 }
             }
         }
-        self.alive.retain(|generation| test_kill_process(generation.pid).is_ok());
+        self.alive.retain(|generation| pid(&generation.handle).is_some());
     }
 }
 
 impl Generation {
-    fn of(pid: Pid) -> io::Result<Generation> {
-        Ok(Generation { pid, handle: pidfd_open(pid, PidfdFlags::empty())? })
+    /// `None` if it is reaped already.
+    fn of(handle: OwnedFd) -> Option<Generation> {
+        Some(Generation { pid: pid(&handle)?, handle })
     }
 
     fn send(&self, signal: Signal) {
@@ -205,12 +209,18 @@ impl Generation {
     }
 }
 
+/// The pid of the process that a pidfd stands for, until it is reaped (proc_pid_fdinfo(5)).
+fn pid(handle: &OwnedFd) -> Option<i32> {
+    let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", handle.as_raw_fd())).ok()?;
+    let pid = info.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok());
+    pid.filter(|pid| *pid > 0)
+}
+
 /// Starts the first generation, and passes it all that was inherited.
 fn start(program: &Program, mut inherited: Inherited) -> Result<(UnixDatagram, Generation, OwnedFd), StartError> {
     let mut passed = PassedFds::new();
     let vouched = Upgrader::vouch(&mut passed)?;
     let channel = StdSocket::from(passed.add_channel(INIT)?);
-    sockopt::set_socket_passcred(&channel, true).map_err(io::Error::from)?;
     channel.set_nonblocking(true)?;
     let channel = UnixDatagram::from_std(channel)?;
     let names: Vec<_> = inherited.names().map(str::to_owned).collect();
@@ -225,20 +235,27 @@ fn start(program: &Program, mut inherited: Inherited) -> Result<(UnixDatagram, G
     let first = passed.spawn(&program.path, &program.arguments)?.pid();
     tracing::info!(pid = std::process::id(), server = %first, "supervising");
     let first = Pid::from_raw(first.as_raw()).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
-    Ok((channel, Generation::of(first)?, vouched))
+    // It is our child, and not reaped yet.
+    let handle = pidfd_open(first, PidfdFlags::empty()).map_err(io::Error::from)?;
+    Ok((channel, Generation { pid: first.as_raw_nonzero().get(), handle }, vouched))
 }
 
 /// The process that begins to serve; `None` if no generation is left.
-fn receive(channel: &UnixDatagram) -> io::Result<Option<Pid>> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmCredentials(1))];
+fn receive(channel: &UnixDatagram) -> io::Result<Option<OwnedFd>> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut message = [0];
-    let received = recvmsg(channel, &mut [IoSliceMut::new(&mut message)], &mut control, RecvFlags::empty())?;
-    let sender = control.drain().find_map(|message| match message {
-        RecvAncillaryMessage::ScmCredentials(sender) => Some(sender.pid),
+    let received = recvmsg(channel, &mut [IoSliceMut::new(&mut message)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
+    let handle = control.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut handles) => handles.next(),
         _ => None,
     });
-    Ok(sender.filter(|_| received.bytes > 0))
+    if handle.is_none() && received.bytes > 0 {
+        // Another one may come, as a signal does: the channel is read again.
+        tracing::error!("a generation serves and sent no handle: signals do not reach it through this process");
+        return Err(io::ErrorKind::WouldBlock.into());
+    }
+    Ok(handle)
 }
 
 /// Tells the [supervisor](supervise) when this generation begins to serve. Does nothing where there is none.
@@ -249,17 +266,27 @@ pub fn report(upgrader: &mut Upgrader) -> io::Result<()> {
     let Some(channel) = upgrader.take(INIT) else { return Ok(()) };
     let passed = channel.try_clone()?;
     upgrader.pass(move || Ok(vec![(INIT.to_owned(), passed.try_clone()?)]));
-    upgrader.observe(Report(channel));
+    let handle = pidfd_open(getpid(), PidfdFlags::empty())?;
+    upgrader.observe(Report { channel, handle });
     Ok(())
 }
 
-struct Report(OwnedFd);
+struct Report {
+    channel: OwnedFd,
+    /// This process.
+    handle: OwnedFd,
+}
 
 impl Observe for Report {
     fn after(&mut self, transition: &Transition) {
-        if transition.actions.contains(&Action::Accept)
-            && let Err(error) = send(&self.0, b"s", SendFlags::NOSIGNAL)
-        {
+        if !transition.actions.contains(&Action::Accept) {
+            return;
+        }
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        let handle = [self.handle.as_fd()];
+        control.push(SendAncillaryMessage::ScmRights(&handle));
+        if let Err(error) = sendmsg(&self.channel, &[IoSlice::new(b"s")], &mut control, SendFlags::NOSIGNAL) {
             tracing::error!(%error, "the supervisor does not know that this process serves");
         }
     }

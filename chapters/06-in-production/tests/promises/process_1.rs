@@ -1,5 +1,6 @@
 //! As process 1 of a PID namespace, as in a container: process 1 cannot be replaced, so it is a supervisor.
 
+use std::fs;
 use std::net::TcpListener;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::symlink;
@@ -362,6 +363,44 @@ fn a_successor_that_is_lost_leaves_its_predecessor_in_charge_of_the_signals() {
     container.signal(Signal::SIGTERM);
     // Its predecessor has reaped the lost generation, and has made up for it.
     container.assert_ends_with(0);
+}
+
+/// The kernel gives a pid away again once its process is reaped.
+#[test]
+fn a_process_that_has_got_the_pid_of_a_generation_is_sent_no_signal() {
+    let Some(mut command) = pid_namespace().map(without_options) else { return };
+    let outlived = format!("{BINARY} --supervise --drain-timeout 1h; exec sleep 60");
+    let mut server = Generations::start(command.args(["sh", "-c", &outlived]).env("LISTEN", "127.0.0.1:0"), 1);
+    let init = process_1(&server.program);
+    let supervisor = child(init);
+    let first = child(supervisor);
+    // Generation 1 stays, and reaps generation 2.
+    let held = hold(server.address());
+    // What generation 2 says is only read when its pid is another process's.
+    freeze(supervisor);
+    kill(first, Signal::SIGUSR2).expect("it serves");
+    server.next_generation(1);
+    let second = child(first);
+    let status = fs::read_to_string(format!("/proc/{second}/status")).expect("it serves");
+    let pids = status.lines().find_map(|line| line.strip_prefix("NSpid:")).expect("proc_pid_status(5)");
+    let pid: i32 = pids.split_whitespace().last().and_then(|pid| pid.parse().ok()).expect("its pid in the namespace");
+    kill(second, Signal::SIGKILL).expect("it serves");
+    server.generation = 0;
+    server.next_generation(1);
+    // No other process starts any there.
+    let script =
+        format!("echo {} >/proc/sys/kernel/ns_last_pid; sleep 60 & [ $! = {pid} ] && echo started; wait", pid - 1);
+    let mut command = Command::new("nsenter");
+    command.args(["--target", &init.to_string(), "--user", "--pid", "--mount", "sh", "-c", &script]);
+    let mut stranger = Program::start(&mut command);
+    stranger.line("started");
+    let sleep = child(child(stranger.pid()));
+    freeze(sleep);
+    thaw(supervisor);
+    let_go(held);
+    kill(supervisor, Signal::SIGTERM).expect("the supervisor is there");
+    await_exit(supervisor);
+    assert!(!testkit::is_in_mask(sleep, "ShdPnd", Signal::SIGTERM), "it was taken for generation 2");
 }
 
 #[test]
