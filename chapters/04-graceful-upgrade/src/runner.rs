@@ -345,14 +345,18 @@ impl Runner {
                 }
             }
             Action::DismissSuccessor => {
-                let end = self.end_successor().await;
+                let (end, was_told_to_stop) = self.end_successor().await.unwrap_or_default();
+                if was_told_to_stop {
+                    // It was too slow, and would have passed this on.
+                    self.caused = Some(self.stop_passed_on());
+                }
                 let reasons: Vec<_> = self.failure.take().into_iter().chain(end).collect();
                 let reason = reasons.join(", ");
                 tracing::error!(reason, "upgrade failed, this process serves on");
                 self.own.observers.iter_mut().for_each(|observer| observer.failed(&reason));
             }
             Action::EndSuccessor => {
-                let end = self.end_successor().await;
+                let end = self.end_successor().await.and_then(|(end, _)| end);
                 tracing::info!(end, "the successor was told to stop with us");
             }
             Action::Stop => {
@@ -406,12 +410,9 @@ impl Runner {
         Ok(Successor::start(&self.own.program, passed, &Message::Handshake { generation, older, files })?)
     }
 
-    async fn end_successor(&mut self) -> Option<String> {
-        let (end, was_told_to_stop) = self.successor.take()?.dismiss().await;
-        if was_told_to_stop {
-            self.caused = Some(self.stop_passed_on());
-        }
-        end
+    /// How the successor ended, and whether it was told to stop before we have heard of it.
+    async fn end_successor(&mut self) -> Option<(Option<String>, bool)> {
+        Some(self.successor.take()?.dismiss().await)
     }
 
     fn to_successor(&self, message: &Message) {
