@@ -325,7 +325,7 @@ const protocol = (() => {
             // What it has said still counts.
             const said = process.successor === null ? [] : world.processes[process.successor].outbox;
             process.successor = null;
-            if (keeps(rules, 'HearTheDismissed') && said.includes('Stop')) {
+            if (action === 'DismissSuccessor' && keeps(rules, 'HearTheDismissed') && said.includes('Stop')) {
                 process.caused = 'StopPassedOn';
             }
             process.reaping = false;

@@ -94,8 +94,24 @@ pub const INVARIANTS: [Invariant; 11] = [
     },
 ];
 
+/// What an init supervisor adds.
+pub const SUPERVISED: [Invariant; 2] = [
+    Invariant {
+        says: "a stop reaches every process, whichever ends before it can pass the stop on",
+        holds: |world, settled, _| {
+            let goes_on = |it: &Process| it.is_alive() && it.life.state != State::Stopping;
+            !settled || !world.past.told || !world.processes.iter().any(goes_on)
+        },
+    },
+    Invariant {
+        says: "a signal that it passes on reaches a generation or no process",
+        holds: |world, _, _| !world.supervisor.hits_a_stranger,
+    },
+];
+
 /// The first invariant that does not hold.
 #[must_use]
 pub fn broken(world: &World, settled: bool, rules: &Rules) -> Option<&'static str> {
-    INVARIANTS.iter().find(|it| !(it.holds)(world, settled, rules)).map(|it| it.says)
+    let supervised = if rules.supervised { &SUPERVISED[..] } else { &[] };
+    INVARIANTS.iter().chain(supervised).find(|it| !(it.holds)(world, settled, rules)).map(|it| it.says)
 }

@@ -9,3 +9,4 @@ pub mod queue;
 pub mod replay;
 pub mod rules;
 pub mod search;
+pub mod supervisor;

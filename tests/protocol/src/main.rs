@@ -10,6 +10,7 @@ use protocol::rules::Rules;
 
 /// Explores the protocol between the generations of a server: every order of messages, signals, crashes and timeouts.
 #[derive(Parser)]
+#[allow(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 struct Args {
     /// Processes that may be started, the first one included; at most five.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=MOST as i64))]
@@ -35,6 +36,9 @@ struct Args {
     /// Without chapter 5: connections stay where they are.
     #[arg(long)]
     no_handover: bool,
+    /// With an init supervisor, which passes the stops on.
+    #[arg(long)]
+    supervised: bool,
 }
 
 fn main() -> ExitCode {
@@ -42,7 +46,7 @@ fn main() -> ExitCode {
     let Args { generations, crashes, stops, rejections, clients, .. } = args;
     let limits = Limits { generations, crashes, stops, rejections, clients };
     let (probation, handover) = (!args.no_probation, !args.no_handover);
-    let rules = Rules { probation, handover, at_once: !args.each_action, mutant: None };
+    let rules = Rules { probation, handover, supervised: args.supervised, at_once: !args.each_action, mutant: None };
     let began = Instant::now();
     let explored = explore(limits, &rules);
     println!("{} worlds and {} steps in {:.1?}", explored.worlds, explored.steps, began.elapsed());

@@ -10,6 +10,7 @@ use graceful_upgrade::lifecycle::{Action, Event, Life, State};
 use crate::connection::{self, Connection};
 use crate::queue::Queue;
 use crate::rules::{Duty, Rules};
+use crate::supervisor::{self, Supervisor};
 
 /// The most processes in one history.
 pub const MOST: usize = 5;
@@ -92,7 +93,7 @@ pub struct Limits {
     pub generations: u8,
     /// Processes that may crash, or find that they cannot accept.
     pub crashes: u8,
-    /// SIGTERM.
+    /// SIGTERM: to the supervisor if there is one, to any process if there is none.
     pub stops: u8,
     /// Successors that may turn out to be no good, in their probation.
     pub rejections: u8,
@@ -122,6 +123,7 @@ pub struct Past {
 pub struct World {
     pub processes: [Process; MOST],
     pub connection: Connection,
+    pub supervisor: Supervisor,
     pub left: Limits,
     pub past: Past,
 }
@@ -161,6 +163,8 @@ pub enum Step {
     Exit(Id),
     /// A step of the connection.
     Client(connection::Step),
+    /// A step of the supervisor.
+    Supervisor(supervisor::Step),
 }
 
 impl Step {
@@ -171,6 +175,7 @@ impl Step {
         use Step::{Client, Crash, FailToAccept, Reject, Terminate, TimeOut, Upgrade};
         use connection::Step::{Answer, Connect, Decline, Recall};
         let is_external = matches!(self, Upgrade(_) | Terminate(_) | Crash(_) | FailToAccept(_) | Reject(_));
+        let is_external = is_external || self == Step::Supervisor(supervisor::Step::Stop);
         !is_external && !matches!(self, TimeOut(_) | Client(Connect | Answer | Decline | Recall))
     }
 }
@@ -198,6 +203,11 @@ impl Process {
         matches!(self.phase, Phase::Starting | Phase::Running)
     }
 
+    /// Whether it waits for an event.
+    pub(crate) fn waits(&self) -> bool {
+        self.phase == Phase::Running && self.performing.is_none() && self.life.state != State::Ended
+    }
+
     /// The action that it performs next.
     #[must_use]
     pub fn action(&self, rules: &Rules) -> Option<Action> {
@@ -218,7 +228,8 @@ impl World {
     #[must_use]
     pub fn new(left: Limits, rules: &Rules) -> World {
         let (processes, past) = ([Process::NOT_STARTED; MOST], Past::default());
-        let mut world = World { processes, connection: Connection::default(), left, past };
+        let (connection, supervisor) = (Connection::default(), Supervisor::default());
+        let mut world = World { processes, connection, supervisor, left, past };
         world.start(None, 0);
         world.processes[0].phase = Phase::Running;
         world.enter(0, Event::Activated, rules);
@@ -243,6 +254,9 @@ impl World {
         let mut steps = Vec::with_capacity(16);
         (0..).zip(&self.processes).for_each(|(id, process)| self.steps_of(id, process, rules, &mut steps));
         self.connection.steps(self, rules, &mut steps);
+        if rules.supervised {
+            self.supervisor.steps(self, rules, &mut steps);
+        }
         steps
     }
 
@@ -265,7 +279,7 @@ impl World {
             may(Step::Exit(id), true);
         } else {
             may(Step::Upgrade(id), life.state == State::Serving && self.left.generations > 0);
-            may(Step::Terminate(id), self.left.stops > 0);
+            may(Step::Terminate(id), self.left.stops > 0 && !rules.supervised);
             let from_predecessor = predecessor.is_some_and(|it| !process.inbox.is_empty() || gone(it));
             let from_successor = successor.is_some_and(|it| !self.process(it).outbox.is_empty() || gone(it));
             may(Step::ReadPredecessor(id), from_predecessor);
@@ -358,6 +372,17 @@ impl World {
                 };
                 self.connection.take(step, connected);
             }
+            Step::Supervisor(step) => {
+                if step == supervisor::Step::Stop {
+                    self.left.stops -= 1;
+                    (self.past.asked, self.past.told) = (true, true);
+                }
+                let processes = self.processes;
+                let is_alive = |id: Id| processes[usize::from(id)].is_alive();
+                if let Some(id) = self.supervisor.take(step, is_alive, rules) {
+                    self.enter(id, Event::StopAsked, rules);
+                }
+            }
         }
         if !self.is_listening() {
             self.connection.queue_is_gone();
@@ -409,7 +434,8 @@ impl World {
                 }
                 // What it has said still counts.
                 let reaped = self.of(id).successor.take().map(|it| self.process(it).outbox);
-                let told = rules.keep(Duty::HearTheDismissed)
+                let told = action == Action::DismissSuccessor
+                    && rules.keep(Duty::HearTheDismissed)
                     && reaped.is_some_and(|outbox| outbox.iter().any(|it| it == Message::Stop));
                 if told {
                     self.of(id).caused = Some(Event::StopPassedOn);
@@ -455,6 +481,9 @@ impl World {
             self.tell_successor(id, Message::Replaced, rules);
         }
         if rules.next(from, event).1.contains(&Action::Accept) {
+            if rules.supervised {
+                self.supervisor.say(id);
+            }
             if self.process(id).failed {
                 self.of(id).caused = Some(Event::CannotAccept);
             } else {
@@ -503,6 +532,7 @@ impl World {
         let outbox = if is_read { outbox } else { Queue::EMPTY };
         *self.of(id) = Process { phase: Phase::Gone, outbox, ..Process::NOT_STARTED };
         self.connection.holder_ends(id, held);
+        self.supervisor.ends(id);
     }
 
     fn another_can_take_over(&self, id: Id) -> bool {

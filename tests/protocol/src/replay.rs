@@ -13,7 +13,7 @@ use crate::rules::Rules;
 
 /// A log does not tell which connections a process has, or whether it waits for the end of a probation: so a drain may end at
 /// any time.
-const RULES: Rules = Rules { probation: false, handover: false, at_once: false, mutant: None };
+const RULES: Rules = Rules { probation: false, handover: false, supervised: false, at_once: false, mutant: None };
 
 /// But a successor may be rejected.
 const PROBATION: Rules = Rules { probation: true, ..RULES };

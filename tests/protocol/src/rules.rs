@@ -10,11 +10,14 @@ use crate::model::Message;
 
 /// What the processes go by.
 #[derive(Debug, Clone, Copy)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct Rules {
     /// Whether an old process waits until its successor has proven itself, as in chapter 6.
     pub probation: bool,
     /// Whether an old process hands its connections over, as in chapter 5.
     pub handover: bool,
+    /// Whether an init supervisor passes signals on, as in chapter 6.
+    pub supervised: bool,
     /// Whether the actions of a transition are one step, up to an accept: fewer worlds, and no crash between two actions.
     pub at_once: bool,
     /// What is left out.
@@ -53,11 +56,17 @@ pub enum Duty {
     TakeBackOnlyOurs,
     /// To take back a connection that was not acknowledged.
     TakeBack,
+    /// The supervisor's: to pass a stop on to every generation that it knows, and not only to the newest.
+    SignalEveryGeneration,
+    /// The supervisor's: to pass a stop on to a generation of which it hears later.
+    SignalLateComers,
+    /// To send the supervisor a handle of the process that serves, and not its pid, which may soon be another process's.
+    SendAHandle,
 }
 
 impl Rules {
     /// Those of the server.
-    pub const REAL: Rules = Rules { probation: true, handover: true, at_once: false, mutant: None };
+    pub const REAL: Rules = Rules { probation: true, handover: true, supervised: false, at_once: false, mutant: None };
 
     pub(crate) fn next(&self, life: Life, event: Event) -> (Life, &'static [Action]) {
         let is_here = |state, other: &Event| life.state == state && discriminant(&event) == discriminant(other);

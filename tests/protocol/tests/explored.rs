@@ -35,6 +35,15 @@ fn without_probation_and_handover() {
     holds(Limits { generations: 3, rejections: 0, ..SMALL }, rules);
 }
 
+#[test]
+fn with_an_init_supervisor() {
+    let supervised = Rules { supervised: true, ..Rules::REAL };
+    holds(Limits { clients: 0, stops: 2, ..SMALL }, supervised);
+    let rules = Rules { at_once: true, ..supervised };
+    holds(Limits { generations: 3, crashes: 2, clients: 0, ..SMALL }, rules);
+    holds(Limits { generations: 3, rejections: 0, ..SMALL }, rules);
+}
+
 /// So what must be true in the end comes true: nothing can go on for ever without help from outside.
 #[test]
 fn what_happens_without_help_from_outside_comes_to_an_end() {

@@ -15,10 +15,14 @@ const LIMITS: [Limits; 6] = [
     Limits { generations: 3, crashes: 0, stops: 1, rejections: 0, clients: 1 },
 ];
 
+/// Duties that are there only under a supervisor.
+const SUPERVISION: [Duty; 3] = [Duty::SignalEveryGeneration, Duty::SignalLateComers, Duty::SendAHandle];
+
 fn is_caught(mutant: Mutant) -> Option<&'static str> {
     LIMITS.iter().find_map(|limits| {
         let at_once = limits.generations == 3;
-        let rules = Rules { at_once, mutant: Some(mutant), ..Rules::REAL };
+        let supervised = matches!(mutant, Mutant::Neglects(duty) if SUPERVISION.contains(&duty));
+        let rules = Rules { at_once, supervised, mutant: Some(mutant), ..Rules::REAL };
         explore(*limits, &rules).broken.map(|(says, _)| says)
     })
 }
@@ -80,7 +84,7 @@ fn mutants() -> Vec<Mutant> {
         Duty::TakeBackOnlyOurs,
         Duty::TakeBack,
     ];
-    mutants.extend(messages.into_iter().map(Duty::Send).chain(duties).map(Mutant::Neglects));
+    mutants.extend(messages.into_iter().map(Duty::Send).chain(duties).chain(SUPERVISION).map(Mutant::Neglects));
     mutants
 }
 

@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use graceful_upgrade::lifecycle::{Action, EVENTS, Event, Life, MOST_GENERATIONS, STATES, State, next};
 use protocol::connection::{Connection, Step as Client};
 use protocol::explore::explore;
-use protocol::invariants::INVARIANTS;
+use protocol::invariants::{INVARIANTS, Invariant, SUPERVISED};
 use protocol::model::{Limits, Message, Process, Socket, Step, World};
 use protocol::rules::Rules;
 use protocol::search::Explored;
@@ -54,10 +54,10 @@ const PUZZLES: [Puzzle; 4] = [
 ];
 
 /// What can be reached within the limits of the page.
-static EXPLORED: LazyLock<Explored<Step>> = LazyLock::new(|| explored_within(LIMITS));
+static EXPLORED: LazyLock<Explored<Step>> = LazyLock::new(|| explored_by(LIMITS, &AT_ONCE));
 
-fn explored_within(limits: Limits) -> Explored<Step> {
-    let explored = explore(limits, &AT_ONCE);
+fn explored_by(limits: Limits, rules: &Rules) -> Explored<Step> {
+    let explored = explore(limits, rules);
     assert!(explored.broken.is_none(), "in {limits:?}: {:?}", explored.broken);
     explored
 }
@@ -209,9 +209,13 @@ fn shortest(limits: Limits, is_reached: fn(&World) -> bool, is_taken: fn(&Step) 
     None
 }
 
-/// The invariants, as a list in Markdown.
+/// The invariants, as lists in Markdown.
 pub(crate) fn invariants() -> String {
-    INVARIANTS.iter().fold(String::new(), |list, it| list + "1. " + &capital(it.says) + ".\n")
+    let list = |text: String, it: &Invariant| text + "1. " + &capital(it.says) + ".\n";
+    let text = INVARIANTS.iter().fold(String::new(), list);
+    let text = text
+        + "\nWith an [init supervisor](in-production.md#process-1), which is not on this page, these are true, too:\n\n";
+    SUPERVISED.iter().fold(text, list)
 }
 
 /// What was explored, as a table in Markdown.
@@ -219,11 +223,20 @@ pub(crate) fn explored() -> String {
     let mut table = "| processes | crashes | stops | failed health checks | clients | worlds | steps |\n".to_owned();
     table += "| ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n";
     let four = Limits { generations: 4, crashes: 1, stops: 0, rejections: 0, clients: 0 };
-    for (limits, found) in [(LIMITS, &*EXPLORED), (four, &explored_within(four))] {
+    let supervised = Limits { crashes: 1, clients: 0, ..LIMITS };
+    let with_supervisor = explored_by(supervised, &Rules { supervised: true, ..AT_ONCE });
+    let all = [
+        (LIMITS, "", &*EXPLORED),
+        (four, "", &explored_by(four, &AT_ONCE)),
+        (supervised, " and an init supervisor", &with_supervisor),
+    ];
+    for (limits, beside, found) in all {
         let Limits { generations, crashes, stops, rejections, clients } = limits;
         let (worlds, steps) = (thousands(found.worlds), thousands(found.steps));
-        let _ =
-            writeln!(table, "| {generations} | {crashes} | {stops} | {rejections} | {clients} | {worlds} | {steps} |");
+        let _ = writeln!(
+            table,
+            "| {generations}{beside} | {crashes} | {stops} | {rejections} | {clients} | {worlds} | {steps} |"
+        );
     }
     table
 }

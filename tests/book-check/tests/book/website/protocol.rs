@@ -111,7 +111,7 @@ fn walk(seed: u64) -> (Limits, Rules, Vec<Step>) {
     };
     let (probation, handover, at_once) = (random.u8(0..4) > 0, random.u8(0..4) > 0, random.bool());
     let mutant = random.bool().then(|| Mutant::Neglects(DUTIES[random.usize(0..DUTIES.len())]));
-    let rules = Rules { probation, handover, at_once, mutant };
+    let rules = Rules { probation, handover, at_once, mutant, ..Rules::REAL };
     let mut world = World::new(limits, &rules);
     let mut walk = Vec::new();
     while walk.len() < STEPS {
@@ -168,7 +168,7 @@ fn look(world: &World, rules: &Rules) -> Value {
 
 /// A world as the page's script has it. Each field is named, so that a new one is not forgotten.
 fn view(world: &World) -> Value {
-    let World { processes, connection, left, past } = world;
+    let World { processes, connection, left, past, .. } = world;
     let protocol::model::Past { asked, told, cut, lost, unguarded } = *past;
     let past = json!({ "asked": asked, "told": told, "cut": cut, "lost": lost, "unguarded": unguarded });
     let processes: Vec<_> = processes.iter().map(view_of_process).collect();
