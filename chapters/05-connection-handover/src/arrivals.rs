@@ -8,7 +8,6 @@ use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use bytes::Bytes;
 use rustix::process::{Resource, getrlimit};
 
 use crate::channel::Channel;
@@ -16,6 +15,7 @@ use crate::drain::Shared;
 use crate::message::{Arrival, Receiver, answer};
 use crate::server::Start;
 use crate::socket::Socket;
+use crate::transfer::Begin;
 
 /// Descriptors left over for new connections, log files and everything else. A server that filled its limit with idle
 /// connections could not accept an active one.
@@ -35,10 +35,10 @@ pub(crate) async fn adopt_all(channel: Channel, services: BTreeMap<String, Start
         }
         for connection in ours {
             match connection {
-                Ok((start, socket, bytes)) => {
+                Ok((start, socket, begin)) => {
                     let client = socket.client();
                     shared.tally.adopted.fetch_add(1, Relaxed);
-                    start(socket, client, bytes);
+                    start(socket, client, begin);
                     taken += 1;
                 }
                 Err(why) => {
@@ -59,13 +59,16 @@ fn adopt<'services>(
     services: &'services BTreeMap<String, Start>,
     shared: &Shared,
     most: u64,
-) -> Result<(&'services Start, Socket, Bytes), String> {
-    let Arrival { address, bytes, socket } = arrival;
+) -> Result<(&'services Start, Socket, Begin), String> {
+    let Arrival { address, begin, socket } = arrival;
     let start = services.get(&address).ok_or_else(|| format!("nothing is served on {address}"))?;
+    if let Begin::Http2(state) = &begin {
+        shared.http2.get().ok_or("this version takes no HTTP/2 connections over")?.check(state)?;
+    }
     // The kernel gives the lowest free number, so one above the limit means that the limit is reached.
     let fits = |socket: &OwnedFd| u64::try_from(socket.as_raw_fd()).is_ok_and(|number| number < most);
     let socket =
         socket.filter(fits).ok_or_else(|| format!("the limit of {most} descriptors is reached: see ulimit -n"))?;
     let socket = Socket::adopted(socket, shared.sockets.token()).map_err(|error| error.to_string())?;
-    Ok((start, socket, bytes))
+    Ok((start, socket, begin))
 }

@@ -8,7 +8,7 @@ use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use graceful_shutdown::{
@@ -17,10 +17,10 @@ use graceful_shutdown::{
 use http_body_util::{BodyExt as _, Either};
 use hyper::body::{Body, Incoming};
 use hyper::header::{CONNECTION, HeaderValue};
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -28,8 +28,9 @@ use tokio::time::sleep;
 use crate::counts::Tally;
 use crate::drain::{Phase, Shared, becomes};
 use crate::gate::{Control, Gate, Protocol};
+use crate::http2::{Http2Control, Transport, http2_library};
 use crate::socket::Socket;
-use crate::transfer::{Departures, Idle, Permit};
+use crate::transfer::{Begin, Departures, Idle, Permit};
 use crate::watched::until;
 
 /// The least time between two looks, even if a timeout is zero, or a request has arrived and is not read yet.
@@ -56,7 +57,7 @@ pub(crate) struct Connection<S> {
 /// Why a connection leaves its HTTP library.
 enum Leave {
     /// It is quiet, and it is its turn to go to the successor.
-    Go(Arc<Departures>, Socket, Bytes, Option<Permit>),
+    Go(Arc<Departures>, Socket, Begin, Option<Permit>),
     /// Its client was silent for too long. The socket is here unless the library may still read from it.
     Silent(Option<Socket>),
     /// The deadline has passed. `owed` requests had no full answer, or an idle client was not told (`untold`).
@@ -75,15 +76,15 @@ impl<S: HttpService> Connection<S> {
         Connection { service, address, client, timeouts, exchanges, shared, phase, declined_by, gone: false }
     }
 
-    /// Serves it until it ends, or until another process has it. `bytes` were already read from it.
+    /// Serves it until it ends, or until another process has it. `begin`: where it has got to.
     #[expect(clippy::manual_async_fn, reason = "the future of an async function keeps its arguments twice")]
-    pub(crate) fn serve(mut self, mut socket: Socket, mut bytes: Bytes) -> impl Future<Output = ()> + Send {
+    pub(crate) fn serve(mut self, mut socket: Socket, mut begin: Begin) -> impl Future<Output = ()> + Send {
         async move {
-            while let Some((to, idle, _permit)) = self.serve_here(socket, bytes).await {
+            while let Some((to, idle, _permit)) = self.serve_here(socket, begin).await {
                 let Some(back) = to.send(idle).await else {
                     return self.went();
                 };
-                (socket, bytes) = (back.socket, back.bytes);
+                (socket, begin) = (back.socket, back.begin);
                 self.declined_by = Arc::downgrade(&to);
             }
         }
@@ -94,8 +95,12 @@ impl<S: HttpService> Connection<S> {
     }
 
     /// Serves it until it ends, or can go to a successor.
-    async fn serve_here(&mut self, socket: Socket, bytes: Bytes) -> Option<(Arc<Departures>, Idle, Option<Permit>)> {
-        let mut gate = Gate::adopt(socket, bytes).lingering();
+    async fn serve_here(&mut self, socket: Socket, begin: Begin) -> Option<(Arc<Departures>, Idle, Option<Permit>)> {
+        let (gate, state) = match begin {
+            Begin::Bytes(bytes) => (Gate::adopt(socket, bytes), None),
+            Begin::Http2(state) => (Gate::http2(socket), Some(state)),
+        };
+        let mut gate = gate.lingering();
         let control = gate.control();
         // First of all, because bytes that were read before may be answered at once.
         if matches!(&*self.phase.borrow(), Phase::HandingOver(to) if declined(&self.declined_by, to)) {
@@ -108,13 +113,13 @@ impl<S: HttpService> Connection<S> {
         };
         let why = match protocol {
             // Boxed: HTTP/2 needs ten times the room, and an HTTP/1 connection should not pay for it.
-            Ok(Protocol::Http2) => Box::pin(self.http2(gate, &control)).await?,
+            Ok(Protocol::Http2) => Box::pin(self.http2(gate, &control, state)).await?,
             Ok(_) => self.http1(gate, &control).await?,
             Err(why) => why,
         };
         match why {
-            Leave::Go(to, socket, bytes, permit) => {
-                return Some((to, Idle { address: Arc::clone(&self.address), socket, bytes }, permit));
+            Leave::Go(to, socket, begin, permit) => {
+                return Some((to, Idle { address: Arc::clone(&self.address), socket, begin }, permit));
             }
             Leave::Silent(socket) => {
                 // The gate's close waits for the client to close, too.
@@ -205,21 +210,22 @@ impl<S: HttpService> Connection<S> {
         }
     }
 
-    /// Speaks HTTP/2 until the connection ends (`None`) or is cut. It does not go to a successor.
-    async fn http2(&mut self, gate: Gate<Socket>, control: &Control<Socket>) -> Option<Leave> {
+    /// Speaks HTTP/2 until the connection ends (`None`) or has to leave. Without a gate of its own, it does not go to a
+    /// successor.
+    async fn http2(&mut self, gate: Gate<Socket>, control: &Control<Socket>, state: Option<Bytes>) -> Option<Leave> {
         let here = self.here(control);
-        let mut library = pin!(
-            http2::Builder::new(TokioExecutor::new())
-                .timer(TokioTimer::new())
-                // A client that is silent for this long gets a PING. hyper gives it 20 s to answer. (And hyper panics
-                // at a time beyond the clock's range.)
-                .keep_alive_interval(Instant::now().checked_add(self.timeouts.idle).map(|_| self.timeouts.idle))
-                .serve_connection(TokioIo::new(gate), counted(Arc::clone(&here)))
-        );
+        let gate: Box<dyn Transport> = Box::new(gate);
+        let (transport, gate) = match self.shared.http2.get() {
+            Some(gates) => gates.place(gate, state).map(|(transport, gate)| (transport, Some(gate)))?,
+            None => (gate, None),
+        };
+        let library = http2_library(&self.timeouts);
+        let mut library = pin!(library.serve_connection(TokioIo::new(transport), counted(Arc::clone(&here))));
+        let leave = leave_http2(&mut self.phase, control, gate.as_deref(), &here.answered, &self.declined_by);
         tokio::select! {
             biased;
             _ = &mut library => return None,
-            () = goaway_due(&mut self.phase, &here.answered) => {}
+            goes = leave => if goes.is_some() { return goes },
         }
         // GOAWAY in two steps (RFC 9113, section 6.8), both by hyper: a warning with the highest possible stream
         // number, and a round trip later the number of the last request that it took.
@@ -359,7 +365,9 @@ async fn leave(
                     biased;
                     _ = phase.changed() => continue,
                     gone = go(control, &to) => match gone {
-                        Some((socket, bytes, permit)) => return Some(Leave::Go(to, socket, bytes, permit)),
+                        Some((socket, bytes, permit)) => {
+                            return Some(Leave::Go(to, socket, Begin::Bytes(bytes), permit));
+                        }
                         None => IDLE_TIMEOUT,
                     },
                 }
@@ -460,17 +468,35 @@ fn owed(control: &Control<Socket>, exchanges: &Count) -> usize {
 }
 // ANCHOR_END: leave
 
-/// Ready when an HTTP/2 connection should be told to leave.
+/// Ready when an HTTP/2 connection can go (`Some`), or should be told to leave.
 ///
 /// A client that gets a GOAWAY before its first request was answered may take the connection for broken (curl does). So
 /// a fresh connection gets time to ask and be answered; after that, GOAWAY's own rules apply.
-async fn goaway_due(phase: &mut watch::Receiver<Phase>, answered: &AtomicBool) {
+async fn leave_http2(
+    phase: &mut watch::Receiver<Phase>,
+    control: &Control<Socket>,
+    gate: Option<&dyn Http2Control>,
+    answered: &AtomicBool,
+    declined_by: &Weak<Departures>,
+) -> Option<Leave> {
     loop {
-        let idle = match *phase.borrow_and_update() {
+        let now = phase.borrow_and_update().clone();
+        let idle = match now {
             Phase::Serving => None,
-            Phase::HandingOver(_) => Some(IDLE_TIMEOUT),
+            Phase::HandingOver(to) => {
+                if let Some(gate) = gate.filter(|_| !declined(declined_by, &to)) {
+                    tokio::select! {
+                        biased;
+                        _ = phase.changed() => continue,
+                        gone = go_http2(control, gate, &to) => if let Some((socket, state, permit)) = gone {
+                            return Some(Leave::Go(to, socket, Begin::Http2(state), permit));
+                        },
+                    }
+                }
+                Some(IDLE_TIMEOUT)
+            }
             Phase::Closing(idle) | Phase::Stopping(idle) => Some(idle),
-            Phase::Cut => return,
+            Phase::Cut => return None,
         };
         let Some(idle) = idle else {
             let _ = phase.changed().await;
@@ -479,11 +505,34 @@ async fn goaway_due(phase: &mut watch::Receiver<Phase>, answered: &AtomicBool) {
         // This leaves no waker, and needs none: an answer wakes the connection's task, which has to write it.
         let answered = poll_fn(|_| if answered.load(Relaxed) { Poll::Ready(()) } else { Poll::Pending });
         tokio::select! {
-            () = answered => return,
-            () = sleep(idle) => return,
+            () = answered => return None,
+            () = sleep(idle) => return None,
             _ = phase.changed() => {}
         }
     }
+}
+
+/// As [`go`], with the gate that an HTTP/2 connection has.
+async fn go_http2(
+    control: &Control<Socket>,
+    gate: &dyn Http2Control,
+    to: &Departures,
+) -> Option<(Socket, Bytes, Option<Permit>)> {
+    let mut permit = Some(to.permit().await);
+    let mut quiet = gate.quiet();
+    let quiet = poll_fn(|cx| {
+        let quiet = quiet.as_mut().poll(cx);
+        if quiet.is_pending() {
+            permit = None;
+        }
+        quiet
+    });
+    if !quiet.await {
+        return None;
+    }
+    let state = gate.take()?;
+    let (socket, unread) = control.take_http2()?;
+    Some((socket, [state, unread].concat().into(), permit.flatten()))
 }
 
 #[cfg(test)]
@@ -508,7 +557,7 @@ mod tests {
         let socket = Socket::adopted(accepted.into(), shared.sockets.token()).expect("the runtime waits on it");
         let half = Bytes::from_static(b"GET / HTTP/1.1\r\nHost: lab\r\n");
         let connection = Connection::new(whose, "".into(), socket.client(), ClientTimeouts::default(), shared);
-        tokio::spawn(connection.serve(socket, half));
+        tokio::spawn(connection.serve(socket, Begin::Bytes(half)));
         client.write_all(b"Connection: close\r\n\r\n").await.expect("it is connected");
         let mut answer = String::new();
         client.read_to_string(&mut answer).await.expect("an answer");

@@ -3,7 +3,7 @@
 //! The invariant: the phase follows the goal, which [`Server`](crate::Server) sets, and a task that watches either
 //! misses a drain only if it was called off.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use graceful_shutdown::{Count, IDLE_TIMEOUT};
@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use crate::counts::{Counts, Tally};
+use crate::http2::Http2Gate;
 use crate::transfer::Departures;
 
 /// What a server is doing.
@@ -55,7 +56,6 @@ pub(crate) async fn becomes(phase: &mut watch::Receiver<Phase>, which: impl FnMu
 }
 
 /// What all connections of a server share.
-#[derive(Debug)]
 pub(crate) struct Shared {
     /// What the server should do, for its acceptors: they are few, and must hear of it at once.
     pub(crate) goal: watch::Sender<Phase>,
@@ -68,6 +68,8 @@ pub(crate) struct Shared {
     pub(crate) sockets: TaskTracker,
     pub(crate) exchanges: Arc<Count>,
     pub(crate) tally: Tally,
+    /// Without one, HTTP/2 connections stay here.
+    pub(crate) http2: OnceLock<Box<dyn Http2Gate>>,
 }
 
 impl Shared {
@@ -77,7 +79,8 @@ impl Shared {
         tasks.close();
         sockets.close();
         let [goal, phase] = [(); 2].map(|()| watch::Sender::new(Phase::Serving));
-        Arc::new(Shared { goal, phase, tasks, sockets, exchanges: Arc::default(), tally: Tally::default() })
+        let (exchanges, tally, http2) = (Arc::default(), Tally::default(), OnceLock::new());
+        Arc::new(Shared { goal, phase, tasks, sockets, exchanges, tally, http2 })
     }
 
     pub(crate) fn counts(&self) -> Counts {

@@ -128,6 +128,13 @@ impl<S> Gate<S> {
         Gate { shared: Arc::new(Mutex::new(Shared { socket: Some(socket), state })), unflushed: false }
     }
 
+    /// A gate in front of a connection that is known to speak HTTP/2, and so passes.
+    pub fn http2(socket: S) -> Gate<S> {
+        let gate = Gate::new(socket);
+        lock(&gate.shared).state.messages.protocol = Protocol::Http2;
+        gate
+    }
+
     /// Lets a close wait until the client has closed its side, too, for 2 s at most. Needs a tokio runtime.
     #[must_use]
     pub fn lingering(self) -> Gate<S> {
@@ -229,6 +236,15 @@ impl<S> Control<S> {
         state.ended = true;
         state.wake_reader();
         Some((socket, bytes.into()))
+    }
+
+    /// As [`take`](Control::take), for an HTTP/2 connection: not this gate says when.
+    pub fn take_http2(&self) -> Option<(S, Bytes)> {
+        let Shared { socket, state } = &mut *lock(&self.0);
+        let socket = socket.take_if(|_| !state.ended && state.messages.protocol == Protocol::Http2)?;
+        state.ended = true;
+        state.wake_reader();
+        Some((socket, take(&mut state.unreleased).freeze()))
     }
 
     /// Closes the socket, whatever is under way. The library, or the handler that has a tunnel, reads the end of it, and cannot

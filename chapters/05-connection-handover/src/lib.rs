@@ -14,6 +14,7 @@ mod connection;
 mod counts;
 mod drain;
 pub mod gate;
+mod http2;
 mod message;
 mod server;
 mod socket;
@@ -21,4 +22,5 @@ mod transfer;
 mod watched;
 
 pub use counts::Counts;
+pub use http2::{Http2Control, Http2Gate, Http2Placed, Transport, http2_library};
 pub use server::Server;

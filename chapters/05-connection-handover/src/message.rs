@@ -6,15 +6,16 @@
 //! | --- | --- | --- |
 //! | `+BYTES` | the old process | a part of what was read ahead on the next connection, if that is longer than a message |
 //! | `.`, and `SIZE:SIZE:ADDRESS BYTES` for each of its descriptors | the old process | connections: of each, the address of its listener, and what was read ahead |
+//! | the same, and `=` before the address | the old process | one that speaks HTTP/2, with its state; to a process that knows nothing of that, nothing is served there |
 //! | `y` or `n` for each | the new process | the oldest ones without an answer are mine now, or are still yours |
 
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 
 use crate::channel::{Channel, MOST};
-use crate::transfer::Transfer;
+use crate::transfer::{Begin, Transfer};
 
 /// The most read-ahead bytes in one message, which must fit into the send buffer of a unix socket: 208 KiB
 /// (`net.core.wmem_default`, socket(7)), of which the kernel takes some for itself.
@@ -22,6 +23,9 @@ const PART: usize = 64 << 10;
 
 /// A tag, the bytes, and for each connection an address of 120 bytes at most and two lengths, `12345:`.
 const LONGEST: usize = 1 + MOST * (120 + 2 * 6) + PART;
+
+/// What precedes the address of a connection that speaks HTTP/2.
+const HTTP2: &str = "=";
 
 /// The most that may have been read ahead on a connection, far more than a gate keeps. An old process that sends more
 /// speaks another protocol.
@@ -32,7 +36,7 @@ const MOST_READ_AHEAD: usize = 1 << 20;
 pub(crate) struct Arrival {
     /// The address of the listener that accepted it.
     pub(crate) address: String,
-    pub(crate) bytes: Bytes,
+    pub(crate) begin: Begin,
     /// `None` if this process had no descriptor left for it.
     pub(crate) socket: Option<OwnedFd>,
 }
@@ -44,7 +48,10 @@ pub(crate) struct Arrival {
 pub(crate) async fn send(channel: &Channel, transfers: &[Transfer]) -> io::Result<usize> {
     let (mut message, mut sockets, mut room) = (vec![b'.'], Vec::new(), PART);
     for connection in transfers.iter().filter_map(Transfer::connection).take(MOST) {
-        let mut rest = &connection.bytes[..];
+        let (mark, mut rest) = match &connection.begin {
+            Begin::Bytes(bytes) => ("", &bytes[..]),
+            Begin::Http2(state) => (HTTP2, &state[..]),
+        };
         while sockets.is_empty() && rest.len() > PART {
             let (part, more) = rest.split_at(PART);
             channel.send(&[b"+", part].concat(), &[]).await?;
@@ -54,9 +61,9 @@ pub(crate) async fn send(channel: &Channel, transfers: &[Transfer]) -> io::Resul
             break;
         }
         room -= rest.len();
-        message.extend_from_slice(
-            format!("{}:{}:{}", connection.address.len(), rest.len(), connection.address).as_bytes(),
-        );
+        let address = &connection.address;
+        let head = format!("{}:{}:{mark}{address}", mark.len() + address.len(), rest.len());
+        message.extend_from_slice(head.as_bytes());
         message.extend_from_slice(rest);
         sockets.push(connection.socket.as_fd());
     }
@@ -100,8 +107,12 @@ fn arrivals(mut bytes: BytesMut, mut message: &[u8], sockets: Vec<OwnedFd>) -> O
         let (address, rest) = rest.split_at_checked(address)?;
         let (part, rest) = rest.split_at_checked(length)?;
         bytes.extend_from_slice(part);
-        let address = str::from_utf8(address).ok()?.to_owned();
-        arrivals.push(Arrival { address, bytes: bytes.split().freeze(), socket: sockets.next() });
+        let (address, bytes) = (str::from_utf8(address).ok()?, bytes.split().freeze());
+        let (address, begin) = match address.strip_prefix(HTTP2) {
+            Some(address) => (address, Begin::Http2(bytes)),
+            None => (address, Begin::Bytes(bytes)),
+        };
+        arrivals.push(Arrival { address: address.to_owned(), begin, socket: sockets.next() });
         message = rest;
     }
     (!arrivals.is_empty()).then_some(arrivals)
@@ -162,7 +173,8 @@ mod tests {
         let (socket, _) = UnixStream::pair().expect("there are descriptors left");
         socket.set_nonblocking(true).expect("it is a socket");
         let socket = Socket::adopted(socket.into(), TaskTracker::new().token()).expect("the runtime waits on it");
-        Transfer::new(Idle { address: "127.0.0.1:80".into(), socket, bytes }).0
+        let begin = if length % 2 == 0 { Begin::Bytes(bytes) } else { Begin::Http2(bytes) };
+        Transfer::new(Idle { address: "127.0.0.1:80".into(), socket, begin }).0
     }
 
     /// Sends connections with this many bytes read ahead, and returns how many connections came in each message.
@@ -186,9 +198,9 @@ mod tests {
         };
         let ((), (arrived, messages)) = tokio::join!(sent, received);
         for (departure, arrival) in departures.iter().zip(arrived) {
-            let bytes = &departure.connection().expect("it was not committed").bytes;
+            let begin = &departure.connection().expect("it was not committed").begin;
             assert_eq!(arrival.address, "127.0.0.1:80");
-            assert_eq!((arrival.bytes == bytes, arrival.socket.is_some()), (true, true), "{}", bytes.len());
+            assert!(arrival.begin == *begin && arrival.socket.is_some(), "{begin:?}");
         }
         messages
     }

@@ -20,8 +20,9 @@ use crate::channel::{Channel, pair};
 use crate::connection::Connection;
 use crate::counts::Counts;
 use crate::drain::{Phase, Shared, Timeouts, becomes};
+use crate::http2::Http2Gate;
 use crate::socket::Socket;
-use crate::transfer::Departures;
+use crate::transfer::{Begin, Departures};
 
 /// The name under which a successor finds its end of the channel for connections.
 const CONNECTIONS: &str = "connections";
@@ -31,7 +32,7 @@ const CONNECTIONS: &str = "connections";
 const CUT_GRACE: Duration = Duration::from_millis(250);
 
 /// Begins to serve a connection of one listener.
-pub(crate) type Start = Arc<dyn Fn(Socket, ClientAddress, Bytes) + Send + Sync>;
+pub(crate) type Start = Arc<dyn Fn(Socket, ClientAddress, Begin) + Send + Sync>;
 
 /// Makes the [`Start`] of a listener from its address.
 type Service = Box<dyn Fn(Arc<str>, ClientTimeouts) -> Start + Send>;
@@ -86,15 +87,22 @@ impl Server {
     }
     // ANCHOR_END: hand_over
 
+    /// Hands HTTP/2 connections over, too, through gates that this makes; without this, they are closed politely. Only the first
+    /// call has an effect.
+    pub fn hand_over_http2(&mut self, gate: impl Http2Gate) {
+        // `Err`: there is one.
+        let _ = self.shared.http2.set(Box::new(gate));
+    }
+
     /// Serves the listener `name` with `service`.
     pub fn add<S: HttpService>(&mut self, name: impl Into<String>, service: S) {
         let shared = Arc::clone(&self.shared);
         let start = move |address: Arc<str>, timeouts| -> Start {
             let (service, shared) = (service.clone(), Arc::clone(&shared));
-            Arc::new(move |socket, client, bytes| {
+            Arc::new(move |socket, client, begin| {
                 let connection =
                     Connection::new(service.clone(), Arc::clone(&address), client, timeouts, Arc::clone(&shared));
-                shared.tasks.spawn(connection.serve(socket, bytes));
+                shared.tasks.spawn(connection.serve(socket, begin));
             })
         };
         self.services.insert(name.into(), Box::new(start));
@@ -126,7 +134,7 @@ impl Server {
         // The token is taken here, not in the task: a drain must not end between accept(2) and the task's first step.
         move |stream, client| {
             shared.tally.accepted.fetch_add(1, Relaxed);
-            start(Socket::accepted(stream, shared.sockets.token()), client, Bytes::new());
+            start(Socket::accepted(stream, shared.sockets.token()), client, Begin::Bytes(Bytes::new()));
         }
     }
 

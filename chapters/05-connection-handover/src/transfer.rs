@@ -41,8 +41,16 @@ pub(crate) struct Idle {
     /// The address of the listener that accepted it: the successor serves it with the service of that address.
     pub(crate) address: Arc<str>,
     pub(crate) socket: Socket,
+    pub(crate) begin: Begin,
+}
+
+/// What the next process begins with.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Begin {
     /// What was read of the next requests.
-    pub(crate) bytes: Bytes,
+    Bytes(Bytes),
+    /// The state of an HTTP/2 connection.
+    Http2(Bytes),
 }
 
 /// A connection on its way to another process. What is dropped comes back.
@@ -209,7 +217,7 @@ mod tests {
         let (ours, client) = UnixStream::pair().expect("there are descriptors left");
         ours.set_nonblocking(true).expect("it is a socket");
         let socket = Socket::adopted(ours.into(), TaskTracker::new().token()).expect("the runtime waits on it");
-        (Idle { address: "zero".into(), socket, bytes: Bytes::from_static(b"GET") }, client)
+        (Idle { address: "zero".into(), socket, begin: Begin::Bytes(Bytes::from_static(b"GET")) }, client)
     }
 
     /// The way to a successor, and the successor's end of it.
@@ -245,7 +253,7 @@ mod tests {
         let (transfer, verdict) = Transfer::new(idle);
         drop(transfer);
         let back = verdict.await.expect("a drop is a verdict").expect("it was not committed");
-        assert_eq!((&*back.address, &back.bytes[..]), ("zero", &b"GET"[..]));
+        assert_eq!((&*back.address, back.begin), ("zero", Begin::Bytes(Bytes::from_static(b"GET"))));
     }
 
     #[tokio::test]

@@ -1,0 +1,291 @@
+//! The machine between a socket and a library, and beside it the server's side.
+//!
+//! The invariant: the gate reads from the client only when the library asks for more, and all that the machine has to say is
+//! written before the library hears that it is flushed.
+
+use std::io::{self, IoSlice};
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use connection_handover::{Http2Control, Transport};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
+use tokio::time::timeout;
+
+use super::machine::Machine;
+
+// ANCHOR: phases
+/// How long a connection with open streams is served as always, in the hope that none is open for a moment. That costs no client
+/// anything.
+const WAIT: Duration = Duration::from_millis(250);
+
+/// How long new streams are held then, until the open ones have ended. The requests on them wait for as long.
+const HOLD: Duration = Duration::from_millis(250);
+// ANCHOR_END: phases
+
+/// How much is read at a time: a frame, unless the client was told that they may be longer.
+const READ: usize = 16 * 1024 + 9;
+
+type Polled<T> = Poll<io::Result<T>>;
+
+/// The library's side.
+pub(super) struct Gate(Arc<Mutex<Shared>>);
+
+/// The server's side.
+pub(super) struct Control(Arc<Mutex<Shared>>);
+
+struct Shared {
+    client: Box<dyn Transport>,
+    machine: Machine,
+    /// The library has asked for more since it was last given bytes: it has dealt with all that it was given.
+    asked: bool,
+    /// What was written may still be on its way to the socket.
+    unflushed: bool,
+    /// The client has closed its side.
+    client_ended: bool,
+    /// The library has closed ours, or the connection was taken.
+    ended: bool,
+    taken: bool,
+    /// The library's task.
+    reader: Option<Waker>,
+    /// The task that waits for the connection to become quiet.
+    controller: Option<Waker>,
+}
+
+fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A gate in front of a client.
+pub(super) fn gate(client: Box<dyn Transport>, machine: Machine) -> (Gate, Control) {
+    let shared = Shared {
+        client,
+        machine,
+        asked: false,
+        unflushed: false,
+        client_ended: false,
+        ended: false,
+        taken: false,
+        reader: None,
+        controller: None,
+    };
+    let shared = Arc::new(Mutex::new(shared));
+    (Gate(Arc::clone(&shared)), Control(shared))
+}
+
+impl Http2Control for Control {
+    // ANCHOR: quiet
+    fn quiet(&self) -> Pin<Box<dyn Future<Output = bool> + Send + '_>> {
+        Box::pin(async {
+            if let Ok(quiet) = timeout(WAIT, self.becomes_quiet()).await {
+                return quiet;
+            }
+            let held = Held::begin(self);
+            let quiet = timeout(HOLD, self.becomes_quiet()).await.unwrap_or(false);
+            if quiet {
+                // It is taken with what was held.
+                std::mem::forget(held);
+            }
+            quiet
+        })
+    }
+    // ANCHOR_END: quiet
+
+    fn take(&self) -> Option<Bytes> {
+        let shared = &mut *lock(&self.0);
+        if !shared.is_quiet() {
+            return None;
+        }
+        (shared.ended, shared.taken) = (true, true);
+        shared.wake_reader();
+        Some(shared.machine.take().write())
+    }
+}
+
+impl Control {
+    async fn becomes_quiet(&self) -> bool {
+        std::future::poll_fn(|cx| {
+            let shared = &mut *lock(&self.0);
+            if shared.is_quiet() || shared.never_quiet() {
+                return Poll::Ready(shared.is_quiet());
+            }
+            shared.controller = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+}
+
+/// As long as it is there, new streams are held.
+struct Held<'control>(&'control Control);
+
+impl Held<'_> {
+    fn begin(control: &Control) -> Held<'_> {
+        lock(&control.0).machine.hold();
+        Held(control)
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        let shared = &mut *lock(&self.0.0);
+        shared.machine.release();
+        shared.wake_reader();
+    }
+}
+
+impl Shared {
+    fn is_quiet(&self) -> bool {
+        self.asked && !self.unflushed && self.machine.is_quiet() && !self.never_quiet()
+    }
+
+    fn never_quiet(&self) -> bool {
+        self.ended || self.machine.ends()
+    }
+
+    fn wake_controller(&mut self) {
+        if self.controller.is_some() && (self.is_quiet() || self.never_quiet()) {
+            self.controller.take().into_iter().for_each(Waker::wake);
+        }
+    }
+
+    fn wake_reader(&mut self) {
+        self.reader.take().into_iter().for_each(Waker::wake);
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Polled<()> {
+        loop {
+            let bytes = self.machine.to_library();
+            if !bytes.is_empty() {
+                buf.put_slice(&bytes.split_to(bytes.len().min(buf.remaining())));
+                self.asked = false;
+                return Poll::Ready(Ok(()));
+            }
+            *bytes = BytesMut::new();
+            if self.taken || self.client_ended {
+                return Poll::Ready(Ok(()));
+            }
+            // The machine may have something to say by itself.
+            let _ = self.poll_send(cx)?;
+            if self.poll_fill(cx)?.is_pending() {
+                self.asked = true;
+                self.reader.get_or_insert_with(|| cx.waker().clone()).clone_from(cx.waker());
+                self.wake_controller();
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Reads from the client, unless enough is kept already.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Polled<()> {
+        let Some(room) = self.machine.room() else { return Poll::Pending };
+        room.reserve(READ);
+        let read = pin!(self.client.read_buf(room)).poll(cx)?;
+        if room.is_empty() {
+            // An empty buffer owns memory, too, for as long as the connection is idle.
+            *room = BytesMut::new();
+        }
+        if ready!(read) == 0 {
+            self.client_ended = true;
+            self.machine.go_blind();
+        } else {
+            self.machine.advance();
+        }
+        if self.machine.ends() {
+            self.wake_controller();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Polled<usize> {
+        while self.machine.is_full() {
+            if self.poll_send(cx)?.is_pending() {
+                return Poll::Pending;
+            }
+            // The library reads no more, but only the client can make room.
+            if self.machine.is_full() {
+                ready!(self.poll_fill(cx))?;
+            }
+        }
+        for bytes in bufs {
+            self.machine.write(bytes);
+        }
+        if !self.machine.to_library().is_empty() {
+            self.wake_reader();
+        }
+        let _ = self.poll_send(cx)?;
+        if self.machine.ends() {
+            self.wake_controller();
+        }
+        Poll::Ready(Ok(bufs.iter().map(|bytes| bytes.len()).sum()))
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Polled<()> {
+        let bytes = self.machine.to_client();
+        if bytes.is_empty() && !self.unflushed {
+            return Poll::Ready(Ok(()));
+        }
+        self.unflushed = true;
+        while !bytes.is_empty() {
+            match ready!(Pin::new(&mut self.client).poll_write(cx, bytes))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => bytes.advance(written),
+            }
+        }
+        *bytes = BytesMut::new();
+        ready!(Pin::new(&mut self.client).poll_flush(cx))?;
+        self.unflushed = false;
+        self.wake_controller();
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncRead for Gate {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Polled<()> {
+        lock(&self.0).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Gate {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Polled<usize> {
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
+    }
+
+    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Polled<usize> {
+        let shared = &mut *lock(&self.0);
+        if shared.taken {
+            return Poll::Ready(Ok(bufs.iter().map(|bytes| bytes.len()).sum()));
+        }
+        shared.poll_write(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled<()> {
+        let shared = &mut *lock(&self.0);
+        if shared.taken { Poll::Ready(Ok(())) } else { shared.poll_send(cx) }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled<()> {
+        let shared = &mut *lock(&self.0);
+        if shared.taken {
+            return Poll::Ready(Ok(()));
+        }
+        ready!(shared.poll_send(cx))?;
+        shared.ended = true;
+        shared.wake_controller();
+        Pin::new(&mut shared.client).poll_shutdown(cx)
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        let shared = &mut *lock(&self.0);
+        shared.ended = true;
+        shared.wake_controller();
+    }
+}

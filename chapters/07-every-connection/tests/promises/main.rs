@@ -1,0 +1,11 @@
+//! What chapter 7 promises, checked against the real program: HTTP/2 connections, too, stay open through upgrades.
+//!
+//! No test sleeps to let something happen. The first part of an answer shows that its request is under way; the log
+//! line `draining`, that a drain has begun; the end of the process, that it is over.
+
+mod client;
+mod clients;
+mod load;
+mod moves;
+mod server;
+mod stays;
