@@ -173,7 +173,7 @@ mod tests {
         let (socket, _) = UnixStream::pair().expect("there are descriptors left");
         socket.set_nonblocking(true).expect("it is a socket");
         let socket = Socket::adopted(socket.into(), TaskTracker::new().token()).expect("the runtime waits on it");
-        let begin = if length % 2 == 0 { Begin::Bytes(bytes) } else { Begin::Http2(bytes) };
+        let begin = if length.is_multiple_of(2) { Begin::Bytes(bytes) } else { Begin::Http2(bytes) };
         Transfer::new(Idle { address: "127.0.0.1:80".into(), socket, begin }).0
     }
 

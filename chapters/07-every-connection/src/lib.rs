@@ -2,6 +2,34 @@
 //!
 //! The invariant is chapter 5's: at any moment, only one process reads from a connection and writes to it; and only one process
 //! acts on a byte that a client sent, and only once.
+//!
+//! Chapter 5 moves a connection when nothing is under way on it. HTTP/1 has such moments, and its server then knows nothing about
+//! the connection that the next request depends on. In HTTP/2 both sides keep things in mind for as long as the connection lives:
+//! settings, windows, the numbers of streams, a table of header fields in each direction. If the socket alone moves, the next
+//! library knows none of it, and the first frame breaks the connection. So a gate keeps account:
+//!
+//! | what lives as long as the connection | what becomes of it |
+//! | --- | --- |
+//! | the client's table, for what it sends | there is none: the gate has told the client, in the very first process, to keep it empty |
+//! | our table, for what we send | the new library is told of the size 0 and then of the client's; so its first block empties the table of the client |
+//! | the client's settings | the new library is told all of them, as if it were told by the client |
+//! | our settings | what the new library allows beyond what the client was told, the client is told; if it allows less, the connection does not go |
+//! | both windows of the connection | two numbers for each, the client's and the library's; the gate makes up for the difference |
+//! | windows of streams | no stream is open when the connection goes |
+//! | what comes late about streams that are over | dropped, and its bytes are credited |
+//!
+//! | an HTTP/2 connection … | in an upgrade |
+//! | --- | --- |
+//! | without an open stream, used or not | goes over |
+//! | with open streams, of which for a moment none is open within 250 ms | goes over then |
+//! | whose streams end while new ones are held, for 250 ms at most | goes over, with what was held |
+//! | with half a frame read | goes over, with that half |
+//! | with a PING or SETTINGS that one side has not answered | goes over after the answer; our PINGs are not waited for |
+//! | with a stream that does not end: gRPC streaming, server-sent events, an extended CONNECT, a push | is told to leave (GOAWAY), as in chapter 5 |
+//! | that a side has said goodbye on, or whose client breaks the rules | ends where it is |
+//! | whose successor is an older version, allows less, or has no descriptor left | stays, and is told to leave |
+//!
+//! A [`Server`](connection_handover::Server) that is given [`Http2`] does all this.
 
 mod http2;
 

@@ -75,7 +75,7 @@ impl Head {
     /// Whether it says something that the gate has to understand, and in a form that no library accepts.
     pub(super) fn is_malformed(self) -> bool {
         match self.kind {
-            SETTINGS => self.stream != 0 || self.length % 6 != 0 || self.has(ACK) && self.length != 0,
+            SETTINGS => self.stream != 0 || !self.length.is_multiple_of(6) || self.has(ACK) && self.length != 0,
             PING => self.stream != 0 || self.length != 8,
             GOAWAY => self.stream != 0,
             WINDOW_UPDATE | RST_STREAM => self.length != 4,

@@ -3,24 +3,25 @@
 //! The invariant: the library is asked, and not its documentation.
 
 use std::convert::Infallible;
-use std::io;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use connection_handover::http2_library;
 use graceful_shutdown::ClientTimeouts;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf, duplex};
 
 use super::frame::{Head, PREFACE, SETTINGS, WINDOW_UPDATE, number};
 use super::settings::{FIRST_WINDOW, Settings};
 use super::state::State;
+
+/// What the library says first is much shorter.
+const GREETING: usize = 4096;
 
 #[derive(Debug)]
 pub(super) struct Limits {
@@ -31,18 +32,20 @@ pub(super) struct Limits {
 impl Limits {
     /// Lets the library greet a client that says nothing about itself.
     pub(super) fn of_the_library() -> Limits {
+        let (mut client, server) = duplex(GREETING);
         let mut says = BytesMut::from(PREFACE);
         Settings::default().put_frame(&mut says);
-        let heard = Arc::default();
-        let client = Client { says: says.freeze(), heard: Arc::clone(&heard) };
+        let (mut room, cx) = ([0; GREETING], &mut Context::from_waker(Waker::noop()));
+        let mut heard = ReadBuf::new(&mut room);
         let service = service_fn(async |_: Request<Incoming>| Ok::<_, Infallible>(Response::new(String::new())));
         // Without PINGs, which would need a clock.
         let timeouts = ClientTimeouts { idle: Duration::MAX, ..ClientTimeouts::default() };
-        let mut library = pin!(http2_library(&timeouts).serve_connection(TokioIo::new(client), service));
-        // It now waits for a request.
-        let _ = library.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-        let greeting = heard.lock().unwrap_or_else(PoisonError::into_inner).split();
-        Limits::of(greeting)
+        let mut library = pin!(http2_library(&timeouts).serve_connection(TokioIo::new(server), service));
+        // There is room for all this, so each is done at once; then the library waits for a request.
+        let _ = Pin::new(&mut client).poll_write(cx, &says);
+        let _ = library.as_mut().poll(cx);
+        let _ = Pin::new(&mut client).poll_read(cx, &mut heard);
+        Limits::of(BytesMut::from(heard.filled()))
     }
 
     fn of(mut greeting: BytesMut) -> Limits {
@@ -67,41 +70,48 @@ impl Limits {
     pub(super) fn check(&self, state: &State) -> Result<(), String> {
         self.settings.cover(&state.ours)?;
         if state.receive_window > self.window {
-            return Err(format!("the client may send {}, and the window is {} here", state.receive_window, self.window));
+            return Err(format!(
+                "the client may send {}, and the window is {} here",
+                state.receive_window, self.window
+            ));
         }
         Ok(())
     }
     // ANCHOR_END: check
 }
 
-/// A client in memory.
-struct Client {
-    says: Bytes,
-    heard: Arc<Mutex<BytesMut>>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl AsyncRead for Client {
-    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.says.is_empty() {
-            return Poll::Pending;
+    fn settings(values: &[(u16, u32)]) -> Settings {
+        let mut settings = Settings::default();
+        for (number, value) in values {
+            settings.set(*number, *value);
         }
-        let length = self.says.len().min(buf.remaining());
-        buf.put_slice(&self.says.split_to(length));
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Client {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(buf);
-        Poll::Ready(Ok(buf.len()))
+        settings
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    #[test]
+    fn the_library_says_what_it_allows() {
+        let Limits { settings, window } = Limits::of_the_library();
+        assert_eq!((settings.get(3), settings.get(4), settings.get(5)), (200, 1 << 20, 1 << 14));
+        assert_eq!(window, 1 << 20);
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    #[test]
+    fn a_client_that_was_granted_more_than_the_library_allows_is_declined() {
+        let limits = Limits { settings: settings(&[(3, 100), (4, 1000), (9, 1)]), window: 500 };
+        let ours = |values: &[(u16, u32)]| State { ours: settings(values), receive_window: 500, ..State::default() };
+        // Of the table, the gate says what there is. A client that was told less than is allowed hears of more.
+        let fine = [&[(1, 0), (3, 100), (4, 1000)][..], &[(3, 1), (4, 0), (5, 1 << 14), (8, 0)], &[(9, 1)]];
+        for values in fine {
+            limits.check(&ours(values)).expect("it is no more than is allowed");
+        }
+        for values in [[(3, 101)], [(4, 1001)], [(5, (1 << 14) + 1)], [(8, 1)], [(9, 2)]] {
+            limits.check(&ours(&values)).expect_err("it is more than is allowed");
+        }
+        let wide = State { receive_window: 501, ..State::default() };
+        assert!(limits.check(&wide).expect_err("it may send more").contains("501"));
     }
 }

@@ -22,9 +22,10 @@ const MOST_UNSENT: usize = 64 * 1024;
 /// A window can have no more (RFC 9113, section 6.9.1).
 const LARGEST_WINDOW: u32 = (1 << 31) - 1;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 enum Stage {
     /// The client's preface has not passed yet.
+    #[default]
     Preface,
     /// The library of an adopted connection is told what the client has told its predecessors. Until it has said its part, it is
     /// given nothing of the client.
@@ -58,6 +59,12 @@ struct ReceiveWindow {
     truth: u32,
 }
 
+impl Default for ReceiveWindow {
+    fn default() -> ReceiveWindow {
+        ReceiveWindow { belief: FIRST_WINDOW, truth: FIRST_WINDOW }
+    }
+}
+
 /// How many bytes of bodies the client still takes.
 #[derive(Debug)]
 struct SendWindow {
@@ -66,7 +73,13 @@ struct SendWindow {
     excess: u32,
 }
 
-#[derive(Debug)]
+impl Default for SendWindow {
+    fn default() -> SendWindow {
+        SendWindow { truth: FIRST_WINDOW, excess: 0 }
+    }
+}
+
+#[derive(Debug, Default)]
 pub(super) struct Machine {
     stage: Stage,
     held: bool,
@@ -76,12 +89,14 @@ pub(super) struct Machine {
     arrived: BytesMut,
     /// Frames about new streams, while these are held.
     aside: BytesMut,
-    to_library: BytesMut,
+    /// What the library should read.
+    pub(super) to_library: BytesMut,
     /// From the library: a part of a frame.
     written: BytesMut,
     /// From the library: what has to wait until the client makes its window wider, and what comes behind it.
     waiting: BytesMut,
-    to_client: BytesMut,
+    /// What should be sent to the client.
+    pub(super) to_client: BytesMut,
     streams: Streams,
     theirs: Settings,
     ours: Settings,
@@ -101,27 +116,7 @@ pub(super) struct Machine {
 impl Machine {
     /// For a fresh connection.
     pub(super) fn fresh() -> Machine {
-        Machine {
-            stage: Stage::Preface,
-            held: false,
-            ends: false,
-            arrived: BytesMut::new(),
-            aside: BytesMut::new(),
-            to_library: BytesMut::new(),
-            written: BytesMut::new(),
-            waiting: BytesMut::new(),
-            to_client: BytesMut::new(),
-            streams: Streams::default(),
-            theirs: Settings::default(),
-            ours: Settings::default(),
-            receive: ReceiveWindow { belief: FIRST_WINDOW, truth: FIRST_WINDOW },
-            send: SendWindow { truth: FIRST_WINDOW, excess: 0 },
-            owed: 0,
-            unacknowledged: 0,
-            ours_alone: 0,
-            pings: 0,
-            stateless: false,
-        }
+        Machine::default()
     }
 
     // ANCHOR: adopt
@@ -148,12 +143,9 @@ impl Machine {
             theirs: state.theirs,
             ours: state.ours,
             receive: ReceiveWindow { belief: FIRST_WINDOW, truth: state.receive_window },
-            send: SendWindow {
-                truth: state.send_window,
-                excess: FIRST_WINDOW.saturating_sub(state.send_window),
-            },
+            send: SendWindow { truth: state.send_window, excess: FIRST_WINDOW.saturating_sub(state.send_window) },
             stateless: true,
-            ..Machine::fresh()
+            ..Machine::default()
         }
     }
     // ANCHOR_END: adopt
@@ -215,16 +207,6 @@ impl Machine {
     /// Whether the library should write no more for now.
     pub(super) fn is_full(&self) -> bool {
         self.to_client.len() + self.waiting.len() > MOST_UNSENT
-    }
-
-    /// What the library should read.
-    pub(super) fn to_library(&mut self) -> &mut BytesMut {
-        &mut self.to_library
-    }
-
-    /// What should be sent to the client.
-    pub(super) fn to_client(&mut self) -> &mut BytesMut {
-        &mut self.to_client
     }
 
     /// The client has sent what the library has to refuse, or will send no more. The library gets it all.
@@ -455,5 +437,247 @@ impl Machine {
             self.to_client.unsplit(self.waiting.split_to(size));
         }
         self.waiting = BytesMut::new();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::frame::{ACK, END_HEADERS, HEADERS, RST_STREAM};
+
+    use super::*;
+
+    const PRIORITY: u8 = 2;
+
+    fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+        let mut frame = BytesMut::new();
+        Head { length: u32::try_from(payload.len()).expect("short"), kind, flags, stream }.put(&mut frame);
+        [&frame[..], payload].concat()
+    }
+
+    fn read(machine: &mut Machine, bytes: &[u8]) {
+        machine.room().expect("there is room").extend_from_slice(bytes);
+        machine.advance();
+    }
+
+    /// All that the library gets, or the client.
+    fn out(bytes: &mut BytesMut) -> Vec<u8> {
+        bytes.split().to_vec()
+    }
+
+    /// A connection on which both sides have said everything, and whose buffers are empty.
+    fn greeted() -> Machine {
+        let mut machine = Machine::fresh();
+        read(&mut machine, &[PREFACE, &frame(SETTINGS, 0, 0, &[])].concat());
+        machine.write(&[frame(SETTINGS, 0, 0, &[]), frame(SETTINGS, ACK, 0, &[])].concat());
+        assert!(!machine.is_quiet(), "the client has not acknowledged our settings");
+        read(&mut machine, &frame(SETTINGS, ACK, 0, &[]));
+        assert_eq!(out(&mut machine.to_client)[..15], [0, 0, 6, SETTINGS, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0]);
+        out(&mut machine.to_library);
+        assert!(machine.is_quiet());
+        machine
+    }
+
+    /// The same in the next process, whose library has said what it has to.
+    fn moved(mut from: Machine) -> Machine {
+        let mut machine = Machine::adopt(State::read(from.take().write()).expect("it was just written"));
+        machine
+            .write(&[frame(SETTINGS, 0, 0, &[]), frame(SETTINGS, ACK, 0, &[]), frame(SETTINGS, ACK, 0, &[])].concat());
+        out(&mut machine.to_library);
+        machine
+    }
+
+    fn request(stream: u32) -> Vec<u8> {
+        frame(HEADERS, END_STREAM | END_HEADERS, stream, b"block")
+    }
+
+    #[test]
+    fn a_library_is_told_what_the_client_said_and_the_client_nothing() {
+        let mut machine = greeted();
+        let said = [0, 4, 0, 0, 0, 9, 0, 1, 0, 0, 0, 99];
+        read(&mut machine, &[frame(SETTINGS, 0, 0, &said), frame(WINDOW_UPDATE, 0, 0, &[0, 0, 1, 0])].concat());
+        assert!(
+            {
+                out(&mut machine.to_library);
+                !machine.is_quiet()
+            },
+            "the client's settings are not acknowledged"
+        );
+        machine.write(&frame(SETTINGS, ACK, 0, &[]));
+        assert_eq!(out(&mut machine.to_client), frame(SETTINGS, ACK, 0, &[]));
+        let mut next = Machine::adopt(machine.take());
+        let emptied = frame(SETTINGS, 0, 0, &[0, 1, 0, 0, 0, 0, 0, 4, 0, 0, 0, 9]);
+        let table = frame(SETTINGS, 0, 0, &[0, 1, 0, 0, 0, 99]);
+        let prologue = [PREFACE, &emptied, &table, &frame(WINDOW_UPDATE, 0, 0, &[0, 0, 1, 0])].concat();
+        assert_eq!(out(&mut next.to_library), prologue);
+        next.write(&[frame(SETTINGS, 0, 0, &[]), frame(SETTINGS, ACK, 0, &[])].concat());
+        assert_eq!(out(&mut next.to_library), frame(SETTINGS, ACK, 0, &[]));
+        read(&mut next, &request(1));
+        assert!(next.to_library.is_empty(), "the library has not said its part");
+        next.write(&frame(SETTINGS, ACK, 0, &[]));
+        assert_eq!((out(&mut next.to_library), out(&mut next.to_client)), (request(1), Vec::new()));
+    }
+
+    #[test]
+    fn a_library_that_allows_more_says_so_and_the_acknowledgement_is_ours() {
+        let mut next = Machine::adopt(greeted().take());
+        let more = frame(SETTINGS, 0, 0, &[0, 4, 0, 16, 0, 0]);
+        next.write(&[more, frame(SETTINGS, ACK, 0, &[]), frame(SETTINGS, ACK, 0, &[])].concat());
+        out(&mut next.to_library);
+        let told = frame(SETTINGS, 0, 0, &[0, 1, 0, 0, 0, 0, 0, 4, 0, 16, 0, 0]);
+        assert_eq!(out(&mut next.to_client), told);
+        assert!(!next.is_quiet());
+        read(&mut next, &frame(SETTINGS, ACK, 0, &[]));
+        assert!(next.to_library.is_empty() && next.is_quiet());
+        // The next one was asked for by no process, and the library says so.
+        read(&mut next, &frame(SETTINGS, ACK, 0, &[]));
+        assert_eq!(out(&mut next.to_library), frame(SETTINGS, ACK, 0, &[]));
+    }
+
+    #[test]
+    fn settings_in_mid_life_keep_the_connection_until_they_are_acknowledged() {
+        let mut machine = greeted();
+        machine.write(&frame(SETTINGS, 0, 0, &[0, 4, 0, 16, 0, 0]));
+        out(&mut machine.to_client);
+        assert!(!machine.is_quiet());
+        read(&mut machine, &frame(SETTINGS, ACK, 0, &[]));
+        assert_eq!(out(&mut machine.to_library), frame(SETTINGS, ACK, 0, &[]));
+        assert!(machine.is_quiet());
+    }
+
+    #[test]
+    fn new_streams_are_held_and_all_else_goes_on() {
+        let mut machine = greeted();
+        read(&mut machine, &frame(HEADERS, END_HEADERS, 1, b"block"));
+        out(&mut machine.to_library);
+        machine.hold();
+        let new = [request(3), frame(PRIORITY, 0, 5, &[0; 5]), frame(RST_STREAM, 0, 3, &[0; 4])].concat();
+        let old = [frame(DATA, END_STREAM, 1, b"body"), frame(PING, 0, 0, &[7; 8])].concat();
+        read(&mut machine, &[&new[..], &old, &request(7)[..4]].concat());
+        assert_eq!(out(&mut machine.to_library), old);
+        machine.write(&[frame(PING, ACK, 0, &[7; 8]), request(1)].concat());
+        out(&mut machine.to_client);
+        assert!(machine.is_quiet());
+        let mut next = Machine::adopt(machine.take());
+        next.write(&[frame(SETTINGS, 0, 0, &[]), frame(SETTINGS, ACK, 0, &[])].concat());
+        out(&mut next.to_library);
+        next.write(&frame(SETTINGS, ACK, 0, &[]));
+        read(&mut next, &request(7)[4..]);
+        assert_eq!(out(&mut next.to_library), [&new[..], &request(7)].concat());
+    }
+
+    #[test]
+    fn a_hold_that_is_called_off_gives_the_library_everything_in_order() {
+        let mut machine = greeted();
+        machine.hold();
+        read(&mut machine, &[request(1), request(3), request(5)[..7].to_vec()].concat());
+        assert!(machine.to_library.is_empty());
+        machine.release();
+        read(&mut machine, &request(5)[7..]);
+        assert_eq!(out(&mut machine.to_library), [request(1), request(3), request(5)].concat());
+    }
+
+    #[test]
+    fn what_is_kept_has_a_limit() {
+        let mut machine = greeted();
+        machine.hold();
+        let mut stream = 1;
+        while let Some(room) = machine.room() {
+            room.extend_from_slice(&frame(HEADERS, END_STREAM | END_HEADERS, stream, &[0; 10_000]));
+            machine.advance();
+            stream += 2;
+        }
+        assert!(machine.aside.len() < MOST_KEPT + 20_000, "{}", machine.aside.len());
+        machine.release();
+        assert!(machine.room().is_some());
+    }
+
+    #[test]
+    fn a_frame_that_is_too_long_passes_at_its_head() {
+        for mut machine in [greeted(), moved(greeted())] {
+            let head = [0, 0x40, 1, DATA, 0, 0, 0, 0, 1];
+            read(&mut machine, &head);
+            assert_eq!(out(&mut machine.to_library), head);
+            assert!(machine.ends());
+        }
+    }
+
+    #[test]
+    fn goodbyes_and_pushes_keep_a_connection_here() {
+        let goaway = || frame(GOAWAY, 0, 0, &[0; 8]);
+        let mut by_the_client = greeted();
+        read(&mut by_the_client, &goaway());
+        let [mut by_us, mut pushed] = [greeted(), greeted()];
+        by_us.write(&goaway());
+        pushed.write(&frame(PUSH_PROMISE, END_HEADERS, 1, &[0; 8]));
+        for mut machine in [by_the_client, by_us, pushed] {
+            out(&mut machine.to_library);
+            out(&mut machine.to_client);
+            assert!(machine.ends() && !machine.is_quiet());
+        }
+    }
+
+    #[test]
+    fn a_stream_is_over_when_both_sides_say_so_or_one_resets_it() {
+        type Step = (bool, u8, u8);
+        let ends: [&[Step]; 4] = [
+            &[(true, DATA, END_STREAM), (false, HEADERS, END_STREAM | END_HEADERS)],
+            &[(false, HEADERS, END_HEADERS), (false, DATA, END_STREAM), (true, HEADERS, END_STREAM | END_HEADERS)],
+            &[(true, RST_STREAM, 0)],
+            &[(false, RST_STREAM, 0)],
+        ];
+        for steps in ends {
+            let mut machine = greeted();
+            read(&mut machine, &frame(HEADERS, END_HEADERS, 1, b"block"));
+            for (by_the_client, kind, flags) in steps {
+                out(&mut machine.to_library);
+                assert!(!machine.is_quiet(), "before {kind} of {steps:?}");
+                let frame = frame(*kind, *flags, 1, &[0; 4]);
+                if *by_the_client { read(&mut machine, &frame) } else { machine.write(&frame) }
+            }
+            assert!(!machine.is_quiet(), "the last frame is not sent");
+            out(&mut machine.to_library);
+            out(&mut machine.to_client);
+            assert!(machine.is_quiet(), "after {steps:?}");
+        }
+    }
+
+    #[test]
+    fn the_library_gets_no_more_than_it_believes_and_the_client_what_both_believe() {
+        let mut machine = greeted();
+        let wider = |by: u32| frame(WINDOW_UPDATE, 0, 0, &by.to_be_bytes());
+        machine.write(&wider(34_465));
+        assert_eq!(out(&mut machine.to_client), wider(34_465), "the client has 100,000");
+        let mut next = moved(machine);
+        read(&mut next, &frame(HEADERS, END_HEADERS, 1, b"block"));
+        let body = frame(DATA, 0, 1, &[0; 10_000]);
+        read(&mut next, &body.repeat(9));
+        let taken = out(&mut next.to_library).len() - frame(HEADERS, END_HEADERS, 1, b"block").len();
+        assert_eq!(taken, 6 * body.len(), "a fresh library has 65,535");
+        next.write(&wider(34_465));
+        assert_eq!(out(&mut next.to_library), body.repeat(3));
+        assert!(next.to_client.is_empty(), "the client had that");
+        next.write(&wider(90_000));
+        assert_eq!(out(&mut next.to_client), wider(90_000));
+    }
+
+    #[test]
+    fn the_client_gets_no_more_than_it_takes_and_control_frames_overtake() {
+        let mut machine = greeted();
+        read(&mut machine, &request(1));
+        machine.write(&frame(DATA, END_STREAM, 1, &vec![0; 65_000]));
+        out(&mut machine.to_library);
+        out(&mut machine.to_client);
+        let mut next = moved(machine);
+        read(&mut next, &[request(3), request(5)].concat());
+        out(&mut next.to_library);
+        let (answer, ping) = (frame(HEADERS, END_HEADERS, 5, b"block"), frame(PING, 0, 0, &[1; 8]));
+        next.write(&[&frame(DATA, END_STREAM, 3, &[1; 1_000])[..], &answer, &ping].concat());
+        assert_eq!(out(&mut next.to_client), [frame(DATA, 0, 3, &[1; 535]), ping].concat(), "it takes 535");
+        let wider = |by: u32| frame(WINDOW_UPDATE, 0, 0, &by.to_be_bytes());
+        read(&mut next, &wider(465));
+        assert_eq!(out(&mut next.to_client), [frame(DATA, END_STREAM, 3, &[1; 465]), answer].concat());
+        assert!(next.to_library.is_empty(), "the library believes in more already");
+        read(&mut next, &wider(65_000));
+        assert_eq!(out(&mut next.to_library), wider(465));
     }
 }

@@ -68,7 +68,7 @@ impl Settings {
         }
     }
 
-    /// Whether whoever has these keeps what was `told`: a client may use all that it was granted, until it has heard of less.
+    /// Whether these grant a client all that it was `told`.
     ///
     /// # Errors
     /// Which setting is the obstacle.

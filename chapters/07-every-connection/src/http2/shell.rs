@@ -36,6 +36,7 @@ pub(super) struct Gate(Arc<Mutex<Shared>>);
 /// The server's side.
 pub(super) struct Control(Arc<Mutex<Shared>>);
 
+#[expect(clippy::struct_excessive_bools, reason = "they are about different things")]
 struct Shared {
     client: Box<dyn Transport>,
     machine: Machine,
@@ -157,7 +158,7 @@ impl Shared {
 
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Polled<()> {
         loop {
-            let bytes = self.machine.to_library();
+            let bytes = &mut self.machine.to_library;
             if !bytes.is_empty() {
                 buf.put_slice(&bytes.split_to(bytes.len().min(buf.remaining())));
                 self.asked = false;
@@ -212,7 +213,7 @@ impl Shared {
         for bytes in bufs {
             self.machine.write(bytes);
         }
-        if !self.machine.to_library().is_empty() {
+        if !self.machine.to_library.is_empty() {
             self.wake_reader();
         }
         let _ = self.poll_send(cx)?;
@@ -223,7 +224,7 @@ impl Shared {
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Polled<()> {
-        let bytes = self.machine.to_client();
+        let bytes = &mut self.machine.to_client;
         if bytes.is_empty() && !self.unflushed {
             return Poll::Ready(Ok(()));
         }

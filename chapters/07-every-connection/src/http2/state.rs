@@ -65,3 +65,42 @@ fn settings(message: &mut Bytes) -> Option<Settings> {
     settings.merge(&message.split_to(length))?;
     Some(settings)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state() -> State {
+        let mut settings = Settings::default();
+        settings.set(4, 1);
+        State {
+            last: 7,
+            receive_window: 0,
+            send_window: (1 << 31) - 1,
+            theirs: Settings::default(),
+            ours: settings,
+            unread: Bytes::from_static(b"\0\0\x04"),
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_and_what_comes_behind_is_unread() {
+        assert_eq!(State::read(state().write()), Some(state()));
+        let more = Bytes::from([&state().write()[..], b"more"].concat());
+        assert_eq!(State::read(more).expect("it is longer").unread, b"\0\0\x04more"[..]);
+    }
+
+    #[test]
+    fn what_is_not_understood_is_declined() {
+        let whole = state().write();
+        let least = whole.len() - state().unread.len();
+        for length in 0..least {
+            assert_eq!(State::read(whole.slice(..length)), None, "{length} of {least} bytes");
+        }
+        for (at, byte) in [(0, b'H'), (3, b'2'), (4, 0x80), (8, 0xff), (16, 1), (18, 9)] {
+            let mut other = whole.to_vec();
+            other[at] = byte;
+            assert_eq!(State::read(other.into()), None, "byte {at} is {byte}");
+        }
+    }
+}

@@ -125,7 +125,11 @@ impl Client {
                 PING => assert_eq!(frame[Head::SIZE..], self.pings.remove(0).to_be_bytes()),
                 WINDOW_UPDATE => self.may_send += number(&frame),
                 DATA => {
-                    assert!(head.length <= self.may_get, "{head:?} is more than the {} that were granted", self.may_get);
+                    assert!(
+                        head.length <= self.may_get,
+                        "{head:?} is more than the {} that were granted",
+                        self.may_get
+                    );
                     self.may_get -= head.length;
                 }
                 HEADERS | CONTINUATION => block = !head.has(END_HEADERS),
@@ -171,7 +175,9 @@ impl Library {
             assert_eq!(&self.hears.split_to(PREFACE.len())[..], PREFACE);
             self.prefaced = true;
         }
-        while self.prefaced && let Some((head, frame)) = next(&mut self.hears) {
+        while self.prefaced
+            && let Some((head, frame)) = next(&mut self.hears)
+        {
             match head.kind {
                 SETTINGS if head.is_ack() => {
                     assert!(!self.acknowledged, "nothing was to be acknowledged");
@@ -202,7 +208,9 @@ impl Library {
                 }
                 _ => assert!(head.stream <= self.last, "{head:?} has no request"),
             }
-            if head.ends_stream() && let Some(answer) = self.open.get_mut(&head.stream) {
+            if head.ends_stream()
+                && let Some(answer) = self.open.get_mut(&head.stream)
+            {
                 answer.1 = true;
             }
         }
@@ -265,14 +273,14 @@ fn walk(seed: u64) -> u32 {
                 room.extend_from_slice(&sent);
                 machine.advance();
             }
-            2 => library.hears.extend_from_slice(&piece(random, machine.to_library())),
+            2 => library.hears.extend_from_slice(&piece(random, &mut machine.to_library)),
             3 => {
                 library.listen(random);
                 library.act(random);
             }
             4 => machine.write(&piece(random, &mut library.says)),
             5 => {
-                client.hears.extend_from_slice(&piece(random, machine.to_client()));
+                client.hears.extend_from_slice(&piece(random, &mut machine.to_client));
                 client.listen();
             }
             _ if over => machine.release(),
@@ -323,8 +331,8 @@ fn nonsense_is_passed_to_the_library_or_framed_and_never_kept_beyond_the_limit()
                 machine.hold();
             }
             kept = kept.max(machine.room().map_or(0, |room| room.len()));
-            let length = machine.to_library().len();
-            machine.to_library().advance(length);
+            let length = machine.to_library.len();
+            machine.to_library.advance(length);
         }
         assert!(kept < 17 * 1024, "seed {seed}: {kept} bytes are kept");
         let _ = State::read(Bytes::from(client));
