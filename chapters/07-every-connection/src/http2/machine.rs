@@ -3,6 +3,8 @@
 //! The invariant: the client sees one connection, and each library a connection of its own; whatever one of them has told the
 //! other (settings, windows, streams) is true for both, or the gate makes it so.
 
+use std::io::IoSlice;
+
 use bytes::{Bytes, BytesMut};
 
 use super::frame::{
@@ -87,6 +89,8 @@ pub(super) struct Machine {
     ends: bool,
     /// From the client, and not looked at, from the first byte of a frame on.
     arrived: BytesMut,
+    /// How much more of a body's frame, of which the library has the head, passes as it comes.
+    passing: usize,
     /// Frames about new streams, while these are held.
     aside: BytesMut,
     /// What the library should read.
@@ -169,7 +173,7 @@ impl Machine {
         let passes = matches!(self.stage, Stage::Open) && self.stateless && !self.ends;
         let answered = self.owed == 0 && self.unacknowledged == 0 && self.streams.are_over();
         let buffers = [&self.to_library, &self.written, &self.waiting, &self.to_client];
-        passes && answered && buffers.iter().all(|bytes| bytes.is_empty())
+        passes && answered && self.passing == 0 && buffers.iter().all(|bytes| bytes.is_empty())
     }
     // ANCHOR_END: quiet
 
@@ -186,7 +190,6 @@ impl Machine {
     /// Ends [`hold`](Self::hold).
     pub(super) fn release(&mut self) {
         self.held = false;
-        self.unhold();
         self.advance();
     }
 
@@ -229,18 +232,23 @@ impl Machine {
             Stage::Open => {}
             Stage::Blind => return self.go_blind(),
         }
+        self.give_passing();
+        if !self.held && self.passing == 0 {
+            self.unhold();
+        }
         while let Some(head) = Head::read(&self.arrived) {
             // Before the frame is waited for: a client may announce up to 16 MiB.
-            if head.length > self.ours.get(MAX_FRAME_SIZE) || head.is_malformed() {
+            if self.is_refused(head) {
                 return self.go_blind();
             }
-            if !head.is_complete(&self.arrived) {
+            if !self.is_enough(head, &self.arrived) {
                 return;
             }
             match self.verdict(head) {
                 Verdict::Pass => {
                     self.streams.asked(head);
-                    self.give(head.frame_size());
+                    self.passing = head.frame_size();
+                    self.give_passing();
                 }
                 Verdict::Drop => drop(self.arrived.split_to(head.frame_size())),
                 Verdict::Aside => self.aside.unsplit(self.arrived.split_to(head.frame_size())),
@@ -251,6 +259,55 @@ impl Machine {
         if self.arrived.is_empty() {
             // An empty buffer may still own memory, for as long as the connection lasts.
             self.arrived = BytesMut::new();
+        }
+    }
+
+    fn give_passing(&mut self) {
+        let length = self.passing.min(self.arrived.len());
+        self.passing -= length;
+        self.give(length);
+    }
+
+    fn is_refused(&self, head: Head) -> bool {
+        head.length > self.ours.get(MAX_FRAME_SIZE) || head.is_malformed()
+    }
+
+    /// Whether the frame is complete, or need not be: a body passes as it comes.
+    fn is_enough(&self, head: Head, bytes: &[u8]) -> bool {
+        let kept = self.streams.is_late(head) || self.held && self.streams.is_new(head);
+        head.is_complete(bytes) || head.kind == DATA && !kept
+    }
+
+    /// Whether what comes from the client may be shown to [`pass`](Self::pass) at once.
+    pub(super) fn is_clear(&self) -> bool {
+        let empty = self.arrived.is_empty() && self.aside.is_empty() && self.to_library.is_empty();
+        empty && !self.held && matches!(self.stage, Stage::Open)
+    }
+
+    /// How many of these bytes, the next ones of the client, the library can have where they are. Usually it is all of them, and
+    /// nothing is copied. The rest goes the long way, through [`room`](Self::room).
+    pub(super) fn pass(&mut self, bytes: &[u8]) -> usize {
+        let mut passed = 0;
+        loop {
+            let length = self.passing.min(bytes.len() - passed);
+            self.passing -= length;
+            passed += length;
+            let rest = &bytes[passed..];
+            let Some(head) = Head::read(rest) else { return passed };
+            let plain = match head.kind {
+                DATA => head.length <= self.receive.belief.min(self.receive.truth),
+                PING => !head.is_ack(),
+                WINDOW_UPDATE => head.stream != 0,
+                SETTINGS | GOAWAY => false,
+                _ => true,
+            };
+            if !plain || self.streams.is_late(head) || self.is_refused(head) || !self.is_enough(head, rest) {
+                return passed;
+            }
+            // As it is plain, it passes.
+            let _ = self.verdict(head);
+            self.streams.asked(head);
+            self.passing = head.frame_size();
         }
     }
 
@@ -325,6 +382,33 @@ impl Machine {
             self.receive.truth += more;
             put_window_update(&mut self.to_client, more);
         }
+    }
+
+    /// Whether all these bytes, which the library has written, can be sent as they are. Otherwise they go the long way, through
+    /// [`write`](Self::write).
+    pub(super) fn sends(&mut self, bufs: &[IoSlice<'_>]) -> bool {
+        let empty = self.to_client.is_empty() && self.written.is_empty() && self.waiting.is_empty();
+        let plain = |head: Head| match head.kind {
+            PING => head.is_ack(),
+            WINDOW_UPDATE => head.stream != 0,
+            SETTINGS | GOAWAY | PUSH_PROMISE => false,
+            _ => true,
+        };
+        // Nothing is to be made up for in either direction.
+        let even = self.send.excess == 0 && self.receive.belief <= self.receive.truth;
+        let clear = empty && even && matches!(self.stage, Stage::Open);
+        if !clear || !each_head(bufs, plain) {
+            return false;
+        }
+        each_head(bufs, |head| {
+            match head.kind {
+                DATA => self.send.truth = self.send.truth.saturating_sub(head.length),
+                PING => self.owed = self.owed.saturating_sub(1),
+                _ => {}
+            }
+            self.streams.answered(head);
+            true
+        })
     }
 
     /// Looks at what the library has written.
@@ -440,6 +524,23 @@ impl Machine {
     }
 }
 
+/// Calls `each` with the heads of the frames in these buffers, until it says no. Whether it never does, each head is in one
+/// buffer, and the last frame is complete.
+fn each_head(bufs: &[IoSlice<'_>], mut each: impl FnMut(Head) -> bool) -> bool {
+    let mut rest = 0;
+    for bytes in bufs {
+        let mut at = rest.min(bytes.len());
+        rest -= at;
+        while at < bytes.len() {
+            let Some(head) = Head::read(&bytes[at..]).filter(|head| each(*head)) else { return false };
+            let here = head.frame_size().min(bytes.len() - at);
+            rest = head.frame_size() - here;
+            at += here;
+        }
+    }
+    rest == 0
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::frame::{ACK, END_HEADERS, HEADERS, RST_STREAM};
@@ -531,6 +632,37 @@ mod tests {
         // The next one was asked for by no process, and the library says so.
         read(&mut next, &frame(SETTINGS, ACK, 0, &[]));
         assert_eq!(out(&mut next.to_library), frame(SETTINGS, ACK, 0, &[]));
+    }
+
+    #[test]
+    fn an_answer_to_a_predecessors_ping_is_dropped() {
+        let mut machine = greeted();
+        machine.write(&frame(PING, 0, 0, &[1; 8]));
+        out(&mut machine.to_client);
+        assert!(machine.is_quiet(), "it is not waited for");
+        let mut next = moved(machine);
+        read(&mut next, &frame(PING, ACK, 0, &[1; 8]));
+        assert!(next.to_library.is_empty());
+        next.write(&frame(PING, 0, 0, &[2; 8]));
+        read(&mut next, &frame(PING, ACK, 0, &[2; 8]));
+        assert_eq!(out(&mut next.to_library), frame(PING, ACK, 0, &[2; 8]));
+    }
+
+    #[test]
+    fn a_body_passes_as_it_comes_and_what_was_held_before_it_comes_behind_it() {
+        let mut machine = greeted();
+        read(&mut machine, &frame(HEADERS, END_HEADERS, 1, b"block"));
+        out(&mut machine.to_library);
+        let body = frame(DATA, END_STREAM, 1, &[5; 100]);
+        machine.hold();
+        read(&mut machine, &[&request(3), &body[..50]].concat());
+        assert_eq!(out(&mut machine.to_library), body[..50]);
+        machine.write(&request(1));
+        out(&mut machine.to_client);
+        assert!(!machine.is_quiet(), "the library has half a frame");
+        machine.release();
+        read(&mut machine, &body[50..]);
+        assert_eq!(out(&mut machine.to_library), [&body[50..], &request(3)].concat());
     }
 
     #[test]

@@ -170,13 +170,39 @@ impl Shared {
             }
             // The machine may have something to say by itself.
             let _ = self.poll_send(cx)?;
-            if self.poll_fill(cx)?.is_pending() {
+            let filled = buf.filled().len();
+            let read = if self.machine.is_clear() { self.poll_pass(cx, buf) } else { self.poll_fill(cx) };
+            if buf.filled().len() > filled {
+                self.asked = false;
+                return Poll::Ready(Ok(()));
+            }
+            if read?.is_pending() {
                 self.asked = true;
                 self.reader.get_or_insert_with(|| cx.waker().clone()).clone_from(cx.waker());
                 self.wake_controller();
                 return Poll::Pending;
             }
         }
+    }
+
+    /// Reads from the client what the library can have as it is, and takes the rest in.
+    fn poll_pass(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Polled<()> {
+        let filled = buf.filled().len();
+        ready!(Pin::new(&mut self.client).poll_read(cx, buf))?;
+        let read = &buf.filled()[filled..];
+        if read.is_empty() && buf.remaining() > 0 {
+            self.end();
+            return Poll::Ready(Ok(()));
+        }
+        let passed = self.machine.pass(read);
+        if passed < read.len()
+            && let Some(room) = self.machine.room()
+        {
+            room.extend_from_slice(&read[passed..]);
+            buf.set_filled(filled + passed);
+            self.advance();
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Reads from the client, unless enough is kept already.
@@ -189,29 +215,52 @@ impl Shared {
             *room = BytesMut::new();
         }
         if ready!(read) == 0 {
-            self.client_ended = true;
-            self.machine.go_blind();
+            self.end();
         } else {
-            self.machine.advance();
-        }
-        if self.machine.ends() {
-            self.wake_controller();
+            self.advance();
         }
         Poll::Ready(Ok(()))
     }
 
+    /// The client has closed its side.
+    fn end(&mut self) {
+        self.client_ended = true;
+        self.machine.go_blind();
+        self.wake_controller();
+    }
+
+    fn advance(&mut self) {
+        self.machine.advance();
+        if self.machine.ends() {
+            self.wake_controller();
+        }
+    }
+
     fn poll_write(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Polled<usize> {
         while self.machine.is_full() {
-            if self.poll_send(cx)?.is_pending() {
-                return Poll::Pending;
-            }
+            self.reader.get_or_insert_with(|| cx.waker().clone()).clone_from(cx.waker());
+            ready!(self.poll_send(cx))?;
             // The library reads no more, but only the client can make room.
             if self.machine.is_full() {
                 ready!(self.poll_fill(cx))?;
             }
         }
-        for bytes in bufs {
-            self.machine.write(bytes);
+        if self.machine.sends(bufs) {
+            self.unflushed = true;
+            let sent = match Pin::new(&mut self.client).poll_write_vectored(cx, bufs)? {
+                Poll::Ready(sent) => sent,
+                Poll::Pending => 0,
+            };
+            let mut rest = sent;
+            for bytes in bufs {
+                let (_, unsent) = bytes.split_at(rest.min(bytes.len()));
+                rest = rest.saturating_sub(bytes.len());
+                self.machine.to_client.extend_from_slice(unsent);
+            }
+        } else {
+            for bytes in bufs {
+                self.machine.write(bytes);
+            }
         }
         if !self.machine.to_library.is_empty() {
             self.wake_reader();

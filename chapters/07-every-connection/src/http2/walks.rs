@@ -3,6 +3,7 @@
 //! The invariant: both sides check all that they read against what they were told themselves, and every stream ends.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::IoSlice;
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use fastrand::Rng;
@@ -268,7 +269,11 @@ fn walk(seed: u64) -> u32 {
         match random.u8(..7) {
             0 if !over => client.act(random),
             1 => {
-                let sent = piece(random, &mut client.says);
+                let mut sent = piece(random, &mut client.says);
+                if machine.is_clear() && random.bool() {
+                    let passed = machine.pass(&sent);
+                    library.hears.extend_from_slice(&sent.split_to(passed));
+                }
                 let Some(room) = machine.room() else { panic!("seed {seed}: too much is kept") };
                 room.extend_from_slice(&sent);
                 machine.advance();
@@ -278,7 +283,17 @@ fn walk(seed: u64) -> u32 {
                 library.listen(random);
                 library.act(random);
             }
-            4 => machine.write(&piece(random, &mut library.says)),
+            4 => {
+                let (first, second) = (piece(random, &mut library.says), piece(random, &mut library.says));
+                let bufs = [IoSlice::new(&first), IoSlice::new(&second)];
+                if machine.sends(&bufs) {
+                    client.hears.extend_from_slice(&first);
+                    client.hears.extend_from_slice(&second);
+                } else {
+                    machine.write(&first);
+                    machine.write(&second);
+                }
+            }
             5 => {
                 client.hears.extend_from_slice(&piece(random, &mut machine.to_client));
                 client.listen();

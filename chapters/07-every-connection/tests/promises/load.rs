@@ -12,7 +12,7 @@ const THINK: std::ops::Range<Duration> = Duration::ZERO..Duration::from_millis(2
 
 #[track_caller]
 fn nothing_is_lost_and_nothing_closed(plan: impl Fn(Plan) -> Plan) {
-    let mut server = start(&[]);
+    let mut server = start(&["--drain-timeout", "1h"]);
     let plan = plan(Plan::new(server.address()).connections(CONNECTIONS));
     let tally = server.assert_upgrades_lose_nothing(plan, UPGRADES);
     assert_eq!(tally.closed_announced, 0, "a connection was closed, if politely: {tally:#?}");
@@ -37,7 +37,7 @@ fn clients_that_think_keep_their_connections() {
 
 #[test]
 fn clients_that_send_bodies_keep_their_connections() {
-    let body = |plan: Plan| plan.client(Client::StrictHttp2 { streams: 4 }).request(Request::echo(300_000));
+    let body = |plan: Plan| plan.client(Client::StrictHttp2 { streams: 2 }).request(Request::echo(100_000));
     nothing_is_lost_and_nothing_closed(body);
 }
 
@@ -45,7 +45,7 @@ fn clients_that_send_bodies_keep_their_connections() {
 fn clients_that_are_answered_slowly_keep_their_connections() {
     let slow = Request::get("/stream?chunks=3&interval=5ms");
     nothing_is_lost_and_nothing_closed(|plan| {
-        plan.client(Client::StrictHttp2 { streams: 4 }).request(slow.clone()).think(THINK)
+        plan.client(Client::StrictHttp2 { streams: 2 }).request(slow.clone()).think(THINK)
     });
 }
 
