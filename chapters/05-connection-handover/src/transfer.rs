@@ -41,16 +41,8 @@ pub(crate) struct Idle {
     /// The address of the listener that accepted it: the successor serves it with the service of that address.
     pub(crate) address: Arc<str>,
     pub(crate) socket: Socket,
-    pub(crate) begin: Begin,
-}
-
-/// What the next process begins with.
-#[derive(Debug, PartialEq)]
-pub(crate) enum Begin {
     /// What was read of the next requests.
-    Bytes(Bytes),
-    /// The state of an HTTP/2 connection.
-    Http2(Bytes),
+    pub(crate) begin: Begin,
 }
 
 /// A connection on its way to another process. What is dropped comes back.
@@ -85,6 +77,15 @@ impl Drop for Transfer {
     }
 }
 // ANCHOR_END: transfer
+
+/// What the next process begins with, besides the socket.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Begin {
+    /// Bytes of the next requests.
+    Bytes(Bytes),
+    /// The state of an HTTP/2 connection, in the words of its gate.
+    Http2(Bytes),
+}
 
 /// See [`AT_A_TIME`].
 pub(crate) type Permit = OwnedSemaphorePermit;
