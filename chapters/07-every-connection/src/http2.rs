@@ -2,7 +2,7 @@
 //!
 //! The invariant: the client sees one connection; no frame of it is lost, read twice, or answered twice.
 //!
-//! `machine` is the gate without a socket: a ledger (`streams`, `settings`, windows) and buffers of whole frames (`frame`).
+//! `machine` is the gate without a socket: a ledger (`streams`, `settings`, windows) and buffers of frames (`frame`).
 //! `shell` puts it between a socket and a library. `state` is what goes to the next process, and `limits` says whether that
 //! process can go on from there.
 

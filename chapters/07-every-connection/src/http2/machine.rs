@@ -1,4 +1,4 @@
-//! The gate without its socket: bytes of the client and of the library in, whole frames for both out, and a ledger.
+//! The gate without its socket: bytes of the client and of the library in, frames for both out, and a ledger.
 //!
 //! The invariant: the client sees one connection, and each library a connection of its own; whatever one of them has told the
 //! other (settings, windows, streams) is true for both, or the gate makes it so.
@@ -315,7 +315,7 @@ impl Machine {
         self.to_library.unsplit(self.arrived.split_to(length));
     }
 
-    /// What becomes of a frame of the client, which is complete.
+    /// What becomes of a frame of the client. There is [enough](Self::is_enough) of it.
     #[inline]
     fn verdict(&mut self, head: Head) -> Verdict {
         if self.streams.is_late(head) {
