@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::net::UdpSocket;
 use std::sync::Arc;
 
-use connection_handover::Server;
+use connection_handover::{Http2Gate, Server};
 use graceful_shutdown::{ClientAddress, HttpService, Outcome, Stream};
 use hyper_util::service::TowerToHyperService;
 use tokio::sync::watch;
@@ -49,6 +49,11 @@ impl Setup {
     pub fn hyper(&mut self, name: &str, service: impl HttpService) {
         self.served.push(name.to_owned());
         self.server.add(name, service);
+    }
+
+    /// Hands HTTP/2 connections over, too, through gates that this makes (chapter 7 has one); without, they are closed politely.
+    pub fn hand_over_http2(&mut self, gate: impl Http2Gate) {
+        self.server.hand_over_http2(gate);
     }
 
     /// Serves the listener `name` with a task for each connection. It should end soon after [`Draining`] says so; what is left
