@@ -10,6 +10,7 @@ use crate::channel::{Channel, pair};
 use crate::descriptors::{assert_none_left, descriptor, on_runtime};
 use crate::message::{Receiver, answer, receive_answers};
 use crate::socket::Socket;
+use crate::transfer::Begin;
 
 pub(crate) fn run(bytes: &[u8]) {
     let (to_old, bytes) = match bytes {
@@ -52,8 +53,9 @@ async fn arrive(near: &Channel, mut descriptors: usize, sent: &[u8]) {
         assert!(!arrivals.is_empty(), "a message brings something");
         let mut ours = Vec::new();
         for arrival in arrivals {
+            let (Begin::Bytes(bytes) | Begin::Http2(bytes)) = &arrival.begin;
             let once = arrival.address.bytes().all(|byte| addresses.any(|sent| *sent == byte))
-                && arrival.bytes.iter().all(|byte| read_ahead.any(|sent| sent == byte));
+                && bytes.iter().all(|byte| read_ahead.any(|sent| sent == byte));
             assert!(once, "every byte was sent, and comes once and in order");
             let came = usize::from(arrival.socket.is_some());
             descriptors = descriptors.checked_sub(came).expect("no descriptor comes twice");
