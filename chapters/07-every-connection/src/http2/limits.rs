@@ -61,7 +61,6 @@ impl Limits {
         limits
     }
 
-    // ANCHOR: check
     /// Whether the library can go on with a connection in this state. A client may use all that it was granted; so what it was
     /// granted must be no more than the library allows.
     ///
@@ -77,7 +76,6 @@ impl Limits {
         }
         Ok(())
     }
-    // ANCHOR_END: check
 }
 
 #[cfg(test)]

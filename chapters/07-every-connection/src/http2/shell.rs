@@ -77,7 +77,6 @@ pub(super) fn gate(client: Box<dyn Transport>, machine: Machine) -> (Gate, Contr
 }
 
 impl Http2Control for Control {
-    // ANCHOR: quiet
     fn quiet(&self) -> Pin<Box<dyn Future<Output = bool> + Send + '_>> {
         Box::pin(async {
             if let Ok(quiet) = timeout(WAIT, self.becomes_quiet()).await {
@@ -92,7 +91,6 @@ impl Http2Control for Control {
             quiet
         })
     }
-    // ANCHOR_END: quiet
 
     fn take(&self) -> Option<Bytes> {
         let shared = &mut *lock(&self.0);
