@@ -5,7 +5,7 @@
 //! is as repeatable on a busy machine as on a quiet one, where requests per second are not.
 
 use std::fs;
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 
@@ -33,11 +33,17 @@ const READY: Question = (b"GET /readyz HTTP/1.1\r\nHost: lab\r\n\r\n", b"ready\n
 const SAME: &[Question] = &[HELLO];
 const OTHER: &[Question] = &[HELLO, READY];
 
-pub(crate) fn measure(binaries: &Binaries) -> Measured {
+/// Why nothing was counted.
+pub(crate) const NO_VALGRIND: &str = "instructions: install valgrind with `apt-get install valgrind`";
+
+fn is_there() -> bool {
     let valgrind = Command::new("valgrind").arg("--version").stdout(Stdio::null()).status();
-    if valgrind.is_err_and(|error| error.kind() == ErrorKind::NotFound) {
-        return Measured::all([])
-            .without(["instructions: install valgrind with `apt-get install valgrind`".to_owned()]);
+    valgrind.is_ok()
+}
+
+pub(crate) fn measure(binaries: &Binaries) -> Measured {
+    if !is_there() {
+        return Measured::all([]).without([NO_VALGRIND.to_owned()]);
     }
     let server = |program| {
         let mut command = Command::new(program);
@@ -46,7 +52,10 @@ pub(crate) fn measure(binaries: &Binaries) -> Measured {
     };
     let commands = [binaries.command(Role::Plain), server(&binaries.ours), server(&binaries.polite)];
     let rounds: [Vec<_>; 2] = [SAME, OTHER].map(|questions| {
-        (0..ROUNDS).map(|_| commands.each_ref().map(|command| per_request(command, questions))).collect()
+        let count = |command| {
+            counted(command, |address, requests| ask(address, questions.iter().cycle().take(requests as usize)))
+        };
+        (0..ROUNDS).map(|_| commands.each_ref().map(count)).collect()
     });
     let ratio = |of: usize, whose: usize| rounds[of].iter().map(move |counts| counts[whose] / counts[0]);
     let count = |whose: usize| rounds[0].iter().map(move |counts| counts[whose]);
@@ -59,21 +68,25 @@ pub(crate) fn measure(binaries: &Binaries) -> Measured {
     ])
 }
 
-/// Instructions for each request.
-fn per_request(command: &Command, questions: &[Question]) -> f64 {
-    let [few, many] = [FEW, MANY].map(|requests| in_all(command, questions, requests));
+/// Instructions for each request of a client that asks so many times. `None`: they cannot be counted here.
+pub(crate) fn per_request(command: &Command, ask: impl Fn(&str, u32)) -> Option<f64> {
+    is_there().then(|| counted(command, ask))
+}
+
+fn counted(command: &Command, ask: impl Fn(&str, u32)) -> f64 {
+    let [few, many] = [FEW, MANY].map(|requests| in_all(command, |address| ask(address, requests)));
     (many - few) / f64::from(MANY - FEW)
 }
 
-/// The instructions of a server from its start to its end, with this many requests in between.
-fn in_all(command: &Command, questions: &[Question], requests: u32) -> f64 {
+/// The instructions of a server from its start to its end, with what a client asks in between.
+fn in_all(command: &Command, ask: impl Fn(&str)) -> f64 {
     let directory = tempfile::tempdir().expect("there is a place for temporary files");
     let counts = directory.path().join("counts");
     let mut valgrind = Command::new("valgrind");
     valgrind.arg("--tool=callgrind").arg(format!("--callgrind-out-file={}", counts.display()));
     valgrind.arg(command.get_program()).args(command.get_args()).env("TOKIO_WORKER_THREADS", "1");
     let mut server = Server::start(&mut valgrind, 1);
-    ask(&server.address, questions.iter().cycle().take(requests as usize));
+    ask(&server.address);
     server.signal(Signal::SIGTERM);
     server.program.wait();
     let text = fs::read_to_string(&counts).expect("callgrind writes its counts when the server ends");

@@ -19,6 +19,7 @@ mod first_answer;
 mod fresh;
 mod generations;
 mod handover;
+mod http2;
 mod idle;
 mod instructions;
 mod listeners;
@@ -55,7 +56,7 @@ struct Figure {
     measure: fn(&Binaries) -> Measured,
 }
 
-const FIGURES: [Figure; 13] = [
+const FIGURES: [Figure; 14] = [
     Figure { name: "throughput", title: "cost of a request, ours / plain hyper", measure: throughput::measure },
     Figure {
         name: "instructions",
@@ -84,6 +85,7 @@ const FIGURES: [Figure; 13] = [
     Figure { name: "idle", title: "an upgrade that closes many idle connections", measure: idle::measure },
     Figure { name: "generations", title: "a hundred generations, one after the other", measure: generations::measure },
     Figure { name: "handover", title: "connections handed to the new process", measure: handover::measure },
+    Figure { name: "http2", title: "HTTP/2 connections, with chapter 7's gate", measure: http2::measure },
     Figure { name: "dispatch", title: "from kill(2) to the code that has the signal", measure: dispatch::measure },
 ];
 
