@@ -1,73 +1,153 @@
 //! What clients say that others wrote: nothing is lost, and no connection is closed.
 //!
-//! The invariant: the verdict is theirs, and each of them has one connection from the first request to the last.
+//! The invariant: the verdict is theirs, and each of them has the same connections from the first generation to the last.
+//!
+//! Each but h2load is a program that is given an address and a generation. It asks until that one has answered; it says
+//! when one has answered first, and in the end, how often it was answered. It ends at once when anything is wrong.
 
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use testkit::{Program, await_exit, require_program};
+use testkit::{End, Generations, Program, await_exit, example, require, require_program};
 
-use crate::server::start;
+use crate::server::{BINARY, start, start_other, upgrades};
 
-/// How many upgrades at least find all the client's connections open.
-const UPGRADES: usize = 10;
+/// The local ports of all connections to this address.
+fn connected(address: &str) -> BTreeSet<String> {
+    let address: SocketAddr = address.parse().expect("it is an address");
+    let server = format!(":{:04X}", address.port());
+    // A client of IPv4 may use a socket of IPv6.
+    let table = ["/proc/net/tcp", "/proc/net/tcp6"].map(|table| fs::read_to_string(table).unwrap_or_default()).concat();
+    // Local address, remote address, state: 01 is ESTABLISHED.
+    let fields = table.lines().map(|line| line.split_whitespace().skip(1).take(3).collect::<Vec<_>>());
+    let ours = fields.filter(|fields| fields.len() == 3 && fields[1].ends_with(&server) && fields[2] == "01");
+    ours.map(|fields| fields[0].to_owned()).collect()
+}
 
-/// Upgrades for as long as the client runs, and returns what it says in the end.
-fn upgraded_under(mut command: Command, connections: usize) -> String {
-    let mut server = start(&[]);
-    command.arg(format!("http://{}/", server.address()));
-    let mut client = Program::start(&mut command);
-    let (all, mut moved) = (format!("taken={connections} declined=0"), 0);
-    while client.is_running() {
-        await_exit(server.upgrade());
-        moved += usize::from(server.program.line("connections taken over").contains(&all));
+/// Upgrades, and asserts that the successor has taken over these connections, and that there are no others. A stream that does
+/// not end in half a second would keep its connection: so the clients' bodies fit into a window, and wait for nothing.
+#[track_caller]
+fn upgrade(server: &mut Generations, connections: &BTreeSet<String>) {
+    await_exit(server.upgrade());
+    let line = server.program.line("connections taken over");
+    let all = format!("taken={} declined=0", connections.len());
+    assert!(line.contains(&all), "generation {}: {line}", server.generation);
+    let now = connected(server.address());
+    assert!(now.is_subset(connections), "there are new ones: {now:?}, and there were {connections:?}");
+}
+
+/// Upgrades a server under a client that has one connection.
+#[track_caller]
+fn loses_nothing(mut server: Generations, command: &mut Command) {
+    let last = server.generation + u64::from(upgrades());
+    let mut client = Program::start(command.args([server.address(), &last.to_string()]));
+    client.line("generation 1 answers");
+    let connections = connected(server.address());
+    assert_eq!(connections.len(), 1, "{connections:?}");
+    while server.generation < last {
+        upgrade(&mut server, &connections);
+        client.line(&format!("generation {} answers", server.generation));
     }
-    let verdict = client.wait_all();
-    assert!(moved >= UPGRADES, "only {moved} upgrades had all its connections; it says:\n{verdict}");
-    verdict
+    let (end, said) = (client.wait(), client.wait_all());
+    assert_eq!(end, End::Exited(0), "{said}");
+    assert_eq!(said.matches("generation ").count(), upgrades() as usize + 1, "{said}");
+    println!("{} by {last} generations", said.lines().last().unwrap_or_default());
 }
 
-#[test]
-fn h2load_loses_nothing() {
-    let Some(h2load) = require_program("h2load", "nghttp2-client") else { return };
-    let mut command = Command::new(h2load);
-    // At a rate, so that it lasts for as long on a fast machine as on a slow one.
-    command.args(["-n", "24000", "-c", "16", "-m", "8", "--rps", "200"]);
-    let verdict = upgraded_under(command, 16);
-    let all = "24000 total, 24000 started, 24000 done, 24000 succeeded, 0 failed, 0 errored, 0 timeout";
-    assert!(verdict.contains(all) && verdict.contains("24000 2xx"), "{verdict}");
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/promises/clients").join(name)
 }
 
-/// Eight at a time on one session, which it never opens again; a third of them with bodies.
-const NODE: &str = r#"
-const session = require("http2").connect(process.argv[1]);
-session.on("goaway", () => { throw new Error("told to leave"); });
-let asked = 0, answered = 0;
-const generations = new Set();
-function ask() {
-    if (asked++ >= 15000) return;
-    const length = asked % 3 ? 0 : asked % 40000;
-    const stream = session.request(length ? { ":method": "POST", ":path": "/echo" } : { ":path": "/" });
-    let got = 0;
-    stream.on("response", (head) => generations.add(head["x-generation"]));
-    stream.on("data", (bytes) => { got += bytes.length; });
-    stream.on("end", () => {
-        if (length && got !== length) throw new Error(`${got} of ${length} bytes`);
-        if (++answered === 15000) {
-            console.log(`answered ${answered} by ${generations.size}`);
-            session.close();
-        }
-        ask();
-    });
-    if (length) stream.end(Buffer.alloc(length));
+/// Python with this script, if it finds this package.
+fn python(package: &str, name: &str) -> Option<Command> {
+    let python = require_program("python3", "python3")?;
+    let found = Command::new(&python).args(["-c", &format!("import {package}")]).output().expect("it was just found");
+    let missing = format!("this test needs Python's `{package}`: .ci/run shows how it is installed");
+    let mut command = Command::new(python);
+    command.arg(script(name));
+    require(found.status.success(), &missing).then_some(command)
 }
-for (let i = 0; i < 8; i++) ask();
-"#;
 
 #[test]
 fn node_loses_nothing() {
     let Some(node) = require_program("node", "nodejs") else { return };
-    let mut command = Command::new(node);
-    command.args(["-e", NODE]);
-    let verdict = upgraded_under(command, 1);
-    assert!(verdict.contains("answered 15000 by "), "{verdict}");
+    loses_nothing(start(&[]), Command::new(node).arg(script("node.js")));
+}
+
+#[test]
+fn libcurl_loses_nothing() {
+    let Some(mut python) = python("pycurl", "with_pycurl.py") else { return };
+    loses_nothing(start(&[]), &mut python);
+}
+
+#[test]
+fn httpx_loses_nothing() {
+    let Some(mut python) = python("httpx, h2", "with_httpx.py") else { return };
+    loses_nothing(start(&[]), &mut python);
+}
+
+#[test]
+fn go_loses_nothing() {
+    const PACKAGES: &str = "/usr/share/gocode";
+    let Some(go) = require_program("go", "golang-go") else { return };
+    let there = Path::new(PACKAGES).join("src/golang.org/x/net/http2").exists();
+    if !require(there, "this test needs Go's x/net: install it with `apt-get install golang-golang-x-net-dev`") {
+        return;
+    }
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let client = target.join("with_x_net");
+    let mut go = Command::new(go);
+    go.env("GO111MODULE", "off").env("GOPATH", PACKAGES).env("GOCACHE", target.join("go-cache"));
+    let built = go.args(["build", "-o"]).args([&client, &script("with_x_net.go")]).output().expect("go was found");
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    loses_nothing(start(&[]), &mut Command::new(client));
+}
+
+fn start_grpc() -> Generations {
+    start_other(&example(BINARY, "grpc"), &[])
+}
+
+#[test]
+fn tonic_loses_nothing() {
+    loses_nothing(start_grpc(), &mut Command::new(example(BINARY, "grpc_client")));
+}
+
+#[test]
+fn grpcio_loses_nothing() {
+    let Some(mut python) = python("grpc", "with_grpcio.py") else { return };
+    loses_nothing(start_grpc(), &mut python);
+}
+
+/// It names no generations, and asks for as many answers as it was told.
+#[test]
+fn h2load_loses_nothing() {
+    const CONNECTIONS: usize = 16;
+    let Some(h2load) = require_program("h2load", "nghttp2-client") else { return };
+    let mut server = start(&[]);
+    // At a rate, so that it lasts for as long on a fast machine as on a slow one: half a second for each upgrade.
+    let requests = 1_600 * upgrades();
+    let mut command = Command::new(h2load);
+    command.args(["-n", &requests.to_string(), "-c", "16", "-m", "8", "--rps", "200"]);
+    let mut client = Program::start(command.arg(format!("http://{}/", server.address())));
+    let mut connections = BTreeSet::new();
+    while connections.len() < CONNECTIONS {
+        assert!(client.is_running(), "it ended with {connections:?}:\n{}", client.output());
+        connections = connected(server.address());
+    }
+    while client.is_running() {
+        if server.generation <= u64::from(upgrades()) {
+            upgrade(&mut server, &connections);
+        } else {
+            // It may end meanwhile.
+            await_exit(server.upgrade());
+        }
+    }
+    let verdict = client.wait_all();
+    let succeeded = format!("{requests} done, {requests} succeeded, 0 failed, 0 errored, 0 timeout");
+    assert!(verdict.contains(&succeeded) && verdict.contains(&format!("{requests} 2xx")), "{verdict}");
+    assert!(server.generation > u64::from(upgrades()), "it ended early:\n{verdict}");
+    println!("answered={requests} on {CONNECTIONS} connections by {} generations", server.generation);
 }

@@ -6,9 +6,8 @@ use std::time::Duration;
 use testkit::load::{Client, Plan, Request};
 use testkit::{Generations, await_exit, example};
 
-use crate::server::{BINARY, start};
+use crate::server::{BINARY, start, upgrades};
 
-const UPGRADES: u32 = 20;
 const CONNECTIONS: u32 = 4;
 const THINK: std::ops::Range<Duration> = Duration::ZERO..Duration::from_millis(20);
 
@@ -16,7 +15,7 @@ const THINK: std::ops::Range<Duration> = Duration::ZERO..Duration::from_millis(2
 fn nothing_is_lost_and_nothing_closed(plan: impl Fn(Plan) -> Plan) {
     let mut server = start(&["--drain-timeout", "1h"]);
     let plan = plan(Plan::new(server.address()).connections(CONNECTIONS));
-    let tally = server.assert_upgrades_lose_nothing(plan, UPGRADES);
+    let tally = server.assert_upgrades_lose_nothing(plan, upgrades());
     assert_eq!(tally.closed_announced, 0, "a connection was closed, if politely: {tally:#?}");
     assert_eq!(tally.connections, u64::from(CONNECTIONS), "a client had to connect again: {tally:#?}");
     assert_eq!(tally.given_back, 0, "a request had to be sent again: {tally:#?}");
@@ -60,7 +59,7 @@ fn clients_of_an_axum_service_keep_their_connections() {
     let load = plan.start();
     load.wait_until_warm();
     let mut old = None;
-    for _ in 0..UPGRADES {
+    for _ in 0..upgrades() {
         // The next upgrade ends the probation of the one before.
         if let Some(older) = old.replace(server.upgrade()) {
             await_exit(older);
