@@ -8,7 +8,7 @@ use std::io;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, copy_bidirectional, duplex};
 
 // ANCHOR: table
-/// The client then writes every header field out.
+/// The client then refers to no earlier request.
 const TABLE: u32 = 0;
 // ANCHOR_END: table
 
