@@ -18,6 +18,10 @@ use super::streams::Streams;
 /// The most that is kept of what the client sends, while streams are held. It goes to the successor with the socket.
 const MOST_KEPT: usize = 256 * 1024;
 
+/// The most that is kept for the library while it does not read, because it has to write first. It is more than any window of
+/// the library: a client that only sends bodies is not stopped before it can make room for the answers.
+const MOST_UNREAD: usize = 2 * 1024 * 1024;
+
 /// The most that is kept of what the library writes, while the client or its socket takes no more.
 const MOST_UNSENT: usize = 64 * 1024;
 
@@ -203,8 +207,14 @@ impl Machine {
 
     /// Where to put what comes from the client; then [`advance`](Self::advance). `None`: too much is kept already.
     pub(super) fn room(&mut self) -> Option<&mut BytesMut> {
+        self.has_room().then_some(&mut self.arrived)
+    }
+
+    fn has_room(&self) -> bool {
         let kept = self.arrived.len() + self.aside.len();
-        (kept < MOST_KEPT || matches!(self.stage, Stage::Blind)).then_some(&mut self.arrived)
+        // What comes late is credited: a client that goes on sending has to read, too.
+        let credits = self.to_client.len();
+        kept < MOST_KEPT && self.to_library.len() < MOST_UNREAD && credits < 2 * MOST_UNSENT
     }
 
     /// Whether the library should write no more for now.
@@ -281,7 +291,7 @@ impl Machine {
     /// Whether what comes from the client may be shown to [`pass`](Self::pass) at once.
     pub(super) fn is_clear(&self) -> bool {
         let empty = self.arrived.is_empty() && self.aside.is_empty() && self.to_library.is_empty();
-        empty && !self.held && matches!(self.stage, Stage::Open)
+        empty && !self.held && matches!(self.stage, Stage::Open) && self.has_room()
     }
 
     /// How many of these bytes, the next ones of the client, the library can have where they are. Usually it is all of them, and
@@ -721,6 +731,34 @@ mod tests {
         assert!(machine.aside.len() < MOST_KEPT + 20_000, "{}", machine.aside.len());
         machine.release();
         assert!(machine.room().is_some());
+    }
+
+    #[test]
+    fn a_client_that_takes_nothing_is_read_no_further() {
+        let mut machine = greeted();
+        read(&mut machine, &request(1));
+        machine.write(&request(1));
+        out(&mut machine.to_library);
+        out(&mut machine.to_client);
+        let mut next = moved(machine);
+        // Each byte is credited with thirteen.
+        let late = frame(DATA, 0, 1, b"?").repeat(1_000);
+        while next.is_clear() {
+            read(&mut next, &late);
+        }
+        assert!(next.room().is_none() && next.to_client.len() < 3 * MOST_UNSENT, "{}", next.to_client.len());
+        out(&mut next.to_client);
+        assert!(next.is_clear() && next.room().is_some());
+    }
+
+    #[test]
+    fn what_the_library_does_not_read_has_a_limit() {
+        let mut machine = greeted();
+        while let Some(room) = machine.room() {
+            room.extend_from_slice(&frame(PRIORITY, 0, 1, &[0; 5]).repeat(1_000));
+            machine.advance();
+        }
+        assert!(machine.to_library.len() < MOST_UNREAD + 20_000, "{}", machine.to_library.len());
     }
 
     #[test]

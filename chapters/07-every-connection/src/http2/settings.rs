@@ -41,7 +41,7 @@ impl Settings {
 
     /// Takes in the payload of a SETTINGS frame. `None`: there is too much of it.
     pub(super) fn merge(&mut self, mut payload: &[u8]) -> Option<()> {
-        while payload.len() >= 6 {
+        while payload.len() >= 6 && self.0.len() <= MOST {
             let number = payload.get_u16();
             self.set(number, payload.get_u32());
         }
@@ -80,5 +80,19 @@ impl Settings {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_is_remembered_than_a_client_has_reason_to_say() {
+        let all: Vec<u8> = (0..2_000_u16).flat_map(|number| [&number.to_be_bytes()[..], &[0; 4]].concat()).collect();
+        let mut settings = Settings::default();
+        assert_eq!(settings.merge(&all[..6 * MOST]), Some(()));
+        assert_eq!(settings.merge(&all), None);
+        assert!(settings.0.len() <= MOST + 1, "{}", settings.0.len());
     }
 }
