@@ -105,13 +105,14 @@ async fn until_none_is_left(
                 message => generations.hear(message?),
             }
         }
+        // Each time, not only after SIGCHLD: in a flood of signals that may be the one that is dropped. And first: of two generations
+        // the last one may be gone, and the other one in charge again.
+        generations.reap();
         match signal {
             Some(Signal::SIGUSR2) => generations.upgrade(),
             Some(Signal::SIGCHLD) | None => {}
             Some(stop) => generations.stop(stop),
         }
-        // Each time, not only after SIGCHLD: in a flood of signals that may be the one that is dropped.
-        generations.reap();
     }
     Ok(ExitCode::from(generations.worst))
     // ANCHOR_END: supervise
