@@ -10,10 +10,15 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use testkit::{End, Generations, Program, await_exit, example, require, require_program};
 
 use crate::server::{BINARY, start, start_other, upgrades};
+
+/// Each is busy all the time. Among several of them, one may have no processor for half a second, so that its streams do not end;
+/// and then it is told to leave, as it should be.
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// The local ports of all connections to this address.
 fn connected(address: &str) -> BTreeSet<String> {
@@ -42,6 +47,7 @@ fn upgrade(server: &mut Generations, connections: &BTreeSet<String>) {
 /// Upgrades a server under a client that has one connection.
 #[track_caller]
 fn loses_nothing(mut server: Generations, command: &mut Command) {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let last = server.generation + u64::from(upgrades());
     let mut client = Program::start(command.args([server.address(), &last.to_string()]));
     client.line("generation 1 answers");
@@ -126,6 +132,7 @@ fn grpcio_loses_nothing() {
 fn h2load_loses_nothing() {
     const CONNECTIONS: usize = 16;
     let Some(h2load) = require_program("h2load", "nghttp2-client") else { return };
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let mut server = start(&[]);
     // At a rate, so that it lasts for as long on a fast machine as on a slow one: half a second for each upgrade.
     let requests = 1_600 * upgrades();
