@@ -193,14 +193,14 @@ impl Generations {
                 }
             }
         }
-        self.alive.retain(|generation| pid(&generation.handle).is_some());
+        self.alive.retain(|generation| !matches!(pid(&generation.handle), Ok(None)));
     }
 }
 
 impl Generation {
     /// `None` if it is reaped already.
     fn of(handle: OwnedFd) -> Option<Generation> {
-        Some(Generation { pid: pid(&handle)?, handle })
+        Some(Generation { pid: pid(&handle).ok()??, handle })
     }
 
     fn send(&self, signal: Signal) {
@@ -211,10 +211,13 @@ impl Generation {
 }
 
 /// The pid of the process that a pidfd stands for, until it is reaped (proc_pid_fdinfo(5)).
-fn pid(handle: &OwnedFd) -> Option<i32> {
-    let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", handle.as_raw_fd())).ok()?;
+///
+/// # Errors
+/// If `/proc` cannot be read, for instance because the descriptor limit is reached. That says nothing about the process.
+fn pid(handle: &OwnedFd) -> io::Result<Option<i32>> {
+    let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", handle.as_raw_fd()))?;
     let pid = info.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok());
-    pid.filter(|pid| *pid > 0)
+    Ok(pid.filter(|pid| *pid > 0))
 }
 
 /// Starts the first generation, and passes it all that was inherited.
@@ -243,20 +246,21 @@ fn start(program: &Program, mut inherited: Inherited) -> Result<(UnixDatagram, G
 
 /// The process that begins to serve; `None` if no generation is left.
 fn receive(channel: &UnixDatagram) -> io::Result<Option<OwnedFd>> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    let mut message = [0];
-    let received = recvmsg(channel, &mut [IoSliceMut::new(&mut message)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
-    let handle = control.drain().find_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(mut handles) => handles.next(),
-        _ => None,
-    });
-    if handle.is_none() && received.bytes > 0 {
-        // Another one may come, as a signal does: the channel is read again.
-        tracing::error!("a generation serves and sent no handle: signals do not reach it through this process");
-        return Err(io::ErrorKind::WouldBlock.into());
+    loop {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let mut message = [0];
+        let mut room = [IoSliceMut::new(&mut message)];
+        let received = recvmsg(channel, &mut room, &mut control, RecvFlags::CMSG_CLOEXEC)?;
+        let handle = control.drain().find_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(mut handles) => handles.next(),
+            _ => None,
+        });
+        if handle.is_some() || received.bytes == 0 {
+            return Ok(handle);
+        }
+        tracing::error!("a generation serves, and its handle has not come: this process passes no signals on to it");
     }
-    Ok(handle)
 }
 
 /// Tells the [supervisor](supervise) when this generation begins to serve. Does nothing where there is none.

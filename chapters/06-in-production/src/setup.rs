@@ -51,7 +51,8 @@ impl Setup {
         self.server.add(name, service);
     }
 
-    /// Hands HTTP/2 connections over, too, through gates that this makes (chapter 7 has one); without, they are closed politely.
+    /// Hands HTTP/2 connections over, too, through gates that this makes (chapter 7 has one); without, they are closed politely, as
+    /// they are where [`handover`](crate::Builder::handover) is off.
     pub fn hand_over_http2(&mut self, gate: impl Http2Gate) {
         self.server.hand_over_http2(gate);
     }
