@@ -172,10 +172,10 @@ impl Step {
     /// does an answer, since a client may take its time, nor that a process will not have a connection.
     #[must_use]
     pub fn is_internal(self) -> bool {
-        use Step::{Client, Crash, FailToAccept, Reject, Terminate, TimeOut, Upgrade};
+        use Step::{Client, Crash, FailToAccept, Reject, Supervisor, Terminate, TimeOut, Upgrade};
         use connection::Step::{Answer, Connect, Decline, Recall};
-        let is_external = matches!(self, Upgrade(_) | Terminate(_) | Crash(_) | FailToAccept(_) | Reject(_));
-        let is_external = is_external || self == Step::Supervisor(supervisor::Step::Stop);
+        let is_signal = matches!(self, Upgrade(_) | Terminate(_) | Supervisor(supervisor::Step::Stop));
+        let is_external = is_signal || matches!(self, Crash(_) | FailToAccept(_) | Reject(_));
         !is_external && !matches!(self, TimeOut(_) | Client(Connect | Answer | Decline | Recall))
     }
 }

@@ -9,8 +9,9 @@ use crate::rules::{Duty, Rules};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Supervisor {
-    /// Who has said that it serves, and is not heard yet, in order: four bits each, the oldest lowest, 0 for none.
-    said: u32,
+    /// The generations that have said that they serve, and are not heard yet, a bit each. Their order, and how often, makes no
+    /// difference to what it knows.
+    said: u8,
     /// The generations that it knows, a bit each.
     knows: u8,
     /// It was told to stop.
@@ -29,9 +30,9 @@ pub enum Step {
     /// SIGTERM to the supervisor.
     Stop,
     /// It hears that a generation serves.
-    Hear,
+    Hear(Id),
     /// It hears that, and another process has got the pid meanwhile.
-    HearTooLate,
+    HearTooLate(Id),
     /// The signal that it has sent comes to a generation.
     Deliver(Id),
 }
@@ -40,13 +41,12 @@ impl Supervisor {
     pub(crate) fn steps(self, world: &World, rules: &Rules, steps: &mut Vec<crate::model::Step>) {
         let mut may =
             |step: Step, possible: bool| steps.extend(possible.then_some(crate::model::Step::Supervisor(step)));
-        let said = self.first_said();
         // It hears all that has been said before it reads a signal. But one may be on its way while it hears.
-        may(Step::Stop, world.left.stops > 0 && said.is_none());
-        may(Step::Hear, said.is_some());
-        let is_gone = said.is_some_and(|id| world.process(id).phase == Phase::Gone);
-        may(Step::HearTooLate, is_gone && !rules.keep(Duty::SendAHandle));
+        may(Step::Stop, world.left.stops > 0 && self.said == 0);
         for (id, process) in (0..).zip(&world.processes) {
+            let said = self.said >> id & 1 == 1;
+            may(Step::Hear(id), said);
+            may(Step::HearTooLate(id), said && process.phase == Phase::Gone && !rules.keep(Duty::SendAHandle));
             may(Step::Deliver(id), self.signalled >> id & 1 == 1 && process.waits());
         }
     }
@@ -60,15 +60,15 @@ impl Supervisor {
                 let newest = self.knows.checked_ilog2().map_or(0, |id| 1 << id);
                 self.signalled |= if rules.keep(Duty::SignalEveryGeneration) { self.knows } else { newest };
             }
-            Step::Hear => {
-                let id = self.hear()?;
+            Step::Hear(id) => {
+                self.said &= !(1 << id);
                 let is_news = is_alive(id) && self.knows >> id & 1 == 0;
                 self.knows |= u8::from(is_alive(id)) << id;
                 let is_told = is_news && self.told && rules.keep(Duty::SignalLateComers);
                 self.signalled |= u8::from(is_told) << id;
             }
-            Step::HearTooLate => {
-                self.hear()?;
+            Step::HearTooLate(id) => {
+                self.said &= !(1 << id);
                 self.knows_a_stranger = true;
                 self.hits_a_stranger |= self.told;
             }
@@ -82,23 +82,12 @@ impl Supervisor {
 
     /// A generation says that it serves.
     pub(crate) fn say(&mut self, id: Id) {
-        let place = (0..8).find(|place| self.said >> (4 * place) == 0).expect("few are on their way");
-        self.said |= u32::from(id + 1) << (4 * place);
+        self.said |= 1 << id;
     }
 
     /// A generation has ended and is reaped.
     pub(crate) fn ends(&mut self, id: Id) {
         self.knows &= !(1 << id);
         self.signalled &= !(1 << id);
-    }
-
-    fn first_said(self) -> Option<Id> {
-        Id::try_from(self.said & 15).ok()?.checked_sub(1)
-    }
-
-    fn hear(&mut self) -> Option<Id> {
-        let first = self.first_said();
-        self.said >>= 4;
-        first
     }
 }
