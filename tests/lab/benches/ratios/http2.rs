@@ -5,10 +5,12 @@
 
 use std::io::{BufReader, Read as _, Write as _};
 use std::net::TcpStream;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use indicatif::HumanCount;
+use lab::server_binary::{BuildError, Built};
 
 use crate::descriptors;
 use crate::instructions;
@@ -26,26 +28,49 @@ const ROUNDS: usize = 5;
 const STARTS: usize = 5;
 const TURNS: usize = 10;
 
-/// What h2load does in a turn: eight connections, and eight requests at a time on each.
-const LOAD: [&str; 6] = ["-n", "16000", "-c", "8", "-m", "8"];
+/// The requests of h2load in a turn, on eight connections, and eight at a time on each: half a second, of which the start is little.
+const REQUESTS: &str = "48000";
+const LOAD: [&str; 6] = ["-n", REQUESTS, "-c", "8", "-m", "8"];
 
-pub(crate) fn measure(binaries: &Binaries) -> Measured {
+/// The two programs.
+struct Compared {
+    with: PathBuf,
+    without: PathBuf,
+}
+
+impl Compared {
+    /// No other figure needs them.
+    fn build() -> Result<Compared, BuildError> {
+        let [with, without] =
+            ["every-connection", "connection-handover"].map(|package| Built::program(package).build());
+        Ok(Compared { with: with?, without: without? })
+    }
+}
+
+pub(crate) fn measure(_: &Binaries) -> Measured {
+    match Compared::build() {
+        Ok(compared) => of(&compared),
+        Err(error) => Measured::all([]).without([error.to_string()]),
+    }
+}
+
+fn of(compared: &Compared) -> Measured {
     let mut left_out = Vec::new();
     let mut rows = Vec::new();
     if descriptors::allow_connections(CONNECTIONS) < CONNECTIONS {
         left_out
             .push(format!("{} HTTP/2 connections: raise `ulimit -Hn` in this shell", HumanCount(CONNECTIONS.into())));
     } else {
-        let took: Vec<_> = (0..ROUNDS).map(|_| hand_over(binaries)).collect();
+        let took: Vec<_> = (0..ROUNDS).map(|_| hand_over(&compared.with)).collect();
         let what =
             format!("{} idle HTTP/2 connections handed over, and the old process gone", HumanCount(CONNECTIONS.into()));
         rows.push(Row::millis("http2_handover", what, took).at_most(500.0));
     }
-    match throughput(binaries) {
+    match throughput(compared) {
         Some(throughput) => rows.extend(throughput),
         None => left_out.push("throughput of HTTP/2: install h2load with `apt-get install nghttp2-client`".to_owned()),
     }
-    let commands = [&binaries.every, &binaries.handover].map(|program| start(program));
+    let commands = [&compared.with, &compared.without].map(|program| start(program));
     match commands.each_ref().map(|command| instructions::per_request(command, ask_often)) {
         [Some(with), Some(without)] => {
             rows.push(Row::ratio(
@@ -59,15 +84,15 @@ pub(crate) fn measure(binaries: &Binaries) -> Measured {
     Measured::all(rows).without(left_out)
 }
 
-fn start(program: &std::path::Path) -> Command {
+fn start(program: &Path) -> Command {
     let mut command = Command::new(program);
     command.args(["--listen", ANYWHERE]);
     command
 }
 
 /// From the line `draining` until all connections are in the new process and the old one is gone.
-fn hand_over(binaries: &Binaries) -> Duration {
-    let mut server = Server::start(&mut start(&binaries.every), 1);
+fn hand_over(program: &Path) -> Duration {
+    let mut server = Server::start(&mut start(program), 1);
     let mut clients: Vec<_> = (0..CONNECTIONS).map(|_| Client::connect(&server.address)).collect();
     for client in &mut clients {
         client.assert_answered_by(1);
@@ -80,10 +105,10 @@ fn hand_over(binaries: &Binaries) -> Duration {
 }
 
 /// `None`: h2load is not here.
-fn throughput(binaries: &Binaries) -> Option<Vec<Row>> {
+fn throughput(compared: &Compared) -> Option<Vec<Row>> {
     let mut pairs = Vec::new();
     for _ in 0..STARTS {
-        let servers = [&binaries.every, &binaries.handover].map(|program| Server::start(&mut start(program), 1));
+        let servers = [&compared.with, &compared.without].map(|program| Server::start(&mut start(program), 1));
         let turn = |which: usize| per_second(&servers[which].address);
         turn(0)?;
         turn(1)?;
@@ -104,7 +129,7 @@ fn throughput(binaries: &Binaries) -> Option<Vec<Row>> {
 fn per_second(address: &str) -> Option<f64> {
     let output = Command::new("h2load").args(LOAD).arg(format!("http://{address}/")).output().ok()?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(said.contains("16000 succeeded, 0 failed"), "a request failed:\n{said}");
+    assert!(said.contains(&format!("{REQUESTS} succeeded, 0 failed")), "a request failed:\n{said}");
     let (before, _) = said.split_once(" req/s").expect("it says how fast it was");
     before.rsplit(' ').next().and_then(|number| number.parse().ok())
 }

@@ -21,10 +21,6 @@ pub(crate) struct Binaries {
     pub(crate) ours: PathBuf,
     /// Part I's server.
     pub(crate) polite: PathBuf,
-    /// Chapter 7's, which hands HTTP/2 connections over.
-    pub(crate) every: PathBuf,
-    /// Chapter 5's, which is the same but for that.
-    pub(crate) handover: PathBuf,
     /// This program.
     itself: PathBuf,
 }
@@ -38,8 +34,6 @@ impl Binaries {
         Ok(Binaries {
             ours: ours.map_or_else(|| Built::WHOLE.build(), Ok)?,
             polite: Built::POLITE.build()?,
-            every: Built::program("every-connection").build()?,
-            handover: Built::program("connection-handover").build()?,
             itself: std::env::current_exe().expect("/proc is mounted"),
         })
     }
