@@ -26,7 +26,7 @@ pub trait Http2Gate: Send + Sync + 'static {
     ///
     /// # Errors
     /// Why not. It then stays with the process that has it.
-    fn check(&self, state: &[u8]) -> Result<(), String>;
+    fn check(&self, state: &Bytes) -> Result<(), String>;
 }
 
 /// The library's side of a gate, and the server's.

@@ -41,7 +41,7 @@ pub(crate) struct Idle {
     /// The address of the listener that accepted it: the successor serves it with the service of that address.
     pub(crate) address: Arc<str>,
     pub(crate) socket: Socket,
-    /// What was read of the next requests.
+    /// What the next process begins with.
     pub(crate) begin: Begin,
 }
 
@@ -78,7 +78,7 @@ impl Drop for Transfer {
 }
 // ANCHOR_END: transfer
 
-/// What the next process begins with, besides the socket.
+/// Where a connection has got to.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Begin {
     /// Bytes of the next requests.

@@ -53,8 +53,8 @@ impl Http2Gate for Http2 {
         Some((Box::new(gate), Box::new(control)))
     }
 
-    fn check(&self, state: &[u8]) -> Result<(), String> {
-        let state = State::read(Bytes::copy_from_slice(state)).ok_or("another version knows more about HTTP/2")?;
+    fn check(&self, state: &Bytes) -> Result<(), String> {
+        let state = State::read(state.clone()).ok_or("another version knows more about HTTP/2")?;
         self.limits.check(&state)
     }
 }
