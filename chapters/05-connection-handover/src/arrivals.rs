@@ -65,6 +65,9 @@ fn adopt<'services>(
     if let Begin::Http2(state) = &begin {
         shared.http2.get().ok_or("this version takes no HTTP/2 connections over")?.check(state)?;
     }
+    if let Begin::Tunnel(state) = &begin {
+        shared.tunnel_protocol(state)?.check(state)?;
+    }
     // The kernel gives the lowest free number, so one above the limit means that the limit is reached.
     let fits = |socket: &OwnedFd| u64::try_from(socket.as_raw_fd()).is_ok_and(|number| number < most);
     let socket =

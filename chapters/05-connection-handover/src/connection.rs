@@ -6,7 +6,7 @@
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use graceful_shutdown::{
 };
 use http_body_util::{BodyExt as _, Either};
 use hyper::body::{Body, Incoming};
-use hyper::header::{CONNECTION, HeaderValue};
+use hyper::header::{CONNECTION, HeaderValue, UPGRADE};
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper::{Request, Response, StatusCode};
@@ -28,9 +28,10 @@ use tokio::time::sleep;
 use crate::counts::Tally;
 use crate::drain::{Phase, Shared, becomes};
 use crate::gate::{Control, Gate, Protocol};
-use crate::http2::{Http2Control, Transport, http2_library};
+use crate::http2::{Movable, Transport, http2_library};
 use crate::socket::Socket;
 use crate::transfer::{Begin, Departures, Idle, Permit};
+use crate::tunnel::Offer;
 use crate::watched::until;
 
 /// The least time between two looks, even if a timeout is zero, or a request has arrived and is not read yet.
@@ -98,7 +99,8 @@ impl<S: HttpService> Connection<S> {
     async fn serve_here(&mut self, socket: Socket, begin: Begin) -> Option<(Arc<Departures>, Idle, Option<Permit>)> {
         let (gate, state) = match begin {
             Begin::Bytes(bytes) => (Gate::adopt(socket, bytes), None),
-            Begin::Http2(state) => (Gate::http2(socket), Some(state)),
+            Begin::Http2(state) => (Gate::passing(socket, Protocol::Http2), Some(state)),
+            Begin::Tunnel(state) => (Gate::passing(socket, Protocol::Tunnel), Some(state)),
         };
         let mut gate = gate.lingering();
         let control = gate.control();
@@ -114,6 +116,11 @@ impl<S: HttpService> Connection<S> {
         let why = match protocol {
             // Boxed: HTTP/2 needs ten times the room, and an HTTP/1 connection should not pay for it.
             Ok(Protocol::Http2) => Box::pin(self.http2(gate, &control, state)).await?,
+            Ok(Protocol::Tunnel) => {
+                let state = state?;
+                let movable = self.shared.tunnel_protocol(&state).ok()?.resume(Box::new(gate), state)?;
+                Box::pin(self.tunnel(&control, Offer::made(movable))).await?
+            }
             Ok(_) => self.http1(gate, &control).await?,
             Err(why) => why,
         };
@@ -139,6 +146,7 @@ impl<S: HttpService> Connection<S> {
 
     /// Speaks HTTP/1 until the connection ends (`None`) or has to leave.
     async fn http1(&mut self, gate: Gate<Socket>, control: &Control<Socket>) -> Option<Leave> {
+        let here = self.here(control);
         let mut library = pin!(
             http1::Builder::new()
                 // See `overdue`. hyper would set a timer for each request.
@@ -146,21 +154,15 @@ impl<S: HttpService> Connection<S> {
                 // The gate hides that a client closes its sending side behind a request; so hyper need not look for
                 // that while a handler works, which would cost a system call and a buffer per request.
                 .half_close(true)
-                .serve_connection(TokioIo::new(gate), counted(self.here(control)))
+                .serve_connection(TokioIo::new(gate), counted(Arc::clone(&here)))
                 .with_upgrades()
         );
         let why = self.until_it_leaves(control, library.as_mut()).await.err();
         match why {
-            // A handler has the connection. It counts as one more exchange for as long as it is open.
             None if control.is_tunnel() => {
-                let _open = Exchange::begin(&self.exchanges, &self.shared.exchanges);
-                tokio::select! {
-                    () = control.closed() => None,
-                    () = becomes(&mut self.phase, Phase::is_cut) => {
-                        control.cut();
-                        Some(Leave::Cut { owed: 1, untold: false })
-                    }
-                }
+                // Without an offer, it waits for one for ever.
+                let offer = here.offer.get().cloned().unwrap_or_default();
+                Box::pin(self.tunnel(control, offer)).await
             }
             // The gate cannot tell whether the library is between two requests. The library can, and then closes.
             Some(Leave::Silent(None)) => {
@@ -175,6 +177,21 @@ impl<S: HttpService> Connection<S> {
                 }
             }
             why => why,
+        }
+    }
+
+    /// Waits until the handler that has the connection is done with it, or lets it go to a successor. It counts as one more
+    /// exchange for as long as it is open.
+    async fn tunnel(&mut self, control: &Control<Socket>, offer: Offer) -> Option<Leave> {
+        let _open = Exchange::begin(&self.exchanges, &self.shared.exchanges);
+        let mut phase = self.phase.clone();
+        tokio::select! {
+            () = control.closed() => None,
+            () = becomes(&mut phase, Phase::is_cut) => {
+                control.cut();
+                Some(Leave::Cut { owed: 1, untold: false })
+            }
+            goes = leave_tunnel(&mut self.phase, control, &offer, &self.declined_by) => Some(goes),
         }
     }
 
@@ -255,6 +272,8 @@ impl<S: HttpService> Connection<S> {
             calm,
             control: control.clone(),
             answered: AtomicBool::new(false),
+            shared: Arc::clone(&self.shared),
+            offer: OnceLock::new(),
         })
     }
 }
@@ -281,6 +300,9 @@ struct Here<S> {
     control: Control<Socket>,
     /// Whether an answer has begun.
     answered: AtomicBool,
+    shared: Arc<Shared>,
+    /// If a request has asked for another protocol: what its handler may say about that.
+    offer: OnceLock<Offer>,
 }
 
 /// The service, with its exchanges counted: each is open until the last byte of its answer.
@@ -296,6 +318,9 @@ fn counted<S: HttpService>(
         let (exchange, here) = (Exchange::begin(&here.connection, &here.server), Arc::clone(&here));
         async move {
             request.extensions_mut().insert(here.client);
+            if request.headers().contains_key(UPGRADE) {
+                here.offer.get_or_init(Offer::default).ask(&mut request, &here.shared);
+            }
             let line = LogLine::of(&request, here.client);
             if let Some(refusal) = refuse_bad_host(&request) {
                 line.answered(refusal.status());
@@ -475,7 +500,7 @@ fn owed(control: &Control<Socket>, exchanges: &Count) -> usize {
 async fn leave_http2(
     phase: &mut watch::Receiver<Phase>,
     control: &Control<Socket>,
-    gate: Option<&dyn Http2Control>,
+    gate: Option<&dyn Movable>,
     answered: &AtomicBool,
     declined_by: &Weak<Departures>,
 ) -> Option<Leave> {
@@ -488,7 +513,7 @@ async fn leave_http2(
                     tokio::select! {
                         biased;
                         _ = phase.changed() => continue,
-                        gone = go_http2(control, gate, &to) => if let Some((socket, state, permit)) = gone {
+                        gone = go_passing(control, gate, &to) => if let Some((socket, state, permit)) = gone {
                             return Some(Leave::Go(to, socket, Begin::Http2(state), permit));
                         },
                     }
@@ -512,10 +537,35 @@ async fn leave_http2(
     }
 }
 
-/// As [`go`], with the gate that an HTTP/2 connection has.
-async fn go_http2(
+/// Ready when a tunnel goes.
+async fn leave_tunnel(
+    phase: &mut watch::Receiver<Phase>,
     control: &Control<Socket>,
-    gate: &dyn Http2Control,
+    offer: &Offer,
+    declined_by: &Weak<Departures>,
+) -> Leave {
+    let gate = offer.wait().await;
+    loop {
+        let now = phase.borrow_and_update().clone();
+        if let Phase::HandingOver(to) = now
+            && !declined(declined_by, &to)
+        {
+            tokio::select! {
+                biased;
+                _ = phase.changed() => continue,
+                gone = go_passing(control, gate, &to) => if let Some((socket, state, permit)) = gone {
+                    return Leave::Go(to, socket, Begin::Tunnel(state), permit);
+                },
+            }
+        }
+        let _ = phase.changed().await;
+    }
+}
+
+/// As [`go`], with another gate.
+async fn go_passing(
+    control: &Control<Socket>,
+    gate: &dyn Movable,
     to: &Departures,
 ) -> Option<(Socket, Bytes, Option<Permit>)> {
     let mut permit = Some(to.permit().await);
@@ -531,7 +581,7 @@ async fn go_http2(
         return None;
     }
     let state = gate.take()?;
-    let (socket, unread) = control.take_http2()?;
+    let (socket, unread) = control.take_passing()?;
     Some((socket, [state, unread].concat().into(), permit.flatten()))
 }
 

@@ -3,7 +3,7 @@
 //! The invariant: the phase follows the goal, which [`Server`](crate::Server) sets, and a task that watches either
 //! misses a drain only if it was called off.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use graceful_shutdown::{Count, IDLE_TIMEOUT};
@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use crate::counts::{Counts, Tally};
 use crate::http2::Http2Gate;
 use crate::transfer::Departures;
+use crate::tunnel::TunnelProtocol;
 
 /// What a server is doing.
 #[derive(Debug, Clone)]
@@ -70,6 +71,8 @@ pub(crate) struct Shared {
     pub(crate) tally: Tally,
     /// Without one, HTTP/2 connections stay here.
     pub(crate) http2: OnceLock<Box<dyn Http2Gate>>,
+    /// Tunnels of other protocols stay here.
+    pub(crate) tunnels: RwLock<Vec<Arc<dyn TunnelProtocol>>>,
 }
 
 impl Shared {
@@ -79,8 +82,16 @@ impl Shared {
         tasks.close();
         sockets.close();
         let [goal, phase] = [(); 2].map(|()| watch::Sender::new(Phase::Serving));
-        let (exchanges, tally, http2) = (Arc::default(), Tally::default(), OnceLock::new());
-        Arc::new(Shared { goal, phase, tasks, sockets, exchanges, tally, http2 })
+        let (exchanges, tally, http2, tunnels) = (Arc::default(), Tally::default(), OnceLock::new(), RwLock::default());
+        Arc::new(Shared { goal, phase, tasks, sockets, exchanges, tally, http2, tunnels })
+    }
+
+    /// The protocol of a tunnel in this state.
+    pub(crate) fn tunnel_protocol(&self, state: &[u8]) -> Result<Arc<dyn TunnelProtocol>, String> {
+        let name = state.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        let known = self.tunnels.read().unwrap_or_else(PoisonError::into_inner);
+        let protocol = known.iter().find(|protocol| protocol.name().as_bytes() == name);
+        protocol.cloned().ok_or_else(|| format!("this version takes no {:?} over", String::from_utf8_lossy(name)))
     }
 
     pub(crate) fn counts(&self) -> Counts {

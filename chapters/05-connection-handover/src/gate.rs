@@ -128,10 +128,10 @@ impl<S> Gate<S> {
         Gate { shared: Arc::new(Mutex::new(Shared { socket: Some(socket), state })), unflushed: false }
     }
 
-    /// A gate in front of a connection that is known to speak HTTP/2, and so passes.
-    pub fn http2(socket: S) -> Gate<S> {
+    /// A gate in front of a connection that is known to speak HTTP/2 or to be a tunnel, and so passes.
+    pub fn passing(socket: S, protocol: Protocol) -> Gate<S> {
         let gate = Gate::new(socket);
-        lock(&gate.shared).state.messages.protocol = Protocol::Http2;
+        lock(&gate.shared).state.messages.protocol = protocol;
         gate
     }
 
@@ -238,10 +238,11 @@ impl<S> Control<S> {
         Some((socket, bytes.into()))
     }
 
-    /// As [`take`](Control::take), for an HTTP/2 connection: not this gate says when.
-    pub fn take_http2(&self) -> Option<(S, Bytes)> {
+    /// As [`take`](Control::take), for an HTTP/2 connection or a tunnel: not this gate says when.
+    pub fn take_passing(&self) -> Option<(S, Bytes)> {
+        let passes = |protocol| matches!(protocol, Protocol::Http2 | Protocol::Tunnel);
         let Shared { socket, state } = &mut *lock(&self.0);
-        let socket = socket.take_if(|_| !state.ended && state.messages.protocol == Protocol::Http2)?;
+        let socket = socket.take_if(|_| !state.ended && passes(state.messages.protocol))?;
         state.ended = true;
         state.wake_reader();
         Some((socket, take(&mut state.unreleased).freeze()))

@@ -30,12 +30,12 @@ pub trait Http2Gate: Send + Sync + 'static {
 }
 
 /// The library's side of a gate, and the server's.
-pub type Http2Placed = (Box<dyn Transport>, Box<dyn Http2Control>);
+pub type Http2Placed = (Box<dyn Transport>, Box<dyn Movable>);
 
-/// The server's side of an HTTP/2 connection's gate.
-pub trait Http2Control: Send + Sync {
-    /// Waits until the connection can be taken (`true`), and may hold the client's requests up meanwhile, for a short time.
-    /// `false`: it has streams that do not end, or will never be quiet.
+/// The server's side of a gate that is not this chapter's.
+pub trait Movable: Send + Sync {
+    /// Waits until the connection can be taken (`true`), and may hold what the client says meanwhile, for a short time. If this is
+    /// dropped, everything is as before. `false`: it has streams that do not end, or will never be quiet.
     fn quiet(&self) -> Pin<Box<dyn Future<Output = bool> + Send + '_>>;
 
     /// Takes a quiet connection away from the library: its state, to which bytes that come next from the client can be

@@ -19,8 +19,10 @@ mod message;
 mod server;
 mod socket;
 mod transfer;
+mod tunnel;
 mod watched;
 
 pub use counts::Counts;
-pub use http2::{Http2Control, Http2Gate, Http2Placed, Transport, http2_library};
+pub use http2::{Http2Gate, Http2Placed, Movable, Transport, http2_library};
 pub use server::Server;
+pub use tunnel::{TunnelProtocol, tunnel};

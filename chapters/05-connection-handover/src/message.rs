@@ -7,6 +7,7 @@
 //! | `+BYTES` | the old process | a part of what was read ahead on the next connection, if that is longer than a message |
 //! | `.`, and `SIZE:SIZE:ADDRESS BYTES` for each of its descriptors | the old process | connections: of each, the address of its listener, and what was read ahead |
 //! | the same, and `=` before the address | the old process | one that speaks HTTP/2, with its state; to a process that knows nothing of that, nothing is served there |
+//! | the same, and `~` before the address | the old process | a tunnel, with its state; likewise |
 //! | `y` or `n` for each | the new process | the oldest ones without an answer are mine now, or are still yours |
 
 use std::io;
@@ -24,12 +25,13 @@ const PART: usize = 64 << 10;
 /// A tag, the bytes, and for each connection an address of 120 bytes at most and two lengths, `12345:`.
 const LONGEST: usize = 1 + MOST * (120 + 2 * 6) + PART;
 
-/// What precedes the address of a connection that speaks HTTP/2.
+/// What precedes the address of a connection that speaks HTTP/2, and of a tunnel.
 const HTTP2: &str = "=";
+const TUNNEL: &str = "~";
 
-/// The most that may have been read ahead on a connection, far more than a gate keeps. An old process that sends more
-/// speaks another protocol.
-const MOST_READ_AHEAD: usize = 1 << 20;
+/// The most that may have been read ahead on a connection, far more than a gate keeps; or the longest state. An old process
+/// that sends more speaks another protocol.
+pub(crate) const MOST_READ_AHEAD: usize = 1 << 20;
 
 /// A connection that has arrived.
 #[derive(Debug)]
@@ -51,6 +53,7 @@ pub(crate) async fn send(channel: &Channel, transfers: &[Transfer]) -> io::Resul
         let (mark, mut rest) = match &connection.begin {
             Begin::Bytes(bytes) => ("", &bytes[..]),
             Begin::Http2(state) => (HTTP2, &state[..]),
+            Begin::Tunnel(state) => (TUNNEL, &state[..]),
         };
         while sockets.is_empty() && rest.len() > PART {
             let (part, more) = rest.split_at(PART);
@@ -108,9 +111,12 @@ fn arrivals(mut bytes: BytesMut, mut message: &[u8], sockets: Vec<OwnedFd>) -> O
         let (part, rest) = rest.split_at_checked(length)?;
         bytes.extend_from_slice(part);
         let (address, bytes) = (str::from_utf8(address).ok()?, bytes.split().freeze());
-        let (address, begin) = match address.strip_prefix(HTTP2) {
-            Some(address) => (address, Begin::Http2(bytes)),
-            None => (address, Begin::Bytes(bytes)),
+        let (address, begin) = if let Some(address) = address.strip_prefix(HTTP2) {
+            (address, Begin::Http2(bytes))
+        } else if let Some(address) = address.strip_prefix(TUNNEL) {
+            (address, Begin::Tunnel(bytes))
+        } else {
+            (address, Begin::Bytes(bytes))
         };
         arrivals.push(Arrival { address: address.to_owned(), begin, socket: sockets.next() });
         message = rest;
@@ -173,7 +179,7 @@ mod tests {
         let (socket, _) = UnixStream::pair().expect("there are descriptors left");
         socket.set_nonblocking(true).expect("it is a socket");
         let socket = Socket::adopted(socket.into(), TaskTracker::new().token()).expect("the runtime waits on it");
-        let begin = if length.is_multiple_of(2) { Begin::Bytes(bytes) } else { Begin::Http2(bytes) };
+        let begin = [Begin::Bytes, Begin::Http2, Begin::Tunnel][length % 3](bytes);
         Transfer::new(Idle { address: "127.0.0.1:80".into(), socket, begin }).0
     }
 

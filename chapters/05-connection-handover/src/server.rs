@@ -23,6 +23,7 @@ use crate::drain::{Phase, Shared, Timeouts, becomes};
 use crate::http2::Http2Gate;
 use crate::socket::Socket;
 use crate::transfer::{Begin, Departures};
+use crate::tunnel::TunnelProtocol;
 
 /// The name under which a successor finds its end of the channel for connections.
 const CONNECTIONS: &str = "connections";
@@ -92,6 +93,12 @@ impl Server {
     pub fn hand_over_http2(&mut self, gate: impl Http2Gate) {
         // `Err`: there is one.
         let _ = self.shared.http2.set(Box::new(gate));
+    }
+
+    /// Hands over the tunnels of this protocol, too, in which a handler [begins](crate::tunnel) one; all others stay with their
+    /// handlers. Of two protocols with one name, the first is taken.
+    pub fn hand_over_tunnels(&mut self, protocol: impl TunnelProtocol) {
+        self.shared.tunnels.write().unwrap_or_else(PoisonError::into_inner).push(Arc::new(protocol));
     }
 
     /// Serves the listener `name` with `service`.

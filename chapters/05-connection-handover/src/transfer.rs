@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::channel::{Channel, MOST};
-use crate::message::{receive_answers, send};
+use crate::message::{MOST_READ_AHEAD, receive_answers, send};
 use crate::socket::Socket;
 
 // ANCHOR: pace
@@ -85,6 +85,8 @@ pub(crate) enum Begin {
     Bytes(Bytes),
     /// The state of an HTTP/2 connection, in the words of its gate.
     Http2(Bytes),
+    /// The state of a tunnel, in the words of its protocol.
+    Tunnel(Bytes),
 }
 
 /// See [`AT_A_TIME`].
@@ -119,6 +121,10 @@ impl Departures {
 
     /// Sends a connection. `None`: it is the successor's now. Otherwise it is still ours.
     pub(crate) async fn send(&self, idle: Idle) -> Option<Idle> {
+        let (Begin::Bytes(bytes) | Begin::Http2(bytes) | Begin::Tunnel(bytes)) = &idle.begin;
+        if bytes.len() > MOST_READ_AHEAD {
+            return Some(idle);
+        }
         let (transfer, verdict) = Transfer::new(idle);
         // A closed queue gives it back by dropping it.
         drop(self.queue.send(transfer));

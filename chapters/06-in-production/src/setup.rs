@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::net::UdpSocket;
 use std::sync::Arc;
 
-use connection_handover::{Http2Gate, Server};
+use connection_handover::{Http2Gate, Server, TunnelProtocol};
 use graceful_shutdown::{ClientAddress, HttpService, Outcome, Stream};
 use hyper_util::service::TowerToHyperService;
 use tokio::sync::watch;
@@ -55,6 +55,11 @@ impl Setup {
     /// they are where [`handover`](crate::Builder::handover) is off.
     pub fn hand_over_http2(&mut self, gate: impl Http2Gate) {
         self.server.hand_over_http2(gate);
+    }
+
+    /// Hands over the tunnels of this protocol, too, such as websockets of chapter 7.
+    pub fn tunnels(&mut self, protocol: impl TunnelProtocol) {
+        self.server.hand_over_tunnels(protocol);
     }
 
     /// Serves the listener `name` with a task for each connection. It should end soon after [`Draining`] says so; what is left

@@ -29,8 +29,23 @@
 //! | that a side has said goodbye on, or whose client breaks the rules | ends where it is |
 //! | whose successor is an older version, allows less, or has no descriptor left | stays, and is told to leave |
 //!
-//! A [`Server`](connection_handover::Server) that is given [`Http2`] does all this.
+//! A websocket's handler knows things, too, and no gate can guess them. So it takes part: told to leave between two messages, it
+//! returns its state, and is called with that again, in the next process.
+//!
+//! | a websocket … | in an upgrade |
+//! | --- | --- |
+//! | between two messages, or with a part of a frame of up to 8 KiB read | goes over, with its handler's state |
+//! | in the middle of a message or of a longer frame | goes over after its end; if that takes longer than 10 s, it is closed with 1012 |
+//! | with a ping that is not answered, or whose handler is at work | goes over after the answer |
+//! | whose client says goodbye in that moment | goes over, and is answered there, or ends where it is |
+//! | on which the handler has read or written a goodbye, or that uses an extension | stays |
+//! | whose state is longer than 1 MiB, or whose successor does not know it by this name, or has no descriptor left | stays, and is served on |
+//! | of a handler that offers no state | stays, as in chapter 5 |
+//!
+//! A [`Server`](connection_handover::Server) that is given [`Http2`] and [`Websockets`] does all this.
 
 mod http2;
+mod websocket;
 
 pub use http2::Http2;
+pub use websocket::{Gate, Leave, Websockets};

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use connection_handover::{Http2Control, Transport};
+use connection_handover::{Movable, Transport};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::time::timeout;
 
@@ -76,7 +76,7 @@ pub(super) fn gate(client: Box<dyn Transport>, machine: Machine) -> (Gate, Contr
     (Gate(Arc::clone(&shared)), Control(shared))
 }
 
-impl Http2Control for Control {
+impl Movable for Control {
     fn quiet(&self) -> Pin<Box<dyn Future<Output = bool> + Send + '_>> {
         Box::pin(async {
             if let Ok(quiet) = timeout(WAIT, self.becomes_quiet()).await {

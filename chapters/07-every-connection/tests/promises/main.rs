@@ -9,3 +9,6 @@ mod load;
 mod moves;
 mod server;
 mod stays;
+mod websocket;
+mod websockets;
+mod websockets_load;
