@@ -45,6 +45,8 @@
 //! A [`Server`](connection_handover::Server) that is given [`Http2`] and [`Websockets`] does all this.
 
 mod http2;
+#[cfg(feature = "tls")]
+mod tls;
 mod websocket;
 
 pub use http2::Http2;
