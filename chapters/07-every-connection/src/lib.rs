@@ -46,7 +46,7 @@
 
 mod http2;
 #[cfg(feature = "tls")]
-mod tls;
+pub mod tls;
 mod websocket;
 
 pub use http2::Http2;

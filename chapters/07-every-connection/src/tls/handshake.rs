@@ -55,7 +55,7 @@ impl Handshake {
                 self.rustls.write_tls(&mut (&mut self.to_client).writer()).map_err(general)?;
             }
             read?;
-            if self.missing == 0 && !self.rustls.is_handshaking() {
+            if !self.rustls.is_handshaking() {
                 return Ok(true);
             }
         }

@@ -20,11 +20,12 @@ use super::suite::Suite;
 /// The first bytes. Another version of this message says so here.
 const VERSION: &[u8] = b"tls13/1";
 
-/// A connection that was offered to another process. Until that has declined, nothing is sealed here; so it has no other way back.
-pub(super) struct Offer(Box<Machine>);
+/// A TLS connection that was offered to another process. Until that has declined, nothing is sealed here; so it has no other way
+/// back. Drop it, and close the socket, if the other process has taken the connection or says nothing.
+pub struct Offer(Box<Machine>);
 
-/// A connection that another process has offered.
-pub(super) struct Arrival(Box<Machine>);
+/// A TLS connection that another process has offered. Drop it to decline.
+pub struct Arrival(Box<Machine>);
 
 impl Machine {
     /// Offers the connection, if it [can go](Machine::can_go).
@@ -34,8 +35,9 @@ impl Machine {
 }
 
 impl Offer {
-    /// What the next process has to know. It is wiped when it is dropped.
-    pub(super) fn message(&self) -> Zeroizing<Vec<u8>> {
+    /// What the next process has to know, besides the socket. It holds keys, and is wiped when it is dropped.
+    #[must_use]
+    pub fn message(&self) -> Zeroizing<Vec<u8>> {
         let Machine { reads, writes, received, .. } = &*self.0;
         // Room for all of it: growing leaves copies behind.
         let size = VERSION.len() + 2 + 2 * (writes.suite.secret + 8) + received.len();
@@ -57,8 +59,9 @@ impl Offer {
 }
 
 impl Arrival {
-    /// `None` if this is no such message.
-    pub(super) fn read(message: &[u8]) -> Option<Arrival> {
+    /// What an [`Offer`] says. `None` if this is no such message.
+    #[must_use]
+    pub fn read(message: &[u8]) -> Option<Arrival> {
         let (suite, mut message) = message.strip_prefix(VERSION)?.split_first_chunk()?;
         let suite = Suite::find(u16::from_be_bytes(*suite))?;
         let [writes, reads] = [keys(suite, &mut message)?, keys(suite, &mut message)?];

@@ -71,6 +71,14 @@ fn what_does_not_open_is_refused() {
 }
 
 #[test]
+fn a_record_that_is_not_sealed_is_refused_by_its_first_byte() {
+    for kind in (0..=u8::MAX).filter(|kind| *kind != DATA) {
+        let (mut client, mut machine) = raw(AES_128);
+        refused(&mut client, &mut machine, &[kind], Alert::UnexpectedMessage);
+    }
+}
+
+#[test]
 fn a_record_out_of_order_is_refused() {
     let [replayed, skipped, behind] = [[0, 0].as_slice(), &[1], &[0, 1, 1]];
     for order in [replayed, skipped, behind] {
@@ -170,6 +178,20 @@ fn an_update_that_was_asked_for_needs_no_data_to_come() {
 }
 
 #[test]
+fn a_client_that_asks_and_does_not_read_makes_nothing_pile_up() {
+    let (mut client, mut machine) = raw(AES_128);
+    write(&mut machine, b"unread");
+    let length = machine.to_client.len();
+    for _ in 0..9 {
+        machine.received.extend_from_slice(&client.seals(ASKS));
+        client.writes.update().expect("there is always a next secret");
+        assert_eq!(machine.open(), Ok(Opened::Nothing));
+        machine.answer();
+        assert_eq!(machine.to_client.len(), length);
+    }
+}
+
+#[test]
 fn an_update_that_asks_for_none_gets_none() {
     let (mut client, mut machine) = raw(AES_128);
     let record = client.seals(TELLS);
@@ -252,6 +274,7 @@ fn we_read_on_behind_our_own_close_but_say_nothing_more() {
     let (mut client, mut machine) = raw(AES_128);
     machine.close();
     client.opens(&mut machine.to_client).expect("the close");
+    assert!(!machine.can_go());
     let asks = client.seals(ASKS);
     client.writes.update().expect("there is always a next secret");
     let records = [asks, client.seals(b"data\x17"), b"nonsense".to_vec()].concat();
@@ -265,8 +288,8 @@ fn we_read_on_behind_our_own_close_but_say_nothing_more() {
 #[test]
 fn an_alert_ends_it_and_is_not_answered() {
     let (mut client, mut machine) = raw(AES_128);
-    let canceled = client.seals(&[1, 90, ALERT]);
-    assert_eq!(verdict(&mut client, &mut machine, &canceled), (Ok(Opened::Nothing), None));
+    let cancelled = client.seals(&[1, 90, ALERT]);
+    assert_eq!(verdict(&mut client, &mut machine, &cancelled), (Ok(Opened::Nothing), None));
     let alert = client.seals(&[2, 42, ALERT]);
     assert_eq!(verdict(&mut client, &mut machine, &alert), (Err(Failure::Alerted(42)), None));
     assert_eq!(machine.write(&[IoSlice::new(b"more")]), None);

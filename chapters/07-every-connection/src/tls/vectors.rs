@@ -49,5 +49,6 @@ fn the_iv_tells_a_secret_from_another() {
     assert!(!keys(CLIENT_SECRET, 0).have_iv(&hex(SERVER_IV)));
     let mut updated = keys(SERVER_SECRET, 7);
     updated.update().expect("there is always a next secret");
+    assert!(Keys::new(updated.suite, Secret::new(vec![0; 48]), 0).is_err(), "that is a secret of another suite");
     assert!(!updated.have_iv(&hex(SERVER_IV)) && updated.sequence == 0);
 }
