@@ -15,6 +15,7 @@ use crate::drain::Shared;
 use crate::message::{Arrival, Receiver, answer};
 use crate::server::Start;
 use crate::socket::Socket;
+use crate::tls::Wrap;
 use crate::transfer::Begin;
 
 /// Descriptors left over for new connections, log files and everything else. A server that filled its limit with idle
@@ -35,10 +36,10 @@ pub(crate) async fn adopt_all(channel: Channel, services: BTreeMap<String, Start
         }
         for connection in ours {
             match connection {
-                Ok((start, socket, begin)) => {
+                Ok((start, socket, begin, wrap)) => {
                     let client = socket.client();
                     shared.tally.adopted.fetch_add(1, Relaxed);
-                    start(socket, client, begin);
+                    (start.serve)(socket.wrap(wrap), client, begin);
                     taken += 1;
                 }
                 Err(why) => {
@@ -59,8 +60,8 @@ fn adopt<'services>(
     services: &'services BTreeMap<String, Start>,
     shared: &Shared,
     most: u64,
-) -> Result<(&'services Start, Socket, Begin), String> {
-    let Arrival { address, begin, socket } = arrival;
+) -> Result<(&'services Start, Socket, Begin, Option<Wrap>), String> {
+    let Arrival { address, begin, tls, socket } = arrival;
     let start = services.get(&address).ok_or_else(|| format!("nothing is served on {address}"))?;
     if let Begin::Http2(state) = &begin {
         shared.http2.get().ok_or("this version takes no HTTP/2 connections over")?.check(state)?;
@@ -68,10 +69,15 @@ fn adopt<'services>(
     if let Begin::Tunnel(state) = &begin {
         shared.tunnel_protocol(state)?.check(state)?;
     }
+    let wrap = match (&tls, &start.tls) {
+        (None, _) => None,
+        (Some(message), Some(layer)) => Some(layer.adopt(message).ok_or("another version knows more about TLS")?),
+        (Some(_), None) => return Err(format!("nothing is encrypted on {address}")),
+    };
     // The kernel gives the lowest free number, so one above the limit means that the limit is reached.
     let fits = |socket: &OwnedFd| u64::try_from(socket.as_raw_fd()).is_ok_and(|number| number < most);
     let socket =
         socket.filter(fits).ok_or_else(|| format!("the limit of {most} descriptors is reached: see ulimit -n"))?;
     let socket = Socket::adopted(socket, shared.sockets.token()).map_err(|error| error.to_string())?;
-    Ok((start, socket, begin))
+    Ok((start, socket, begin, wrap))
 }

@@ -82,10 +82,15 @@ impl<S: HttpService> Connection<S> {
     pub(crate) fn serve(mut self, mut socket: Socket, mut begin: Begin) -> impl Future<Output = ()> + Send {
         async move {
             while let Some((to, idle, _permit)) = self.serve_here(socket, begin).await {
-                let Some(back) = to.send(idle).await else {
+                let back = match idle.offer() {
+                    Ok(idle) => to.send(idle).await,
+                    Err(idle) => Some(idle),
+                };
+                let Some(back) = back else {
                     return self.went();
                 };
-                (socket, begin) = (back.socket, back.begin);
+                let Some(resumed) = back.resume() else { return };
+                (socket, begin) = resumed;
                 self.declined_by = Arc::downgrade(&to);
             }
         }
@@ -96,7 +101,15 @@ impl<S: HttpService> Connection<S> {
     }
 
     /// Serves it until it ends, or can go to a successor.
-    async fn serve_here(&mut self, socket: Socket, begin: Begin) -> Option<(Arc<Departures>, Idle, Option<Permit>)> {
+    async fn serve_here(
+        &mut self,
+        mut socket: Socket,
+        begin: Begin,
+    ) -> Option<(Arc<Departures>, Idle, Option<Permit>)> {
+        // Boxed: most connections have no need of it.
+        if socket.is_encrypted() && !Box::pin(self.handshake(&mut socket)).await {
+            return None;
+        }
         let (gate, state) = match begin {
             Begin::Bytes(bytes) => (Gate::adopt(socket, bytes), None),
             Begin::Http2(state) => (Gate::passing(socket, Protocol::Http2), Some(state)),
@@ -126,7 +139,7 @@ impl<S: HttpService> Connection<S> {
         };
         match why {
             Leave::Go(to, socket, begin, permit) => {
-                return Some((to, Idle { address: Arc::clone(&self.address), socket, begin }, permit));
+                return Some((to, Idle { address: Arc::clone(&self.address), socket, begin, tls: None }, permit));
             }
             Leave::Silent(socket) => {
                 // The gate's close waits for the client to close, too.
@@ -142,6 +155,18 @@ impl<S: HttpService> Connection<S> {
             }
         }
         None
+    }
+
+    /// Whether the handshake of a connection succeeds in time. A drain waits for it: only after it can the connection go.
+    async fn handshake(&mut self, socket: &mut Socket) -> bool {
+        tokio::select! {
+            done = socket.handshake() => done.is_ok(),
+            () = sleep(self.timeouts.head) => false,
+            () = becomes(&mut self.phase, Phase::is_cut) => {
+                self.shared.tally.untold.fetch_add(1, Relaxed);
+                false
+            }
+        }
     }
 
     /// Speaks HTTP/1 until the connection ends (`None`) or has to leave.

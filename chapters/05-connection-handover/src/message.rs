@@ -8,12 +8,14 @@
 //! | `.`, and `SIZE:SIZE:ADDRESS BYTES` for each of its descriptors | the old process | connections: of each, the address of its listener, and what was read ahead |
 //! | the same, and `=` before the address | the old process | one that speaks HTTP/2, with its state; to a process that knows nothing of that, nothing is served there |
 //! | the same, and `~` before the address | the old process | a tunnel, with its state; likewise |
+//! | the same, and `!` before that; behind the bytes, `SIZE:KEYS` | the old process | one under TLS, with what its layer says; as above |
 //! | `y` or `n` for each | the new process | the oldest ones without an answer are mine now, or are still yours |
 
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use bytes::BytesMut;
+use zeroize::Zeroizing;
 
 use crate::channel::{Channel, MOST};
 use crate::transfer::{Begin, Transfer};
@@ -22,23 +24,27 @@ use crate::transfer::{Begin, Transfer};
 /// (`net.core.wmem_default`, socket(7)), of which the kernel takes some for itself.
 const PART: usize = 64 << 10;
 
-/// A tag, the bytes, and for each connection an address of 120 bytes at most and two lengths, `12345:`.
-const LONGEST: usize = 1 + MOST * (120 + 2 * 6) + PART;
+/// A tag, the bytes, and for each connection an address of 120 bytes at most and three lengths, `12345:`.
+const LONGEST: usize = 1 + MOST * (120 + 3 * 6) + PART;
 
 /// What precedes the address of a connection that speaks HTTP/2, and of a tunnel.
 const HTTP2: &str = "=";
 const TUNNEL: &str = "~";
+
+/// What precedes that if the connection is under TLS.
+const TLS: &str = "!";
 
 /// The most that may have been read ahead on a connection, far more than a gate keeps; or the longest state. An old process
 /// that sends more speaks another protocol.
 pub(crate) const MOST_READ_AHEAD: usize = 1 << 20;
 
 /// A connection that has arrived.
-#[derive(Debug)]
 pub(crate) struct Arrival {
     /// The address of the listener that accepted it.
     pub(crate) address: String,
     pub(crate) begin: Begin,
+    /// What the layer that the old process took off has to say.
+    pub(crate) tls: Option<Zeroizing<Vec<u8>>>,
     /// `None` if this process had no descriptor left for it.
     pub(crate) socket: Option<OwnedFd>,
 }
@@ -48,26 +54,35 @@ pub(crate) struct Arrival {
 /// # Errors
 /// If the other end is gone.
 pub(crate) async fn send(channel: &Channel, transfers: &[Transfer]) -> io::Result<usize> {
-    let (mut message, mut sockets, mut room) = (vec![b'.'], Vec::new(), PART);
+    // Room for all of it: if it grew, it would leave keys behind.
+    let mut message = Zeroizing::new(Vec::with_capacity(LONGEST));
+    message.push(b'.');
+    let (mut sockets, mut room) = (Vec::new(), PART);
     for connection in transfers.iter().filter_map(Transfer::connection).take(MOST) {
         let (mark, mut rest) = match &connection.begin {
             Begin::Bytes(bytes) => ("", &bytes[..]),
             Begin::Http2(state) => (HTTP2, &state[..]),
             Begin::Tunnel(state) => (TUNNEL, &state[..]),
         };
-        while sockets.is_empty() && rest.len() > PART {
-            let (part, more) = rest.split_at(PART);
+        let tls = connection.tls.as_ref().map(|tls| &tls.message[..]);
+        let keys = tls.map_or(0, <[u8]>::len);
+        while sockets.is_empty() && rest.len() + keys > PART {
+            let (part, more) = rest.split_at(rest.len().min(PART));
             channel.send(&[b"+", part].concat(), &[]).await?;
             rest = more;
         }
-        if rest.len() > room {
+        if rest.len() + keys > room {
             break;
         }
-        room -= rest.len();
-        let address = &connection.address;
-        let head = format!("{}:{}:{mark}{address}", mark.len() + address.len(), rest.len());
+        room -= rest.len() + keys;
+        let address = format!("{}{mark}{}", tls.map_or("", |_| TLS), connection.address);
+        let head = format!("{}:{}:{address}", address.len(), rest.len());
         message.extend_from_slice(head.as_bytes());
         message.extend_from_slice(rest);
+        if let Some(tls) = tls {
+            message.extend_from_slice(format!("{keys}:").as_bytes());
+            message.extend_from_slice(tls);
+        }
         sockets.push(connection.socket.as_fd());
     }
     channel.send(&message, &sockets).await?;
@@ -77,14 +92,15 @@ pub(crate) async fn send(channel: &Channel, transfers: &[Transfer]) -> io::Resul
 /// Receives connections, a message at a time.
 pub(crate) struct Receiver<'channel> {
     channel: &'channel Channel,
-    room: Vec<u8>,
+    /// Keys were in it.
+    room: Zeroizing<Vec<u8>>,
     /// Read-ahead bytes of the next connection that came before its own message.
     ahead: BytesMut,
 }
 
 impl Receiver<'_> {
     pub(crate) fn new(channel: &Channel) -> Receiver<'_> {
-        Receiver { channel, room: vec![0; LONGEST], ahead: BytesMut::new() }
+        Receiver { channel, room: Zeroizing::new(vec![0; LONGEST]), ahead: BytesMut::new() }
     }
 
     /// The next connections; `None` if the other end is gone or speaks another protocol. Cancel safe.
@@ -108,9 +124,18 @@ fn arrivals(mut bytes: BytesMut, mut message: &[u8], sockets: Vec<OwnedFd>) -> O
         let (address, rest) = size(message)?;
         let (length, rest) = size(rest)?;
         let (address, rest) = rest.split_at_checked(address)?;
-        let (part, rest) = rest.split_at_checked(length)?;
+        let (part, mut rest) = rest.split_at_checked(length)?;
         bytes.extend_from_slice(part);
         let (address, bytes) = (str::from_utf8(address).ok()?, bytes.split().freeze());
+        let (address, tls) = match address.strip_prefix(TLS) {
+            Some(address) => {
+                let (length, keys) = size(rest)?;
+                let (keys, more) = keys.split_at_checked(length)?;
+                rest = more;
+                (address, Some(Zeroizing::new(keys.to_vec())))
+            }
+            None => (address, None),
+        };
         let (address, begin) = if let Some(address) = address.strip_prefix(HTTP2) {
             (address, Begin::Http2(bytes))
         } else if let Some(address) = address.strip_prefix(TUNNEL) {
@@ -118,7 +143,7 @@ fn arrivals(mut bytes: BytesMut, mut message: &[u8], sockets: Vec<OwnedFd>) -> O
         } else {
             (address, Begin::Bytes(bytes))
         };
-        arrivals.push(Arrival { address: address.to_owned(), begin, socket: sockets.next() });
+        arrivals.push(Arrival { address: address.to_owned(), begin, tls, socket: sockets.next() });
         message = rest;
     }
     (!arrivals.is_empty()).then_some(arrivals)
@@ -166,6 +191,7 @@ mod tests {
     use super::*;
     use crate::channel::pair;
     use crate::socket::Socket;
+    use crate::tls::TlsOffer;
     use crate::transfer::Idle;
 
     fn channel() -> (Channel, Channel) {
@@ -180,7 +206,8 @@ mod tests {
         socket.set_nonblocking(true).expect("it is a socket");
         let socket = Socket::adopted(socket.into(), TaskTracker::new().token()).expect("the runtime waits on it");
         let begin = [Begin::Bytes, Begin::Http2, Begin::Tunnel][length % 3](bytes);
-        Transfer::new(Idle { address: "127.0.0.1:80".into(), socket, begin }).0
+        let tls = length.is_multiple_of(2).then(|| TlsOffer::of(&vec![b'k'; length.min(20_000)])).map(Box::new);
+        Transfer::new(Idle { address: "127.0.0.1:80".into(), socket, begin, tls }).0
     }
 
     /// Sends connections with this many bytes read ahead, and returns how many connections came in each message.
@@ -204,16 +231,17 @@ mod tests {
         };
         let ((), (arrived, messages)) = tokio::join!(sent, received);
         for (departure, arrival) in departures.iter().zip(arrived) {
-            let begin = &departure.connection().expect("it was not committed").begin;
+            let Idle { begin, tls, .. } = departure.connection().expect("it was not committed");
             assert_eq!(arrival.address, "127.0.0.1:80");
             assert!(arrival.begin == *begin && arrival.socket.is_some(), "{begin:?}");
+            assert_eq!(arrival.tls, tls.as_ref().map(|tls| tls.message.clone()));
         }
         messages
     }
 
     #[tokio::test]
     async fn what_is_longer_than_a_message_arrives_whole() {
-        for length in [0, 1, PART - 1, PART, PART + 1, 5 * PART + 7] {
+        for length in [0, 1, PART - 2, PART - 1, PART, PART + 1, PART + 2, 5 * PART + 7, 5 * PART + 8, 5 * PART + 9] {
             assert_eq!(there(&[length]).await, [1]);
         }
     }
@@ -230,6 +258,7 @@ mod tests {
         #[rustfmt::skip]
         let nonsense = [
             &b"?"[..], b".", b".zero", b".4:", b".4:0", b".4:0:zer", b".x:0:zero", b".4:x:zero", b".4:3:zero12", b".:0:", b".+4:0:zero",
+            b".5:0:~zero", b".5:0:~zero4:key", b".5:0:~zerokey",
             b".99999999999999999999999:0:zero", b".2:0:\xff\xfe", b"yes", b".4:0:zero.",
         ];
         for nonsense in nonsense {

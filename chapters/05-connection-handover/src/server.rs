@@ -22,6 +22,7 @@ use crate::counts::Counts;
 use crate::drain::{Phase, Shared, Timeouts, becomes};
 use crate::http2::Http2Gate;
 use crate::socket::Socket;
+use crate::tls::TlsLayer;
 use crate::transfer::{Begin, Departures};
 use crate::tunnel::TunnelProtocol;
 
@@ -32,16 +33,23 @@ const CONNECTIONS: &str = "connections";
 /// is a handler that blocks its thread, and waiting does not help there.
 const CUT_GRACE: Duration = Duration::from_millis(250);
 
-/// Begins to serve a connection of one listener.
-pub(crate) type Start = Arc<dyn Fn(Socket, ClientAddress, Begin) + Send + Sync>;
+/// What to do with the connections of one listener.
+#[derive(Clone)]
+pub(crate) struct Start {
+    pub(crate) serve: Serving,
+    pub(crate) tls: Option<Arc<dyn TlsLayer>>,
+}
+
+type Serving = Arc<dyn Fn(Socket, ClientAddress, Begin) + Send + Sync>;
 
 /// Makes the [`Start`] of a listener from its address.
-type Service = Box<dyn Fn(Arc<str>, ClientTimeouts) -> Start + Send>;
+type Service = Box<dyn Fn(Arc<str>, ClientTimeouts) -> Serving + Send>;
 
 /// An HTTP/1 and HTTP/2 server for an [`Upgrader`], whose connections can go to the next process.
 pub struct Server {
     shared: Arc<Shared>,
     services: BTreeMap<String, Service>,
+    layers: BTreeMap<String, Arc<dyn TlsLayer>>,
     timeouts: Timeouts,
     client_timeouts: ClientTimeouts,
     /// Our end of the channel from the predecessor, until we serve.
@@ -59,6 +67,7 @@ impl Server {
         Server {
             shared: Shared::new(),
             services: BTreeMap::new(),
+            layers: BTreeMap::new(),
             timeouts: Timeouts::within(drain_timeout),
             client_timeouts: ClientTimeouts::default(),
             arrivals: None,
@@ -101,10 +110,15 @@ impl Server {
         self.shared.tunnels.write().unwrap_or_else(PoisonError::into_inner).push(Arc::new(protocol));
     }
 
+    /// Puts a layer on the connections of the listener `name`. They go to a successor whose listener of this address has one, too.
+    pub fn encrypt(&mut self, name: impl Into<String>, layer: impl TlsLayer) {
+        self.layers.insert(name.into(), Arc::new(layer));
+    }
+
     /// Serves the listener `name` with `service`.
     pub fn add<S: HttpService>(&mut self, name: impl Into<String>, service: S) {
         let shared = Arc::clone(&self.shared);
-        let start = move |address: Arc<str>, timeouts| -> Start {
+        let start = move |address: Arc<str>, timeouts| -> Serving {
             let (service, shared) = (service.clone(), Arc::clone(&shared));
             Arc::new(move |socket, client, begin| {
                 let connection =
@@ -132,7 +146,8 @@ impl Server {
         let service = self.services.get(name);
         let service = service.ok_or_else(|| io::Error::other(format!("no service is called {name:?}")))?;
         let address = listener.address()?.to_string();
-        Ok((address.clone(), service(address.into(), self.client_timeouts)))
+        let tls = self.layers.get(name).cloned();
+        Ok((address.clone(), Start { serve: service(address.into(), self.client_timeouts), tls }))
     }
 
     /// What to do with each accepted connection.
@@ -141,7 +156,9 @@ impl Server {
         // The token is taken here, not in the task: a drain must not end between accept(2) and the task's first step.
         move |stream, client| {
             shared.tally.accepted.fetch_add(1, Relaxed);
-            start(Socket::accepted(stream, shared.sockets.token()), client, Begin::Bytes(Bytes::new()));
+            let socket = Socket::accepted(stream, shared.sockets.token());
+            let wrap = start.tls.as_ref().map(|layer| layer.accept());
+            (start.serve)(socket.wrap(wrap), client, Begin::Bytes(Bytes::new()));
         }
     }
 
@@ -181,7 +198,7 @@ impl Serve for Server {
         let mut by_address = BTreeMap::new();
         for (name, listener) in listeners {
             let (address, start) = self.start(&name, &listener)?;
-            by_address.insert(address, Arc::clone(&start));
+            by_address.insert(address, start.clone());
             let (acceptor, take) = (Acceptor::new(listener)?, self.take(start));
             let mut goal = self.shared.goal.subscribe();
             self.shared.tasks.spawn(async move {

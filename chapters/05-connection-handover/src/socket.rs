@@ -3,6 +3,7 @@
 //! The invariant: as long as the socket is open here, the server counts it, whatever holds it: the HTTP library, a
 //! handler that took the connection over, or a transfer. So a drain is over when the count is zero.
 
+use std::future::poll_fn;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
@@ -15,10 +16,12 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_util::either::Either;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use crate::tls::{TlsOffer, TlsSocket, Wrap};
+
 /// A counted socket.
-#[derive(Debug)]
 pub(crate) struct Socket {
-    stream: Stream,
+    /// As it is, or under a layer.
+    stream: Either<Stream, Box<dyn TlsSocket>>,
     /// Its drop is what a drain waits for.
     _counted: TaskTrackerToken,
 }
@@ -31,7 +34,7 @@ impl Socket {
             // with the socket, whichever process serves it later.
             let _ = tcp.set_nodelay(true);
         }
-        Socket { stream, _counted: counted }
+        Socket { stream: Either::Left(stream), _counted: counted }
     }
 
     /// A connection that another process had.
@@ -45,7 +48,40 @@ impl Socket {
             Some(Address::Tcp(_)) => Either::Left(TcpStream::from_std(socket.into())?),
             _ => Either::Right(UnixStream::from_std(socket.into())?),
         };
-        Ok(Socket { stream, _counted: counted })
+        Ok(Socket { stream: Either::Left(stream), _counted: counted })
+    }
+
+    /// Puts a layer on it.
+    pub(crate) fn wrap(self, wrap: Option<Wrap>) -> Socket {
+        match (self.stream, wrap) {
+            (Either::Left(stream), Some(wrap)) => Socket { stream: Either::Right(wrap(stream)), ..self },
+            (stream, _) => Socket { stream, ..self },
+        }
+    }
+
+    /// Waits until its layer, if it has one, has done its handshake.
+    pub(crate) async fn handshake(&mut self) -> io::Result<()> {
+        match &mut self.stream {
+            Either::Left(_) => Ok(()),
+            Either::Right(layer) => poll_fn(|cx| layer.poll_handshake(cx)).await,
+        }
+    }
+
+    /// Whether it has a layer.
+    pub(crate) fn is_encrypted(&self) -> bool {
+        matches!(self.stream, Either::Right(_))
+    }
+
+    /// Takes its layer off, if it has one. `Err`: not now.
+    pub(crate) fn offer(self) -> Result<(Socket, Option<Box<TlsOffer>>), Socket> {
+        let (stream, offer) = match self.stream {
+            Either::Left(stream) => (stream, None),
+            Either::Right(layer) => match layer.offer() {
+                Ok((stream, offer)) => (stream, Some(Box::new(offer))),
+                Err(layer) => return Err(Socket { stream: Either::Right(layer), ..self }),
+            },
+        };
+        Ok((Socket { stream: Either::Left(stream), ..self }, offer))
     }
 
     /// The client's address, as the kernel has it: none any more if the client has just gone.
@@ -56,7 +92,11 @@ impl Socket {
 
 impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        match &self.stream {
+        let stream = match &self.stream {
+            Either::Left(stream) => stream,
+            Either::Right(layer) => layer.socket(),
+        };
+        match stream {
             Either::Left(stream) => stream.as_fd(),
             Either::Right(stream) => stream.as_fd(),
         }
@@ -119,6 +159,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_no_socket_is_not_adopted() {
         let null = File::open("/dev/null").expect("it is there");
-        Socket::adopted(null.into(), TaskTracker::new().token()).expect_err("no client is at its other end");
+        let adopted = Socket::adopted(null.into(), TaskTracker::new().token());
+        assert!(adopted.is_err(), "no client is at its other end");
     }
 }

@@ -1,7 +1,8 @@
 //! The old process's side: connections go to the successor.
 //!
 //! The invariant: every connection that was sent ends up with exactly one owner. The successor acknowledges a connection
-//! before it serves it, and cannot acknowledge once the channel is broken off; so one that was not acknowledged is ours.
+//! before it serves it, and cannot acknowledge once the channel is broken off; so one that was not acknowledged is ours. (We
+//! do not rely on that for the keys of one under TLS: it is closed, unless it was declined.)
 
 use std::io;
 use std::iter::repeat;
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::channel::{Channel, MOST};
 use crate::message::{MOST_READ_AHEAD, receive_answers, send};
 use crate::socket::Socket;
+use crate::tls::TlsOffer;
 
 // ANCHOR: pace
 /// How long the successor may take to acknowledge one batch. It needs about ten microseconds for each connection; a
@@ -36,17 +38,17 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(10);
 
 // ANCHOR: transfer
 /// An idle connection, away from the HTTP library.
-#[derive(Debug)]
 pub(crate) struct Idle {
     /// The address of the listener that accepted it: the successor serves it with the service of that address.
     pub(crate) address: Arc<str>,
     pub(crate) socket: Socket,
     /// What the next process begins with.
     pub(crate) begin: Begin,
+    /// The layer that was taken off the socket.
+    pub(crate) tls: Option<Box<TlsOffer>>,
 }
 
 /// A connection on its way to another process. What is dropped comes back.
-#[derive(Debug)]
 pub(crate) struct Transfer(Option<(Idle, oneshot::Sender<Option<Idle>>)>);
 
 impl Transfer {
@@ -78,6 +80,39 @@ impl Drop for Transfer {
 }
 // ANCHOR_END: transfer
 
+impl Idle {
+    /// Takes the layer off, if there is one. `Err`: it has to stay.
+    pub(crate) fn offer(mut self) -> Result<Idle, Idle> {
+        match self.socket.offer() {
+            Ok((socket, tls)) => {
+                if let Some(tls) = &tls {
+                    self.begin.append(&tls.unread);
+                }
+                Ok(Idle { socket, tls, ..self })
+            }
+            Err(socket) => Err(Idle { socket, ..self }),
+        }
+    }
+
+    /// Puts it on again. `None`: the successor may have the connection.
+    pub(crate) fn resume(self) -> Option<(Socket, Begin)> {
+        let wrap = match self.tls {
+            Some(offer) => Some(offer.declined?),
+            None => None,
+        };
+        Some((self.socket.wrap(wrap), self.begin))
+    }
+}
+
+impl Transfer {
+    /// It was sent, and the other process has not said whether it takes it. It comes back; if it has a layer, only to be closed.
+    fn doubt(mut self) {
+        if let Some(tls) = self.0.as_mut().and_then(|(idle, _)| idle.tls.as_mut()) {
+            tls.declined = None;
+        }
+    }
+}
+
 /// Where a connection has got to.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Begin {
@@ -87,6 +122,13 @@ pub(crate) enum Begin {
     Http2(Bytes),
     /// The state of a tunnel, in the words of its protocol.
     Tunnel(Bytes),
+}
+
+impl Begin {
+    fn append(&mut self, more: &[u8]) {
+        let (Begin::Bytes(bytes) | Begin::Http2(bytes) | Begin::Tunnel(bytes)) = self;
+        *bytes = [bytes, more].concat().into();
+    }
 }
 
 /// See [`AT_A_TIME`].
@@ -172,12 +214,15 @@ async fn hand_over(channel: Channel, mut queued: mpsc::UnboundedReceiver<Transfe
             }
             answers.truncate(sent);
         }
-        for (transfer, taken) in batch.drain(..).zip(answers.into_iter().chain(repeat(false))) {
-            if taken {
-                handed_over += 1;
-                transfer.commit();
-            } else {
-                drop(transfer);
+        let answers = answers.into_iter().map(Some).chain(repeat(None));
+        for (number, (transfer, answer)) in batch.drain(..).zip(answers).enumerate() {
+            match answer {
+                Some(true) => {
+                    handed_over += 1;
+                    transfer.commit();
+                }
+                None if number < sent => transfer.doubt(),
+                _ => drop(transfer),
             }
         }
         if let Some(why) = broken {
@@ -224,7 +269,7 @@ mod tests {
         let (ours, client) = UnixStream::pair().expect("there are descriptors left");
         ours.set_nonblocking(true).expect("it is a socket");
         let socket = Socket::adopted(ours.into(), TaskTracker::new().token()).expect("the runtime waits on it");
-        (Idle { address: "zero".into(), socket, begin: Begin::Bytes(Bytes::from_static(b"GET")) }, client)
+        (Idle { address: "zero".into(), socket, begin: Begin::Bytes(Bytes::from_static(b"GET")), tls: None }, client)
     }
 
     /// The way to a successor, and the successor's end of it.
@@ -352,6 +397,44 @@ mod tests {
         assert_eq!(given(all).await, [true, false, false], "what was acknowledged before stays acknowledged");
         assert!(began.elapsed() < STUCK_AFTER);
         answer(&theirs, [true]).await.expect_err("the old process serves them on, so no other process may");
+    }
+
+    /// A successor that is told of connections under TLS, and then: whether each that comes back may be written to.
+    async fn comes_back(departures: &Arc<Departures>, then: impl Future<Output = ()>) -> Vec<Option<bool>> {
+        let all: Vec<_> = (0..3)
+            .map(|_| {
+                let (departures, (idle, client)) = (Arc::clone(departures), connection());
+                tokio::spawn(async move {
+                    let back = departures.send(Idle { tls: Some(Box::new(TlsOffer::of(b"keys"))), ..idle }).await;
+                    drop(client);
+                    back.and_then(|back| back.tls).map(|tls| tls.declined.is_some())
+                })
+            })
+            .collect();
+        then.await;
+        let mut back = Vec::new();
+        for one in all {
+            back.push(one.await.expect("no panic"));
+        }
+        back
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_successor_that_declines_lets_us_seal_again() {
+        let (departures, theirs) = successor();
+        let says = async {
+            let mut arrivals = Receiver::new(&theirs);
+            assert_eq!(arrivals.next().await.expect("they were sent").len(), 3);
+            answer(&theirs, [true, false]).await.expect("the old process receives it");
+        };
+        assert_eq!(comes_back(&departures, says).await, [None, Some(true), Some(false)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_successor_that_is_gone_before_it_was_told_anything_has_no_keys() {
+        let (departures, theirs) = successor();
+        drop(theirs);
+        assert_eq!(comes_back(&departures, async {}).await, [Some(true); 3]);
     }
 
     /// Whatever the successor does, and whenever the channel ends: what it could acknowledge is its own, all else is ours.
