@@ -43,6 +43,8 @@
 //! | of a handler that offers no state | stays, as in chapter 5 |
 //!
 //! A [`Server`](connection_handover::Server) that is given [`Http2`] and [`Websockets`] does all this.
+//!
+//! With the feature `tls`, which is experimental, connections under TLS 1.3 go over, too: of HTTP/1, of HTTP/2, and websockets.
 
 mod http2;
 #[cfg(feature = "tls")]

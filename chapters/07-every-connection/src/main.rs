@@ -18,6 +18,10 @@ struct Args {
     options: Options,
     #[command(flatten)]
     ready: ReadyTimeout,
+    /// Encrypt all connections (TLS 1.3), with the certificate and the key in this PEM file.
+    #[cfg(feature = "tls")]
+    #[arg(long, value_name = "FILE")]
+    tls: Option<std::path::PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -26,7 +30,7 @@ fn main() -> ExitCode {
 
 fn serve(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
     log_to_stderr()?;
-    let Args { options, ready: ReadyTimeout { ready_timeout } } = args;
+    let Args { options, ready: ReadyTimeout { ready_timeout }, .. } = args;
     let Options { listen, drain_timeout, idle_timeout, head_timeout } = options;
     let addresses = listen.iter().map(|address| address.parse::<Address>()).collect::<Result<Vec<_>, _>>()?;
     let limits = Limits { drain_timeout: *drain_timeout, ready_timeout: *ready_timeout };
@@ -38,7 +42,23 @@ fn serve(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
     server.hand_over_http2(Http2::new());
     for (name, _) in demo::names().zip(listen) {
         server.add(&name, demo::service(&name, upgrader.generation(), server.readiness()));
+        #[cfg(feature = "tls")]
+        if let Some(pem) = &args.tls {
+            server.encrypt(&name, certified(pem).map_err(|error| format!("{}: {error}", pem.display()))?);
+        }
     }
     upgrader.listen(demo::names().zip(addresses))?;
     block_on(async { Ok(upgrader.run(server).await?) })
+}
+
+#[cfg(feature = "tls")]
+fn certified(pem: &std::path::Path) -> Result<every_connection::tls::Tls, Box<dyn Error>> {
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
+
+    let certificates = CertificateDer::pem_file_iter(pem)?.collect::<Result<_, _>>()?;
+    let config = rustls::ServerConfig::builder_with_provider(rustls::crypto::aws_lc_rs::default_provider().into())
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .with_no_client_auth()
+        .with_single_cert(certificates, PrivateKeyDer::from_pem_file(pem)?)?;
+    Ok(every_connection::tls::Tls::new(config))
 }

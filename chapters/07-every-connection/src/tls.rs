@@ -5,8 +5,10 @@
 //!
 //! rustls does the `handshake`, and is asked for the keys. From there on, the `machine` opens and seals the records; it is all of
 //! TLS that a connection needs then: `keys` for each direction, a `suite`, the framing of `record`s, and an `alert` when it ends.
-//! `ownership` says which process has it. `shell` puts all this between a socket and what speaks HTTP.//!
-//! No person outside this project has reviewed this. A review would have to look at:
+//! `ownership` says which process has it. `shell` puts all this between a socket and what speaks HTTP, and
+//! `layer` into a [`Server`](connection_handover::Server).
+//!
+//! This is experimental. A review from outside, which it has not had, would have to look at:
 //!
 //! | what | where |
 //! | --- | --- |
@@ -21,6 +23,7 @@
 mod alert;
 mod handshake;
 mod keys;
+mod layer;
 mod machine;
 mod ownership;
 #[cfg(test)]

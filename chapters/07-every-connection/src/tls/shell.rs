@@ -41,12 +41,10 @@ impl Tls {
     }
 
     /// A connection that was just accepted. The handshake happens as it is read or written.
-    ///
-    /// # Errors
-    /// If the configuration is of no use.
-    pub fn accept<S>(&self, socket: S) -> io::Result<TlsStream<S>> {
-        let handshake = Handshake::new(&self.0).map_err(io::Error::other)?;
-        Ok(TlsStream::new(socket, Phase::Handshake(Box::new(handshake))))
+    pub fn accept<S>(&self, socket: S) -> TlsStream<S> {
+        // `Err`: the configuration is of no use.
+        let handshake = Handshake::new(&self.0).map(Box::new);
+        TlsStream::new(socket, handshake.map_or(Phase::Failed, Phase::Handshake))
     }
 }
 
@@ -82,6 +80,11 @@ impl<S> TlsStream<S> {
         TlsStream { socket, phase, plain: BytesMut::new(), writer_waits: false }
     }
 
+    /// What is below.
+    pub fn get_ref(&self) -> &S {
+        &self.socket
+    }
+
     /// Takes the connection apart: the socket, what the next process has to be told, and what was opened and not read.
     ///
     /// # Errors
@@ -99,7 +102,11 @@ impl<S> TlsStream<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
-    fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Polled<()> {
+    /// Ready when both sides have agreed on their keys.
+    ///
+    /// # Errors
+    /// If they do not. The client was told why.
+    pub fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while let Phase::Handshake(handshake) = &mut self.phase {
             let advanced = handshake.advance();
             // What rustls has to say, even if it is why the handshake has failed.
@@ -112,7 +119,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
                 self.phase = Phase::Open(handshake.finish().map_err(invalid)?);
             }
         }
-        Poll::Ready(Ok(()))
+        Poll::Ready(if let Phase::Open(_) = self.phase { Ok(()) } else { Err(io::ErrorKind::NotConnected.into()) })
     }
 
     /// Sends what is sealed, as far as the socket takes it.

@@ -1,0 +1,224 @@
+//! What clients say that others wrote: nothing is lost, and no connection is closed.
+//!
+//! The invariant: the verdict is theirs, and it names one connection.
+
+use std::fmt::Write as _;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::Command;
+use std::sync::Arc;
+
+use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject as _};
+use rustls::version::TLS13;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use testkit::{Program, await_exit, require_program};
+
+use crate::server::{BINARY, Server};
+
+/// How many upgrades at least find the client's connection open.
+const UPGRADES: usize = 20;
+
+/// Upgrades for as long as the client runs, and returns what it says in the end.
+fn upgraded_under(server: &mut Server, command: &mut Command, connections: usize) -> String {
+    let (mut client, mut moved) = (Program::start(command), 0);
+    while client.is_running() {
+        moved += usize::from(server.replace() == connections);
+    }
+    let verdict = client.wait_all();
+    assert!(moved >= UPGRADES, "only {moved} upgrades had all its connections; it says:\n{verdict}");
+    verdict
+}
+
+/// One connection, and requests one after another, most of which are under way when an upgrade begins.
+fn curl(version: &str, answers: &str) {
+    let Some(curl) = require_program("curl", "curl") else { return };
+    let Some(mut server) = Server::start() else { return };
+    let mut config = String::new();
+    let address = server.address();
+    for number in 0..400 {
+        let path = if number % 10 == 0 { "stream?chunks=9&interval=3ms" } else { "sleep/?duration=20ms" };
+        let said = "connects=%{num_connects} version=%{http_version} status=%{http_code}\\n";
+        write!(config, "url = https://{address}/{path}\noutput = /dev/null\nwrite-out = \"{said}\"\n")
+            .expect("a string");
+    }
+    std::fs::write(server.file("curl"), config).expect("there is room");
+    let mut command = Command::new(curl);
+    command.args(["--silent", "--show-error", "--fail", version, "--cacert"]).arg(server.certificate());
+    command.arg("--config").arg(server.file("curl"));
+    let verdict = upgraded_under(&mut server, &mut command, 1);
+    let (first, rest) = (format!("connects=1 {answers} status=200"), format!("connects=0 {answers} status=200"));
+    let count = |line: &str| verdict.lines().filter(|said| *said == line).count();
+    assert_eq!((count(&first), count(&rest)), (1, 399), "{verdict}");
+    server.ends_well();
+}
+
+#[test]
+fn curl_with_http1_has_one_connection() {
+    curl("--http1.1", "version=1.1");
+}
+
+#[test]
+fn curl_with_http2_has_one_connection() {
+    curl("--http2", "version=2");
+}
+
+#[test]
+fn h2load_loses_nothing() {
+    let Some(h2load) = require_program("h2load", "nghttp2-client") else { return };
+    let Some(mut server) = Server::start() else { return };
+    let mut command = Command::new(h2load);
+    command.args(["-n", "16000", "-c", "16", "-m", "4", "--rps", "100"]).arg(format!("https://{}/", server.address()));
+    let verdict = upgraded_under(&mut server, &mut command, 16);
+    let all = "16000 total, 16000 started, 16000 done, 16000 succeeded, 0 failed, 0 errored, 0 timeout";
+    assert!(verdict.contains(all) && verdict.contains("TLSv1.3"), "{verdict}");
+    server.ends_well();
+}
+
+/// Every third request has a body of up to 300,000 bytes. The close has to be answered with one (`unwrap`).
+const PYTHON: &str = r#"
+import http.client, ssl, sys
+host, port = sys.argv[1].split(":")
+client = http.client.HTTPSConnection(host, int(port), context=ssl.create_default_context(cafile=sys.argv[2]))
+client.connect()
+socket, generations = client.sock, set()
+for number in range(1500):
+    if number % 3:
+        client.request("GET", "/sleep/?duration=4ms")
+    else:
+        body = bytes([number % 256]) * (number * 200)
+        client.request("POST", "/echo", body)
+    answer = client.getresponse()
+    got = answer.read()
+    assert answer.status == 200 and (number % 3 or got == body), (number, answer.status, len(got))
+    generations.add(answer.headers["x-generation"])
+    assert client.sock is socket, "it had to connect again"
+print("answered by", len(generations), "version", socket.version())
+socket.unwrap()
+print("closed")
+"#;
+
+#[test]
+fn python_has_one_connection_and_closes_it_in_order() {
+    let Some(python) = require_program("python3", "python3") else { return };
+    let Some(mut server) = Server::start() else { return };
+    let mut command = Command::new(python);
+    command.args(["-c", PYTHON, &server.address()]).arg(server.certificate());
+    let verdict = upgraded_under(&mut server, &mut command, 1);
+    assert!(verdict.contains("version TLSv1.3") && verdict.contains("closed"), "{verdict}");
+    server.ends_well();
+}
+
+/// rustls' own client, connected.
+fn rustls(server: &Server) -> StreamOwned<ClientConnection, TcpStream> {
+    let mut trusted = RootCertStore::empty();
+    let certificate = CertificateDer::from_pem_file(server.certificate()).expect("it was made for this");
+    trusted.add(certificate).expect("it is a certificate");
+    let config = ClientConfig::builder_with_provider(default_provider().into())
+        .with_protocol_versions(&[&TLS13])
+        .expect("it has TLS 1.3")
+        .with_root_certificates(trusted)
+        .with_no_client_auth();
+    let name = ServerName::try_from("localhost").expect("it is a name");
+    let client = ClientConnection::new(Arc::new(config), name).expect("the configuration is fine");
+    let socket = TcpStream::connect(server.address()).expect("it listens");
+    socket.set_read_timeout(Some(testkit::TIMEOUT)).expect("it is long enough");
+    StreamOwned::new(client, socket)
+}
+
+/// The body of the next answer.
+fn answer(client: &mut StreamOwned<ClientConnection, TcpStream>) -> String {
+    let mut reader = BufReader::with_capacity(1, client);
+    let (mut line, mut length) = (String::new(), 0);
+    while line != "\r\n" {
+        line.clear();
+        assert_ne!(reader.read_line(&mut line).expect("an answer comes"), 0, "the connection was closed");
+        if let Some(value) = line.to_lowercase().strip_prefix("content-length: ") {
+            length = value.trim().parse().expect("it is a number");
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).expect("it is as long as it says");
+    String::from_utf8(body).expect("it is text")
+}
+
+/// In every generation, the first request is half there when the process changes, and the keys change before, in and after.
+#[test]
+fn rustls_has_one_connection_and_changes_its_keys() {
+    let Some(mut server) = Server::start() else { return };
+    let mut client = rustls(&server);
+    for generation in 1..=UPGRADES {
+        client.write_all(b"GET / HTTP/1.1\r\nHost: lab\r\n\r\n").expect("it is open");
+        assert!(answer(&mut client).ends_with(&format!(" generation {generation}\n")));
+        client.conn.refresh_traffic_keys().expect("the handshake is over");
+        client.write_all(b"GET / HTTP/1.1\r\nHo").expect("it is open");
+        client.flush().expect("it is open");
+        assert_eq!(server.replace(), 1);
+        client.conn.refresh_traffic_keys().expect("the handshake is over");
+        client.write_all(b"st: lab\r\n\r\n").expect("it is open");
+        assert!(answer(&mut client).ends_with(&format!(" generation {}\n", generation + 1)));
+    }
+    client.conn.send_close_notify();
+    client.flush().expect("it is open");
+    assert_eq!(client.read(&mut [0]).expect("the close is answered with one"), 0);
+    drop(client);
+    server.ends_well();
+}
+
+#[test]
+fn a_client_in_its_handshake_is_waited_for_and_goes() {
+    let Some(mut server) = Server::start() else { return };
+    let mut client = rustls(&server);
+    let mut hello = Vec::new();
+    client.conn.write_tls(&mut hello).expect("it is memory");
+    let (now, later) = hello.split_at(hello.len() / 2);
+    client.sock.write_all(now).expect("it listens");
+    // Its half of a hello must be read before the process is told to go, not accepted by the next one.
+    let mut accepted = rustls(&server);
+    accepted.write_all(b"GET / HTTP/1.1\r\nHost: lab\r\n\r\n").expect("it is open");
+    assert!(answer(&mut accepted).ends_with(" generation 1\n"));
+    let old = server.generations.upgrade();
+    client.sock.write_all(later).expect("it is open");
+    while client.conn.is_handshaking() {
+        client.conn.complete_io(&mut client.sock).expect("the handshake goes on");
+    }
+    await_exit(old);
+    for mut client in [client, accepted] {
+        client.write_all(b"GET / HTTP/1.1\r\nHost: lab\r\n\r\n").expect("it is open");
+        assert!(answer(&mut client).ends_with(" generation 2\n"));
+    }
+    server.ends_well();
+}
+
+/// A successor with so few descriptors takes no connection. The old process goes on with the keys that it has offered.
+#[test]
+fn a_connection_that_was_declined_is_answered_where_it_was() {
+    let mut command = Command::new("sh");
+    command.args(["-c", r#"ulimit -n 70; exec "$@""#, "sh", BINARY]);
+    let Some(mut server) = Server::start_by(command) else { return };
+    let mut client = rustls(&server);
+    client.write_all(b"GET / HTTP/1.1\r\nHost: lab\r\n\r\n").expect("it is open");
+    answer(&mut client);
+    let old = server.generations.upgrade();
+    server.generations.program.line("connections are left to the old process");
+    client.write_all(b"GET / HTTP/1.1\r\nHost: lab\r\n\r\n").expect("it is open");
+    assert!(answer(&mut client).ends_with(" generation 1\n"));
+    assert_eq!(client.read(&mut [0]).expect("it is closed in order"), 0);
+    client.conn.send_close_notify();
+    client.flush().expect("our side is open");
+    drop(client);
+    await_exit(old);
+    server.ends_well();
+}
+
+#[test]
+fn a_client_that_speaks_no_tls_gets_an_alert_and_no_answer() {
+    let Some(server) = Server::start() else { return };
+    let mut client = TcpStream::connect(server.address()).expect("it listens");
+    client.write_all(b"GET / HTTP/1.1\r\nHost: lab\r\n\r\n").expect("it is open");
+    let mut said = Vec::new();
+    // `Err`: it is reset, as there is something that was not read.
+    let _ = client.read_to_end(&mut said);
+    assert!(said.is_empty() || said[0] == 21, "{said:?}");
+    server.ends_well();
+}
