@@ -250,6 +250,8 @@ mod tests {
     async fn what_does_not_fit_into_a_message_goes_with_the_next() {
         assert_eq!(there(&[0; MOST]).await, [MOST]);
         assert_eq!(there(&[7; MOST + 1]).await, [MOST, 1]);
+        // Keys take room, too.
+        assert_eq!(there(&[27_000, 15_000]).await, [1, 1]);
         assert_eq!(there(&[PART / 2, PART / 2, 1, 0, PART, 3 * PART, 0]).await, [2, 2, 1, 2]);
     }
 

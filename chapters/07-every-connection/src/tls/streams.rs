@@ -10,6 +10,7 @@ use bytes::BytesMut;
 use rustls::{ClientConnection, StreamOwned};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream, duplex, split};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use super::ownership::Arrival;
 use super::peers::{Client, SUITES, raw, rustls_client, server_config};
@@ -29,11 +30,22 @@ fn piped(room: usize) -> (Client, DuplexStream, TlsStream<DuplexStream>) {
 
 /// The next record that comes out of a pipe.
 async fn next(client: &mut Client, pipe: &mut DuplexStream) -> Vec<u8> {
-    let mut record = vec![0; 5];
-    pipe.read_exact(&mut record).await.expect("a record comes");
-    let length = u16::from_be_bytes([record[3], record[4]]);
-    record.resize(5 + usize::from(length), 0);
-    pipe.read_exact(&mut record[5..]).await.expect("it is whole");
+    let head = head(pipe).await;
+    rest(client, pipe, head).await
+}
+
+async fn head(pipe: &mut DuplexStream) -> [u8; 5] {
+    let mut head = [0; 5];
+    let comes = timeout(testkit::TIMEOUT, pipe.read_exact(&mut head)).await;
+    comes.expect("a record comes").expect("the pipe is open");
+    head
+}
+
+async fn rest(client: &mut Client, pipe: &mut DuplexStream, head: [u8; 5]) -> Vec<u8> {
+    let mut record = head.to_vec();
+    record.resize(5 + usize::from(u16::from_be_bytes([head[3], head[4]])), 0);
+    let comes = timeout(testkit::TIMEOUT, pipe.read_exact(&mut record[5..])).await;
+    comes.expect("all of it comes").expect("the pipe is open");
     client.opens(&mut BytesMut::from(&record[..])).expect("it is whole")
 }
 
@@ -113,15 +125,22 @@ async fn a_writer_that_waits_is_woken_although_another_task_reads() {
         incoming.read_to_end(&mut data).await.expect("it ends in order");
         data
     });
-    let writer = tokio::spawn(async move { outgoing.write_all(&[7; 1_000]).await.and(outgoing.flush().await) });
-    // Each makes the reader want to answer, while the writer waits for room.
-    let mut heard = next(&mut client, &mut pipe).await;
+    let writer = tokio::spawn(async move {
+        for _ in 0..3 {
+            outgoing.write_all(&[7; 1_000]).await?;
+            outgoing.flush().await?;
+        }
+        io::Result::Ok(())
+    });
+    // The writer waits for room. Meanwhile, the reader is asked for a KeyUpdate, again and again.
+    let first = head(&mut pipe).await;
     for _ in 0..9 {
         pipe.write_all(&client.seals(&[24, 0, 0, 1, 1, HANDSHAKE])).await.expect("it is read");
         client.writes.update().expect("there is always a next secret");
     }
+    let mut heard = rest(&mut client, &mut pipe, first).await;
     heard.pop();
-    while heard.len() < 1_000 {
+    while heard.len() < 3_000 {
         let more = next(&mut client, &mut pipe).await;
         match more.split_last() {
             Some((23, data)) => heard.extend_from_slice(data),
