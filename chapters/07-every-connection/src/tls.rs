@@ -16,9 +16,9 @@
 //! | no number is used twice: the library that seals does not check that (`LessSafeKey`) | `keys` |
 //! | the secrets are those of the connection: they come by way of rustls' key log, and are compared by the IVs that come from them | `handshake` |
 //! | a KeyUpdate fills its record; one that is split among records, which the RFC allows, is refused | `machine` |
-//! | the limits: 2^24 records for a key of AES-GCM, 32 KeyUpdates in a row, and these are counted anew in each process | `suite`, `machine` |
+//! | the limits: 2^24 records for a key of AES-GCM; 32 KeyUpdates in a row, which each process counts anew | `suite`, `machine` |
 //! | what is wiped: secrets, and the message that carries them. What rustls and the kernel had of them is not ours to wipe, nor what is left on stacks: an old process should end soon, and leave no core dump | `keys`, `ownership` |
-//! | what stays behind: the name that the client asked for, its certificate, exporters, new tickets. The next process has none of them | `handshake` |
+//! | what does not go over: the name that the client asked for, its certificate, exporters, and the tickets of rustls' own store: a client that comes back with one does a whole handshake | `handshake` |
 
 mod alert;
 mod handshake;
