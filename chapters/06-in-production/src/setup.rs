@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::net::UdpSocket;
 use std::sync::Arc;
 
-use connection_handover::{Http2Gate, Server, TunnelProtocol};
+use connection_handover::{Http2Gate, Server, TlsLayer, TunnelProtocol};
 use graceful_shutdown::{ClientAddress, HttpService, Outcome, Stream};
 use hyper_util::service::TowerToHyperService;
 use tokio::sync::watch;
@@ -60,6 +60,11 @@ impl Setup {
     /// Hands over the tunnels of this protocol, too, such as websockets of chapter 7.
     pub fn tunnels(&mut self, protocol: impl TunnelProtocol) {
         self.server.hand_over_tunnels(protocol);
+    }
+
+    /// Encrypts the connections of the listener `name`, which speaks HTTP, with this layer (chapter 7 has one).
+    pub fn encrypt(&mut self, name: &str, layer: impl TlsLayer) {
+        self.server.encrypt(name, layer);
     }
 
     /// Serves the listener `name` with a task for each connection. It should end soon after [`Draining`] says so; what is left

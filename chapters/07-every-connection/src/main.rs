@@ -44,21 +44,9 @@ fn serve(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
         server.add(&name, demo::service(&name, upgrader.generation(), server.readiness()));
         #[cfg(feature = "tls")]
         if let Some(pem) = &args.tls {
-            server.encrypt(&name, certified(pem).map_err(|error| format!("{}: {error}", pem.display()))?);
+            server.encrypt(&name, every_connection::tls::Tls::from_pem_file(pem)?);
         }
     }
     upgrader.listen(demo::names().zip(addresses))?;
     block_on(async { Ok(upgrader.run(server).await?) })
-}
-
-#[cfg(feature = "tls")]
-fn certified(pem: &std::path::Path) -> Result<every_connection::tls::Tls, Box<dyn Error>> {
-    use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
-
-    let certificates = CertificateDer::pem_file_iter(pem)?.collect::<Result<_, _>>()?;
-    let config = rustls::ServerConfig::builder_with_provider(rustls::crypto::aws_lc_rs::default_provider().into())
-        .with_protocol_versions(&[&rustls::version::TLS13])?
-        .with_no_client_auth()
-        .with_single_cert(certificates, PrivateKeyDer::from_pem_file(pem)?)?;
-    Ok(every_connection::tls::Tls::new(config))
 }

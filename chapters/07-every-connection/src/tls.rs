@@ -28,6 +28,7 @@ mod machine;
 mod ownership;
 #[cfg(test)]
 mod peers;
+mod pem;
 mod record;
 #[cfg(test)]
 mod rules;

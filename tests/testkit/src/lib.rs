@@ -26,6 +26,7 @@
 //! when it is dropped, and panics if the model does not allow it. `cargo test -- --nocapture` then says so of each.
 
 mod census;
+mod connected;
 mod deployment;
 mod end;
 mod generations;
@@ -46,6 +47,7 @@ mod transitions;
 mod wire;
 
 pub use census::{Census, Descriptor, is_in_mask};
+pub use connected::connected;
 pub use deployment::Deployment;
 pub use end::{End, await_exit, try_await_exit};
 pub use generations::Generations;

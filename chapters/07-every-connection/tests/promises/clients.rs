@@ -6,31 +6,17 @@
 //! when one has answered first, and in the end, how often it was answered. It ends at once when anything is wrong.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
-use testkit::{End, Generations, Program, await_exit, example, require, require_program};
+use testkit::{End, Generations, Program, await_exit, connected, example, require, require_program};
 
 use crate::server::{BINARY, start, start_other, upgrades};
 
 /// Each is busy all the time. Among several of them, one may have no processor for half a second, so that its streams do not end;
 /// and then it is told to leave, as it should be.
 static ALONE: Mutex<()> = Mutex::new(());
-
-/// The local ports of all connections to this address.
-fn connected(address: &str) -> BTreeSet<String> {
-    let address: SocketAddr = address.parse().expect("it is an address");
-    let server = format!(":{:04X}", address.port());
-    // A client of IPv4 may use a socket of IPv6.
-    let table = ["/proc/net/tcp", "/proc/net/tcp6"].map(|table| fs::read_to_string(table).unwrap_or_default()).concat();
-    // Local address, remote address, state: 01 is ESTABLISHED.
-    let fields = table.lines().map(|line| line.split_whitespace().skip(1).take(3).collect::<Vec<_>>());
-    let ours = fields.filter(|fields| fields.len() == 3 && fields[1].ends_with(&server) && fields[2] == "01");
-    ours.map(|fields| fields[0].to_owned()).collect()
-}
 
 /// Upgrades, and asserts that the successor has taken over these connections, and that there are no others. A stream that does
 /// not end in half a second would keep its connection: so the clients' bodies fit into a window, and wait for nothing.

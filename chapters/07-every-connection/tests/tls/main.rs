@@ -1,6 +1,8 @@
 //! TLS 1.3 across the upgrade: each client has one connection from the first request to the last, and checks the certificate
 //! once.
 
+mod certificate;
+mod chromium;
 mod clients;
 mod openssl;
 mod server;
