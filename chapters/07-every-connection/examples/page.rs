@@ -29,7 +29,7 @@ fn main() -> Result<ExitCode, graceful::Error> {
         setup.tunnels(counters.clone());
         let pages = Router::new()
             .route("/", get(async || Html(include_str!("page.html"))))
-            .route("/generation", get(async move || generation.to_string()))
+            .route("/generation", get(async move || format!("generation {generation}\n")))
             .route("/seen", post(async |seen: String| tracing::info!("the page says: {seen}")))
             .route("/websocket", any(async move |request: Request| upgrade(request, &counters)));
         setup.tower("web", pages);

@@ -20,12 +20,14 @@ use super::suite::Suite;
 /// The first bytes. Another version of this message says so here.
 const VERSION: &[u8] = b"tls13/1";
 
+// ANCHOR: offer
 /// A TLS connection that was offered to another process. Until that has declined, nothing is sealed here; so it has no other way
 /// back. Drop it, and close the socket, if the other process has taken the connection or says nothing.
 pub struct Offer(Box<Machine>);
 
 /// A TLS connection that another process has offered. Drop it to decline.
 pub struct Arrival(Box<Machine>);
+// ANCHOR_END: offer
 
 impl Machine {
     /// Offers the connection, if it [can go](Machine::can_go).

@@ -6,3 +6,4 @@ mod chromium;
 mod clients;
 mod openssl;
 mod server;
+mod steps;
