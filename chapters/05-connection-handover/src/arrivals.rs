@@ -70,7 +70,9 @@ fn adopt<'services>(
         shared.tunnel_protocol(state)?.check(state)?;
     }
     let wrap = match (&tls, &start.tls) {
-        (None, _) => None,
+        (None, None) => None,
+        // The handshake of TLS would never come: its client speaks in plain.
+        (None, Some(_)) => return Err(format!("everything is encrypted on {address}")),
         (Some(message), Some(layer)) => Some(layer.adopt(message).ok_or("another version knows more about TLS")?),
         (Some(_), None) => return Err(format!("nothing is encrypted on {address}")),
     };

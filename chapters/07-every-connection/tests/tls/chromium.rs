@@ -5,21 +5,17 @@ use std::process::Command;
 use nix::sys::signal::Signal;
 use testkit::{Generations, Program, await_exit, connected, example, require_program};
 
-use crate::certificate::Certificate;
-use crate::server::{BINARY, upgrades};
+use crate::server::{BINARY, Files, upgrades};
 
 #[test]
 fn chromium_keeps_its_connections() {
     let Some(chromium) = require_program("chromium", "chromium") else { return };
-    let Some(certificate) = Certificate::make() else { return };
+    let Some(files) = Files::make() else { return };
     let mut page = Command::new(example(BINARY, "page"));
-    let mut server = Generations::start(page.env("NO_COLOR", "1").arg(certificate.with_key()).arg("127.0.0.1:0"), 1);
-    let profile = certificate.file("profile");
+    let mut server = Generations::start(page.env("NO_COLOR", "1").arg(files.path("both")).arg("127.0.0.1:0"), 1);
+    let profile = files.path("profile");
     let mut command = Command::new(chromium);
-    command
-        .env("HOME", &profile)
-        .env("TMPDIR", certificate.file(""))
-        .arg(format!("--user-data-dir={}", profile.display()));
+    command.env("HOME", &profile).env("TMPDIR", files.path("")).arg(format!("--user-data-dir={}", profile.display()));
     // The certificate is no authority's. Containers have little shared memory, and their root no sandbox of Chromium's.
     command.args(["--headless", "--ignore-certificate-errors", "--disable-dev-shm-usage", "--no-sandbox"]);
     command.args([

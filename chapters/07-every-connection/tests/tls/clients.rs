@@ -3,17 +3,13 @@
 //! The invariant: the verdict is theirs, and it names one connection.
 
 use std::fmt::Write as _;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::Command;
-use std::sync::Arc;
 
-use rustls::crypto::aws_lc_rs::default_provider;
-use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject as _};
-use rustls::version::TLS13;
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use testkit::{Program, await_exit, require_program};
 
+use crate::client::{answer, ask, rustls};
 use crate::server::{BINARY, Server};
 
 /// How many upgrades at least find the client's connection open.
@@ -109,47 +105,13 @@ fn python_has_one_connection_and_closes_it_in_order() {
     server.ends_well();
 }
 
-/// rustls' own client, connected.
-fn rustls(server: &Server) -> StreamOwned<ClientConnection, TcpStream> {
-    let mut trusted = RootCertStore::empty();
-    let certificate = CertificateDer::from_pem_file(server.certificate()).expect("it was made for this");
-    trusted.add(certificate).expect("it is a certificate");
-    let config = ClientConfig::builder_with_provider(default_provider().into())
-        .with_protocol_versions(&[&TLS13])
-        .expect("it has TLS 1.3")
-        .with_root_certificates(trusted)
-        .with_no_client_auth();
-    let name = ServerName::try_from("localhost").expect("it is a name");
-    let client = ClientConnection::new(Arc::new(config), name).expect("the configuration is fine");
-    let socket = TcpStream::connect(server.address()).expect("it listens");
-    socket.set_read_timeout(Some(testkit::TIMEOUT)).expect("it is long enough");
-    StreamOwned::new(client, socket)
-}
-
-/// The body of the next answer.
-fn answer(client: &mut StreamOwned<ClientConnection, TcpStream>) -> String {
-    let mut reader = BufReader::with_capacity(1, client);
-    let (mut line, mut length) = (String::new(), 0);
-    while line != "\r\n" {
-        line.clear();
-        assert_ne!(reader.read_line(&mut line).expect("an answer comes"), 0, "the connection was closed");
-        if let Some(value) = line.to_lowercase().strip_prefix("content-length: ") {
-            length = value.trim().parse().expect("it is a number");
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).expect("it is as long as it says");
-    String::from_utf8(body).expect("it is text")
-}
-
 /// In every generation, the first request is half there when the process changes, and the keys change before, in and after.
 #[test]
 fn rustls_has_one_connection_and_changes_its_keys() {
     let Some(mut server) = Server::start() else { return };
-    let mut client = rustls(&server);
+    let mut client = rustls(&server.generations, &server.files);
     for generation in 1..=UPGRADES {
-        client.write_all(b"GET / HTTP/1.1\r\nHost: lab\r\n\r\n").expect("it is open");
-        assert!(answer(&mut client).ends_with(&format!(" generation {generation}\n")));
+        assert!(ask(&mut client).ends_with(&format!(" generation {generation}\n")));
         client.conn.refresh_traffic_keys().expect("the handshake is over");
         client.write_all(b"GET / HTTP/1.1\r\nHo").expect("it is open");
         client.flush().expect("it is open");
@@ -168,15 +130,14 @@ fn rustls_has_one_connection_and_changes_its_keys() {
 #[test]
 fn a_client_in_its_handshake_is_waited_for_and_goes() {
     let Some(mut server) = Server::start() else { return };
-    let mut client = rustls(&server);
+    let mut client = rustls(&server.generations, &server.files);
     let mut hello = Vec::new();
     client.conn.write_tls(&mut hello).expect("it is memory");
     let (now, later) = hello.split_at(hello.len() / 2);
     client.sock.write_all(now).expect("it listens");
     // Its half of a hello must be read before the process is told to go, not accepted by the next one.
-    let mut accepted = rustls(&server);
-    accepted.write_all(b"GET / HTTP/1.1\r\nHost: lab\r\n\r\n").expect("it is open");
-    assert!(answer(&mut accepted).ends_with(" generation 1\n"));
+    let mut accepted = rustls(&server.generations, &server.files);
+    assert!(ask(&mut accepted).ends_with(" generation 1\n"));
     let old = server.generations.upgrade();
     client.sock.write_all(later).expect("it is open");
     while client.conn.is_handshaking() {
@@ -184,8 +145,7 @@ fn a_client_in_its_handshake_is_waited_for_and_goes() {
     }
     await_exit(old);
     for mut client in [client, accepted] {
-        client.write_all(b"GET / HTTP/1.1\r\nHost: lab\r\n\r\n").expect("it is open");
-        assert!(answer(&mut client).ends_with(" generation 2\n"));
+        assert!(ask(&mut client).ends_with(" generation 2\n"));
     }
     server.ends_well();
 }
@@ -196,13 +156,11 @@ fn a_connection_that_was_declined_is_answered_where_it_was() {
     let mut command = Command::new("sh");
     command.args(["-c", r#"ulimit -n 70; exec "$@""#, "sh", BINARY]);
     let Some(mut server) = Server::start_by(command) else { return };
-    let mut client = rustls(&server);
-    client.write_all(b"GET / HTTP/1.1\r\nHost: lab\r\n\r\n").expect("it is open");
-    answer(&mut client);
+    let mut client = rustls(&server.generations, &server.files);
+    ask(&mut client);
     let old = server.generations.upgrade();
     server.generations.program.line("connections are left to the old process");
-    client.write_all(b"GET / HTTP/1.1\r\nHost: lab\r\n\r\n").expect("it is open");
-    assert!(answer(&mut client).ends_with(" generation 1\n"));
+    assert!(ask(&mut client).ends_with(" generation 1\n"));
     assert_eq!(client.read(&mut [0]).expect("it is closed in order"), 0);
     client.conn.send_close_notify();
     client.flush().expect("our side is open");

@@ -1,9 +1,10 @@
 //! TLS 1.3 across the upgrade: each client has one connection from the first request to the last, and checks the certificate
 //! once.
 
-mod certificate;
 mod chromium;
+mod client;
 mod clients;
 mod openssl;
 mod server;
 mod steps;
+mod versions;
