@@ -16,6 +16,7 @@ mod drain;
 pub mod gate;
 mod http2;
 mod message;
+mod secret;
 mod server;
 mod socket;
 mod tls;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,6 +21,7 @@ use crate::connection::Connection;
 use crate::counts::Counts;
 use crate::drain::{Phase, Shared, Timeouts, becomes};
 use crate::http2::Http2Gate;
+use crate::secret::Secret;
 use crate::socket::Socket;
 use crate::tls::TlsLayer;
 use crate::transfer::{Begin, Departures};
@@ -28,6 +29,9 @@ use crate::tunnel::TunnelProtocol;
 
 /// The name under which a successor finds its end of the channel for connections.
 const CONNECTIONS: &str = "connections";
+
+/// The same, of what all layers share.
+const SECRET: &str = "tls-secret";
 
 /// How long connections get to end once they are cut. Their tasks only have to be polled once more; what takes longer
 /// is a handler that blocks its thread, and waiting does not help there.
@@ -56,6 +60,8 @@ pub struct Server {
     arrivals: Option<OwnedFd>,
     /// Our end of the channel to the successor that was started last.
     departures: Arc<Mutex<Option<OwnedFd>>>,
+    /// What all layers share, if there is one.
+    secret: Arc<OnceLock<Secret>>,
     /// What was counted when the drain began.
     before: Counts,
 }
@@ -72,6 +78,7 @@ impl Server {
             client_timeouts: ClientTimeouts::default(),
             arrivals: None,
             departures: Arc::default(),
+            secret: Arc::default(),
             before: Counts::default(),
         }
     }
@@ -94,8 +101,25 @@ impl Server {
             *departures.lock().unwrap_or_else(PoisonError::into_inner) = Some(ours);
             Ok(vec![(CONNECTIONS.to_owned(), theirs)])
         });
+        self.share_secret(upgrader);
     }
     // ANCHOR_END: hand_over
+
+    /// Takes over what the predecessor's layers share, and passes on what ours do.
+    fn share_secret(&mut self, upgrader: &mut Upgrader) {
+        match upgrader.take(SECRET).map(Secret::inherit).transpose() {
+            Ok(inherited) => self.secret = Arc::new(inherited.map_or_else(OnceLock::new, OnceLock::from)),
+            Err(error) => tracing::warn!(%error, "TLS sessions of the predecessor cannot be resumed"),
+        }
+        let secret = Arc::clone(&self.secret);
+        upgrader.pass(move || {
+            // No reason for an upgrade to fail.
+            let passed = secret.get().map(Secret::pass).transpose().inspect_err(|error| {
+                tracing::warn!(%error, "TLS sessions cannot be resumed in the successor");
+            });
+            Ok(passed.ok().flatten().map(|passed| (SECRET.to_owned(), passed)).into_iter().collect())
+        });
+    }
 
     /// Hands HTTP/2 connections over, too, through gates that this makes; without this, they are closed politely. Only the first
     /// call has an effect.
@@ -111,8 +135,14 @@ impl Server {
     }
 
     /// Puts a layer on the connections of the listener `name`. They go to a successor whose listener of this address has one, too.
-    pub fn encrypt(&mut self, name: impl Into<String>, layer: impl TlsLayer) {
-        self.layers.insert(name.into(), Arc::new(layer));
+    /// Call it after [`hand_over`](Self::hand_over).
+    pub fn encrypt(&mut self, name: impl Into<String>, mut layer: impl TlsLayer) {
+        let name = name.into();
+        match Secret::new() {
+            Ok(secret) => layer.share(&name, self.secret.get_or_init(|| secret).bytes()),
+            Err(error) => tracing::warn!(%error, "TLS sessions cannot be resumed in another process"),
+        }
+        self.layers.insert(name, Arc::new(layer));
     }
 
     /// Serves the listener `name` with `service`.

@@ -14,6 +14,10 @@ use crate::http2::Transport;
 
 /// What encrypts connections. See [`Server::encrypt`](crate::Server::encrypt).
 pub trait TlsLayer: Send + Sync + 'static {
+    /// Is told first of all which listener this is for, and 32 random bytes that it has in all generations: with them, the tickets of
+    /// one process are good in another.
+    fn share(&mut self, _listener: &str, _secret: &[u8]) {}
+
     /// For a connection that was just accepted.
     fn accept(&self) -> Wrap;
 

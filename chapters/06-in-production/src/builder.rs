@@ -362,7 +362,8 @@ impl Prepared {
 }
 
 /// Names that mean something else to a successor: ours, those of chapters 4 and 5, and the one that means standard input to all.
-const RESERVED: [&str; 8] = [CONTROL, COUNTERS, DIRECTORY, INIT, SYSTEMD, "predecessor", "connections", "stdin"];
+const RESERVED: [&str; 9] =
+    [CONTROL, COUNTERS, DIRECTORY, INIT, SYSTEMD, "predecessor", "connections", "tls-secret", "stdin"];
 
 /// Two descriptors of one name cannot be passed on, and that would only show at the first upgrade.
 fn check_names(builder: &Builder) -> Result<(), Error> {

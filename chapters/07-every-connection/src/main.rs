@@ -18,7 +18,7 @@ struct Args {
     options: Options,
     #[command(flatten)]
     ready: ReadyTimeout,
-    /// Encrypt all connections (TLS 1.3), with the certificate and the key in this PEM file.
+    /// Encrypt all connections, with the certificate and the key in this PEM file. Those of TLS 1.3 stay open.
     #[cfg(feature = "tls")]
     #[arg(long, value_name = "FILE")]
     tls: Option<std::path::PathBuf>,

@@ -1,20 +1,24 @@
 //! The handshake, which is rustls' work, up to the moment when the keys change hands.
 //!
-//! The invariant: rustls is given no byte behind the record that ends the handshake. So nothing is inside it when it goes.
+//! The invariant: rustls is given no byte behind the record that ends the handshake. So nothing is inside it when it goes. (If it
+//! stays, because the client speaks TLS 1.2, that does no harm.)
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{BufMut as _, BytesMut};
-use rustls::{ConnectionTrafficSecrets, Error, KeyLog, ServerConfig, ServerConnection};
+use rustls::server::ProducesTickets;
+use rustls::{ConnectionTrafficSecrets, Error, KeyLog, ProtocolVersion, ServerConfig, ServerConnection};
 
 use super::keys::{Keys, Secret};
 use super::machine::Machine;
+use super::older::Older;
+use super::phase::Phase;
 use super::record::{HEAD, length};
 use super::suite::Suite;
 
 pub(super) struct Handshake {
-    rustls: ServerConnection,
+    pub(super) rustls: ServerConnection,
     secrets: Arc<Secrets>,
     pub(super) received: BytesMut,
     pub(super) to_client: BytesMut,
@@ -26,16 +30,17 @@ impl Handshake {
     /// # Errors
     /// If the configuration is of no use.
     pub(super) fn new(config: &ServerConfig) -> Result<Handshake, Error> {
-        let secrets = Arc::<Secrets>::default();
+        let secrets = Arc::new(Secrets { known: Mutex::default(), ticketer: Arc::clone(&config.ticketer) });
         // A clone for each connection: what is logged does not say otherwise which one it is about.
         let mut config = config.clone();
         config.key_log = Arc::clone(&secrets) as Arc<dyn KeyLog>;
+        config.ticketer = Arc::clone(&secrets) as Arc<dyn ProducesTickets>;
         config.enable_secret_extraction = true;
         let rustls = ServerConnection::new(Arc::new(config))?;
         Ok(Handshake { rustls, secrets, received: BytesMut::new(), to_client: BytesMut::new(), missing: 0 })
     }
 
-    /// Takes in what was received. Whether the handshake is over.
+    /// Takes in what was received, at most to the end of the handshake, or of the next record behind it. Whether that was reached.
     ///
     /// # Errors
     /// What is wrong. What the client has to be told about that is in `to_client`.
@@ -51,9 +56,7 @@ impl Handshake {
             }
             self.missing -= part.len();
             let read = self.read(&part);
-            while self.rustls.wants_write() {
-                self.rustls.write_tls(&mut (&mut self.to_client).writer()).map_err(general)?;
-            }
+            self.take_out()?;
             read?;
             if !self.rustls.is_handshaking() {
                 return Ok(true);
@@ -69,11 +72,27 @@ impl Handshake {
         Ok(())
     }
 
-    /// Goes on without rustls.
+    /// Moves what rustls has to say to `to_client`.
+    pub(super) fn take_out(&mut self) -> Result<(), Error> {
+        while self.rustls.wants_write() {
+            self.rustls.write_tls(&mut (&mut self.to_client).writer()).map_err(general)?;
+        }
+        Ok(())
+    }
+
+    /// Goes on behind the handshake: without rustls, if that can be.
     ///
     /// # Errors
     /// If rustls has agreed to what this does not speak.
-    pub(super) fn finish(self) -> Result<Box<Machine>, Error> {
+    pub(super) fn finish(self: Box<Self>) -> Result<Phase, Error> {
+        match self.rustls.protocol_version() {
+            Some(ProtocolVersion::TLSv1_3) => Ok(Phase::Open(self.machine()?)),
+            _ => Ok(Phase::Older(Box::new(Older::new(self)))),
+        }
+    }
+
+    /// Goes on without rustls.
+    pub(super) fn machine(self) -> Result<Box<Machine>, Error> {
         let suite = self.rustls.negotiated_cipher_suite().and_then(|suite| Suite::find(suite.suite().into()));
         let extracted = self.rustls.dangerous_extract_secrets()?;
         let [writes, reads] = self.secrets.take();
@@ -103,22 +122,50 @@ fn iv(keys: &ConnectionTrafficSecrets) -> Option<&[u8]> {
 }
 
 /// The two secrets that one connection's keys come from: ours, and the client's.
-#[derive(Default)]
-struct Secrets(Mutex<[Option<Secret>; 2]>);
+struct Secrets {
+    known: Mutex<[Option<Secret>; 2]>,
+    /// That of the configuration.
+    ticketer: Arc<dyn ProducesTickets>,
+}
 
 /// What [`KeyLog`] calls them.
 const NAMES: [&str; 2] = ["SERVER_TRAFFIC_SECRET_0", "CLIENT_TRAFFIC_SECRET_0"];
 
 impl Secrets {
+    fn known(&self) -> MutexGuard<'_, [Option<Secret>; 2]> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn take(&self) -> [Option<Secret>; 2] {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.known())
+    }
+}
+
+/// Tickets for TLS 1.3 alone. A session of TLS 1.2 goes on with its old keys: what seals its tickets would open the records of
+/// each, whenever they were recorded.
+impl ProducesTickets for Secrets {
+    fn enabled(&self) -> bool {
+        self.ticketer.enabled()
+    }
+
+    fn lifetime(&self) -> u32 {
+        self.ticketer.lifetime()
+    }
+
+    fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
+        let is_tls13 = self.known().iter().all(Option::is_some);
+        is_tls13.then(|| self.ticketer.encrypt(plain)).flatten()
+    }
+
+    fn decrypt(&self, ticket: &[u8]) -> Option<Vec<u8>> {
+        self.ticketer.decrypt(ticket)
     }
 }
 
 impl KeyLog for Secrets {
     fn log(&self, label: &str, _: &[u8], secret: &[u8]) {
         if let Some(number) = NAMES.iter().position(|name| *name == label) {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner)[number] = Some(Secret::new(secret.to_vec()));
+            self.known()[number] = Some(Secret::new(secret.to_vec()));
         }
     }
 

@@ -90,7 +90,7 @@ fn expand(suite: &Suite, secret: &[u8], label: &str, length: usize) -> Result<Se
     Ok(expanded)
 }
 
-struct Length(usize);
+pub(super) struct Length(pub(super) usize);
 
 impl KeyType for Length {
     fn len(&self) -> usize {

@@ -1,6 +1,6 @@
 //! A configuration from a file, for services that need no more.
 //!
-//! The invariant: it allows TLS 1.3 alone.
+//! The invariant: it allows what rustls thinks safe, so TLS 1.2, too.
 
 use std::error::Error;
 use std::io;
@@ -9,7 +9,6 @@ use std::path::Path;
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
-use rustls::version::TLS13;
 
 use super::shell::Tls;
 
@@ -27,7 +26,7 @@ impl Tls {
 fn read(file: &Path) -> Result<ServerConfig, Box<dyn Error>> {
     let certificates = CertificateDer::pem_file_iter(file)?.collect::<Result<_, _>>()?;
     let config = ServerConfig::builder_with_provider(default_provider().into())
-        .with_protocol_versions(&[&TLS13])?
+        .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(certificates, PrivateKeyDer::from_pem_file(file)?)?;
     Ok(config)

@@ -2,7 +2,6 @@
 //!
 //! The invariant: what is sealed is sent, in order and once, before more is sealed; and no more than a record is read ahead.
 
-use std::error::Error;
 use std::io::{self, IoSlice};
 use std::mem::replace;
 use std::pin::{Pin, pin};
@@ -11,12 +10,15 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use rustls::ServerConfig;
+use rustls::server::NoServerSessionStorage;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
 use super::handshake::Handshake;
-use super::machine::{Machine, Opened};
+use super::machine::Opened;
 use super::ownership::{Arrival, Offer};
+use super::phase::{Phase, invalid};
 use super::record::MOST;
+use super::tickets::Tickets;
 
 type Polled<T> = Poll<io::Result<T>>;
 
@@ -29,7 +31,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket for S {}
 pub struct Tls(Arc<ServerConfig>);
 
 impl Tls {
-    /// With this configuration, which should allow TLS 1.3 alone: no connection of another version is served. If it names no
+    /// With this configuration. If it allows TLS 1.2, too, such connections stay in the process that accepts them. If it names no
     /// protocols (ALPN), they are `h2` and `http/1.1`. Its key log stays empty, and there is no early data.
     #[must_use]
     pub fn new(mut config: ServerConfig) -> Tls {
@@ -38,6 +40,16 @@ impl Tls {
         }
         config.max_early_data_size = 0;
         Tls(Arc::new(config))
+    }
+
+    /// Makes sessions that begin in one process resume in another. Under TLS 1.2, none are resumed from now on. Does nothing if the
+    /// configuration makes tickets already.
+    pub(super) fn share_tickets(&mut self, listener: &str, secret: &[u8]) {
+        if !self.0.ticketer.enabled() {
+            let config = Arc::make_mut(&mut self.0);
+            config.ticketer = Arc::new(Tickets::new(listener, secret));
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+        }
     }
 
     /// A connection that was just accepted. The handshake happens as it is read or written.
@@ -56,13 +68,6 @@ pub struct TlsStream<S> {
     plain: BytesMut,
     /// A task waits until it can write. The socket wakes one task only; so what reads must not wait for the same then.
     writer_waits: bool,
-}
-
-enum Phase {
-    Handshake(Box<Handshake>),
-    Open(Box<Machine>),
-    /// The handshake has failed.
-    Failed,
 }
 
 impl<S> TlsStream<S> {
@@ -116,17 +121,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
                 ready!(poll_fill(&mut self.socket, &mut handshake.received, cx))?;
             } else if let Phase::Handshake(handshake) = replace(&mut self.phase, Phase::Failed) {
                 advanced.map_err(invalid)?;
-                self.phase = Phase::Open(handshake.finish().map_err(invalid)?);
+                self.phase = handshake.finish().map_err(invalid)?;
             }
         }
-        Poll::Ready(if let Phase::Open(_) = self.phase { Ok(()) } else { Err(io::ErrorKind::NotConnected.into()) })
+        Poll::Ready(if let Phase::Failed = self.phase { Err(io::ErrorKind::NotConnected.into()) } else { Ok(()) })
     }
 
     /// Sends what is sealed, as far as the socket takes it.
     fn poll_sealed(&mut self, cx: &mut Context<'_>) -> Polled<()> {
-        if let Phase::Open(machine) = &mut self.phase {
+        if let Some((_, to_client)) = self.phase.buffers() {
             self.writer_waits = true;
-            ready!(poll_send(&mut self.socket, &mut machine.to_client, cx))?;
+            ready!(poll_send(&mut self.socket, to_client, cx))?;
             self.writer_waits = false;
         }
         Poll::Ready(Ok(()))
@@ -160,16 +165,10 @@ fn poll_fill(socket: &mut impl Socket, bytes: &mut BytesMut, cx: &mut Context<'_
     }
 }
 
-fn invalid(error: impl Into<Box<dyn Error + Send + Sync>>) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, error)
-}
-
 impl<S: Socket> AsyncRead for TlsStream<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Polled<()> {
         ready!(self.poll_handshake(cx))?;
-        let TlsStream { socket, phase: Phase::Open(machine), plain, writer_waits } = &mut *self else {
-            return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
-        };
+        let TlsStream { socket, phase, plain, writer_waits } = &mut *self;
         loop {
             if !plain.is_empty() {
                 buf.put_slice(&plain.split_to(plain.len().min(buf.remaining())));
@@ -178,15 +177,20 @@ impl<S: Socket> AsyncRead for TlsStream<S> {
                 }
                 return Poll::Ready(Ok(()));
             }
-            let opened = machine.open();
+            let opened = phase.open();
             if !*writer_waits {
-                machine.answer();
-                // If this fails, a write will, too; there may still be something to read.
-                let _ = poll_send(socket, &mut machine.to_client, cx);
+                phase.answer();
             }
-            match opened.map_err(invalid)? {
+            let Some((received, to_client)) = phase.buffers() else {
+                return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
+            };
+            if !*writer_waits {
+                // If this fails, a write will, too; there may still be something to read.
+                let _ = poll_send(socket, to_client, cx);
+            }
+            match opened? {
                 Opened::Data(data) => *plain = data,
-                Opened::Nothing => ready!(poll_fill(socket, &mut machine.received, cx))?,
+                Opened::Nothing => ready!(poll_fill(socket, received, cx))?,
                 Opened::End => return Poll::Ready(Ok(())),
             }
         }
@@ -201,10 +205,7 @@ impl<S: Socket> AsyncWrite for TlsStream<S> {
     fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Polled<usize> {
         ready!(self.poll_handshake(cx))?;
         ready!(self.poll_sealed(cx))?;
-        let Phase::Open(machine) = &mut self.phase else {
-            return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
-        };
-        let Some(written) = machine.write(bufs) else { return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())) };
+        let Some(written) = self.phase.write(bufs) else { return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())) };
         // What the socket does not take now is sent by the next write, or a flush.
         let _ = self.poll_sealed(cx)?;
         Poll::Ready(Ok(written))
@@ -220,9 +221,7 @@ impl<S: Socket> AsyncWrite for TlsStream<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled<()> {
-        if let Phase::Open(machine) = &mut self.phase {
-            machine.close();
-        }
+        self.phase.close();
         ready!(self.poll_sealed(cx))?;
         Pin::new(&mut self.socket).poll_shutdown(cx)
     }

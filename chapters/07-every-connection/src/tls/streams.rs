@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::ownership::Arrival;
-use super::peers::{Client, SUITES, raw, rustls_client, server_config};
+use super::peers::{Client, OLDER_SUITE, SUITES, raw, rustls_client, server_config};
 use super::record::{ALERT, HANDSHAKE, MOST};
 use super::shell::{Tls, TlsStream};
 
@@ -240,4 +240,56 @@ async fn a_stream_in_its_handshake_does_not_go() {
     let pending = poll_fn(|cx| Poll::Ready(std::pin::pin!(stream.read_u8()).poll(cx).is_pending())).await;
     assert!(pending && stream.offer().is_err());
     drop(pipe);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_goes_there_and_back_under_tls_1_2_is_whole_and_stays() {
+    let (mut client, mut stream) = connected(OLDER_SUITE);
+    let client = thread::spawn(move || -> io::Result<()> {
+        for round in 0..60_u8 {
+            let data = vec![round; 1 + 700 * usize::from(round)];
+            client.write_all(&data)?;
+            let mut back = vec![0; data.len()];
+            client.read_exact(&mut back)?;
+            assert_eq!(back, data);
+        }
+        client.conn.send_close_notify();
+        client.flush()?;
+        assert_eq!(client.read(&mut [0])?, 0);
+        Ok(())
+    });
+    let mut buffer = vec![0; 5_000];
+    loop {
+        let length = stream.read(&mut buffer).await.expect("it ends in order");
+        if length == 0 {
+            break;
+        }
+        stream.write_all(&buffer[..length]).await.expect("it is read");
+        stream.flush().await.expect("it is read");
+        let Err(stays) = stream.offer() else { panic!("the next process would take it for TLS 1.3") };
+        stream = stays;
+    }
+    stream.shutdown().await.expect("it is read");
+    assert_eq!(stream.write(b"more").await.expect_err("it is closed").kind(), ErrorKind::BrokenPipe);
+    client.join().expect("no panic").expect("nothing was lost");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_of_tls_1_2_that_breaks_a_rule_is_told_and_cut() {
+    let (mut client, mut stream) = connected(OLDER_SUITE);
+    let client = thread::spawn(move || {
+        client.write_all(b"hello").expect("it is open");
+        client.sock.write_all(&[23, 3, 3, 0, 40]).expect("it is open");
+        client.sock.write_all(&[7; 40]).expect("it is open");
+        client.read(&mut [0]).expect_err("it is an alert").to_string()
+    });
+    let mut data = [0; 5];
+    stream.read_exact(&mut data).await.expect("it was sent");
+    for _ in 0..2 {
+        let error = stream.read(&mut data).await.expect_err("it is over");
+        assert_eq!(error.kind(), ErrorKind::InvalidData);
+    }
+    assert!(stream.write(b"more").await.is_err() && stream.offer().is_err());
+    let told = client.join().expect("no panic");
+    assert!(told.contains("BadRecordMac"), "{told}");
 }

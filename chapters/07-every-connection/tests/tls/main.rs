@@ -7,4 +7,6 @@ mod clients;
 mod openssl;
 mod server;
 mod steps;
+mod tickets;
+mod tls12;
 mod versions;

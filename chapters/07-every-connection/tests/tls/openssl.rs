@@ -11,33 +11,29 @@ use testkit::{End, Program, require_program};
 use crate::server::Server;
 
 /// It, and what it is told.
-struct Client {
-    program: Program,
+pub(crate) struct Client {
+    pub(crate) program: Program,
     tells: File,
 }
 
 impl Client {
-    fn start(server: &Server, suite: &str) -> Option<Client> {
+    pub(crate) fn start(server: &Server, more: &[&str]) -> Option<Client> {
         require_program("openssl", "openssl")?;
-        let tells = server.file(suite);
+        let tells = server.file("tells");
         mkfifo(&tells, Mode::S_IRWXU).expect("there is room");
         let mut command = Command::new("sh");
-        command.args([
-            "-c",
-            r#"exec openssl s_client -crlf -connect "$1" -CAfile "$2" -ciphersuites "$3" < "$4""#,
-            "sh",
-        ]);
-        command.arg(server.address()).arg(server.certificate()).arg(suite).arg(&tells);
+        command.args(["-c", r#"tells=$1; shift; exec openssl s_client -crlf "$@" < "$tells""#, "sh"]);
+        command.arg(&tells).args(["-connect", &server.address(), "-CAfile"]).arg(server.certificate()).args(more);
         let program = Program::start(&mut command);
         Some(Client { program, tells: File::create(tells).expect("it is read") })
     }
 
-    fn tell(&mut self, what: &str) {
+    pub(crate) fn tell(&mut self, what: &str) {
         self.tells.write_all(what.as_bytes()).expect("it is read");
     }
 
     /// Asks, and waits for the answer of this generation.
-    fn ask(&mut self, generation: usize) {
+    pub(crate) fn ask(&mut self, generation: usize) {
         self.tell("GET / HTTP/1.1\nHost: lab\n\n");
         self.program.line(&format!("x-generation: {generation}"));
         self.program.line("hello from");
@@ -48,7 +44,7 @@ impl Client {
 fn openssl_has_one_connection_and_changes_keys() {
     for suite in ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"] {
         let Some(mut server) = Server::start() else { return };
-        let Some(mut client) = Client::start(&server, suite) else { return };
+        let Some(mut client) = Client::start(&server, &["-ciphersuites", suite]) else { return };
         client.program.line(suite);
         let mut generation = 1;
         for (before, after) in
