@@ -7,6 +7,7 @@ mod counters_page;
 mod duration;
 mod gate;
 mod generations;
+mod http2;
 mod listen_environment;
 mod transfer;
 
@@ -14,7 +15,7 @@ mod transfer;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 11] = [
     ("address", address::run),
     ("control_answer", control_answer::run),
     ("control_request", control_request::run),
@@ -22,6 +23,8 @@ pub const TARGETS: [Target; 9] = [
     ("duration", duration::run),
     ("gate", gate::run),
     ("generations", generations::run),
+    ("http2", http2::run),
+    ("http2_state", http2::run_state),
     ("listen_environment", listen_environment::run),
     ("transfer", transfer::run),
 ];
