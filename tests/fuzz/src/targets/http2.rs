@@ -199,7 +199,7 @@ impl World {
     fn is_silent(&self) -> bool {
         let said = [&self.client.says, &self.client.hears, &self.library.says, &self.library.hears];
         let passed = [&self.machine.to_library, &self.machine.to_client];
-        said.into_iter().chain(passed).all(|bytes| bytes.is_empty())
+        said.into_iter().chain(passed).all(BytesMut::is_empty)
     }
 
     /// Everything arrives, and each side takes all it gets.
