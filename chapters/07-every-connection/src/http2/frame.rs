@@ -2,7 +2,7 @@
 //!
 //! The invariant: nothing here looks into a header block. What HPACK has compressed passes as it is.
 
-use bytes::{BufMut as _, BytesMut};
+use bytes::{BufMut, BytesMut};
 
 /// What a client sends first (section 3.4).
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -44,7 +44,7 @@ impl Head {
         Some(Head { length: u32::from_be_bytes([0, a, b, c]), kind, flags, stream })
     }
 
-    pub(super) fn put(self, to: &mut BytesMut) {
+    pub(super) fn put(self, to: &mut impl BufMut) {
         to.put_uint(self.length.into(), 3);
         to.put_slice(&[self.kind, self.flags]);
         to.put_u32(self.stream);

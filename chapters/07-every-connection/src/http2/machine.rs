@@ -5,7 +5,7 @@
 
 use std::io::IoSlice;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 
 use super::frame::{
     DATA, END_STREAM, GOAWAY, Head, PADDED, PING, PREFACE, PUSH_PROMISE, SETTINGS, WINDOW_UPDATE, number,
@@ -50,7 +50,8 @@ enum Verdict {
     Drop,
     /// It is set aside: it is about a new stream, and these are held.
     Aside,
-    /// It waits for the library, and all behind it.
+    /// It waits until the library allows more, and all behind it waits, too. A library allows its whole window before it answers
+    /// anything; so what it needs for its answers is not behind.
     Wait,
     /// No library accepts it.
     Refuse,
@@ -252,7 +253,7 @@ impl Machine {
                 return self.go_blind();
             }
             if !self.is_enough(head, &self.arrived) {
-                return;
+                break;
             }
             match self.verdict(head) {
                 Verdict::Pass => {
@@ -262,10 +263,12 @@ impl Machine {
                 }
                 Verdict::Drop => drop(self.arrived.split_to(head.frame_size())),
                 Verdict::Aside => self.aside.unsplit(self.arrived.split_to(head.frame_size())),
-                Verdict::Wait => return,
+                Verdict::Wait => break,
                 Verdict::Refuse => return self.go_blind(),
             }
         }
+        // Once for all that came late: a frame may have ten bytes, and a credit has thirteen.
+        self.credit();
         if self.arrived.is_empty() {
             // An empty buffer may still own memory, for as long as the connection lasts.
             self.arrived = BytesMut::new();
@@ -331,7 +334,6 @@ impl Machine {
         if self.streams.is_late(head) {
             if head.kind == DATA {
                 self.receive.truth = self.receive.truth.saturating_sub(head.length);
-                self.credit();
             }
             return Verdict::Drop;
         }
@@ -509,28 +511,28 @@ impl Machine {
 
     /// Sends what has waited, as far as the window goes.
     fn send_waiting(&mut self) {
-        while let Some(mut head) = Head::read(&self.waiting) {
-            let mut size = head.frame_size();
+        while let Some(head) = Head::read(&self.waiting) {
             if head.kind == DATA && head.length > self.send.truth {
-                // A client may want to have all that it takes before it takes more. So it gets a part.
-                if self.send.truth == 0 || head.has(PADDED) {
-                    return;
-                }
-                let rest = Head { length: head.length - self.send.truth, ..head };
-                head = Head { length: self.send.truth, flags: head.flags & !END_STREAM, ..head };
-                size = head.frame_size();
-                let all = std::mem::take(&mut self.waiting);
-                head.put(&mut self.waiting);
-                self.waiting.extend_from_slice(&all[Head::SIZE..size]);
-                rest.put(&mut self.waiting);
-                self.waiting.extend_from_slice(&all[size..]);
+                return self.send_part(head);
             }
-            if head.kind == DATA {
-                self.send.truth -= head.length;
-            }
-            self.to_client.unsplit(self.waiting.split_to(size));
+            self.send.truth -= if head.kind == DATA { head.length } else { 0 };
+            self.to_client.unsplit(self.waiting.split_to(head.frame_size()));
         }
         self.waiting = BytesMut::new();
+    }
+
+    /// A client may want to have all that it takes before it takes more. So it gets a part of the frame that waits. What waits
+    /// behind it is not moved: a client may take one byte at a time.
+    fn send_part(&mut self, head: Head) {
+        let part = self.send.truth;
+        if part == 0 || head.has(PADDED) {
+            return;
+        }
+        self.send.truth = 0;
+        Head { length: part, flags: head.flags & !END_STREAM, ..head }.put(&mut self.to_client);
+        self.to_client.extend_from_slice(&self.waiting[Head::SIZE..][..part as usize]);
+        self.waiting.advance(part as usize);
+        Head { length: head.length - part, ..head }.put(&mut &mut self.waiting[..Head::SIZE]);
     }
 }
 
@@ -741,14 +743,25 @@ mod tests {
         out(&mut machine.to_library);
         out(&mut machine.to_client);
         let mut next = moved(machine);
-        // Each byte is credited with thirteen.
-        let late = frame(DATA, 0, 1, b"?").repeat(1_000);
+        let late = frame(DATA, 0, 1, b"?");
         while next.is_clear() {
             read(&mut next, &late);
         }
         assert!(next.room().is_none() && next.to_client.len() < 3 * MOST_UNSENT, "{}", next.to_client.len());
         out(&mut next.to_client);
         assert!(next.is_clear() && next.room().is_some());
+    }
+
+    #[test]
+    fn all_that_comes_late_at_a_time_is_credited_once() {
+        let mut machine = greeted();
+        read(&mut machine, &request(1));
+        machine.write(&request(1));
+        out(&mut machine.to_library);
+        out(&mut machine.to_client);
+        let mut next = moved(machine);
+        read(&mut next, &frame(DATA, 0, 1, b"?").repeat(1_000));
+        assert_eq!(out(&mut next.to_client), frame(WINDOW_UPDATE, 0, 0, &1_000_u32.to_be_bytes()));
     }
 
     #[test]
@@ -849,5 +862,19 @@ mod tests {
         assert!(next.to_library.is_empty(), "the library believes in more already");
         read(&mut next, &wider(65_000));
         assert_eq!(out(&mut next.to_library), wider(465));
+    }
+
+    #[test]
+    fn what_waits_stays_where_it_is_while_the_client_takes_a_byte_at_a_time() {
+        let mut machine = greeted();
+        read(&mut machine, &request(1));
+        machine.write(&[frame(DATA, 0, 1, &vec![0; 65_535]), frame(DATA, END_STREAM, 1, &[7; 3]), request(1)].concat());
+        out(&mut machine.to_client);
+        let end = machine.waiting.as_ptr_range().end;
+        for flags in [0, 0, END_STREAM] {
+            assert_eq!(machine.waiting.as_ptr_range().end, end, "each byte moves all that waits");
+            read(&mut machine, &frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]));
+            assert_eq!(out(&mut machine.to_client)[..10], frame(DATA, flags, 1, &[7]));
+        }
     }
 }
