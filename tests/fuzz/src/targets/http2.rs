@@ -32,9 +32,11 @@ use state::State;
 /// Of what a step of an input makes the client send.
 const MOST_SENT: usize = 1 << 18;
 
+const MOST_AT_A_TIME: usize = 1 << 15;
+
 /// What may be kept for the library, and for the client: the machine's own limits, and a piece more.
 const MOST_KEPT: usize = (2 * 1024 + 256 + 64) * 1024;
-const MOST_UNSENT: usize = (128 + 64) * 1024;
+const MOST_UNSENT: usize = (128 + 32) * 1024;
 
 struct World {
     client: Client,
@@ -79,10 +81,10 @@ pub(crate) fn run_state(bytes: &[u8]) {
     machine.release();
 }
 
-/// As many bytes from the front as `how` says.
+/// As many bytes from the front as `how` says. It is never more than a side reads or writes at a time.
 fn piece(from: &mut BytesMut, how: u8) -> BytesMut {
-    let length = if how < 200 { usize::from(how).min(from.len()) } else { from.len() };
-    from.split_to(length)
+    let length = if how < 200 { how.into() } else { MOST_AT_A_TIME };
+    from.split_to(length.min(from.len()))
 }
 
 impl World {
@@ -116,7 +118,7 @@ impl World {
                 let mut frame = BytesMut::new();
                 Head { length, kind, flags, stream: stream.into() }.put(&mut frame);
                 frame.resize(frame.len() + length as usize, 1);
-                for _ in 0..usize::from(how).pow(2).min(MOST_SENT / frame.len()) {
+                for _ in 0..usize::from(how).min(MOST_SENT / frame.len()) {
                     self.client.says.extend_from_slice(&frame);
                 }
                 return behind;
@@ -131,12 +133,7 @@ impl World {
         if self.machine.room().is_none() || self.client.says.is_empty() {
             return;
         }
-        // No more than the shell reads at a time.
-        let most = self.client.says.len().min(16 * 1024);
-        let mut all = self.client.says.split_to(most);
-        let mut sent = piece(&mut all, how);
-        all.unsplit(std::mem::take(&mut self.client.says));
-        self.client.says = all;
+        let mut sent = piece(&mut self.client.says, how);
         if how.is_multiple_of(2) && self.machine.is_clear() {
             let passed = self.machine.pass(&sent);
             self.library.hears.extend_from_slice(&sent.split_to(passed));

@@ -1,6 +1,7 @@
 //! A client and a library that keep account of what they have been told, and expect the other to heed it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::LazyLock;
 
 use bytes::{BufMut as _, BytesMut};
 
@@ -76,6 +77,12 @@ fn put(to: &mut BytesMut, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> H
     head.put(to);
     to.put_slice(payload);
     head
+}
+
+/// So many bytes, of which no two that follow each other are the same.
+fn body(how: u8, length: u32) -> Vec<u8> {
+    static BYTES: LazyLock<Vec<u8>> = LazyLock::new(|| (0..=u8::MAX).cycle().take((1 << 14) + 256).collect());
+    BYTES[how.into()..][..length as usize].to_vec()
 }
 
 /// The next frame, if it is whole.
@@ -164,7 +171,7 @@ impl Client {
         } else {
             let length = u32::from(how).pow(2).min(16_384).min(self.may_send);
             self.may_send -= length;
-            let mut payload: Vec<u8> = (0..length).map(|at| at.to_le_bytes()[0] ^ how).collect();
+            let mut payload = body(how, length);
             let mut flags = if ends { END_STREAM } else { 0 };
             if how & 16 != 0 && length > 0 {
                 payload[0] = 0;
@@ -325,7 +332,7 @@ impl Library {
         } else {
             let length = u32::from(how).pow(2).min(16_384).min(self.may_send);
             self.may_send -= length;
-            let payload: Vec<u8> = (0..length).map(|at| at.to_le_bytes()[0] ^ how).collect();
+            let payload = body(how, length);
             let head = put(&mut self.says, DATA, if ends { END_STREAM } else { 0 }, stream, &payload);
             back.say(head, &payload);
         }
@@ -379,6 +386,8 @@ impl Library {
             let preface = self.hears.split_to(PREFACE.len());
             assert!(!honest || preface == PREFACE, "it is no preface");
             self.prefaced = true;
+            // As hyper does it: before any answer.
+            self.grant();
         }
         while self.prefaced
             && let Some((head, frame)) = next(&mut self.hears)
