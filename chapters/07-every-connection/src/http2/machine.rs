@@ -724,13 +724,12 @@ mod tests {
     fn what_is_kept_has_a_limit() {
         let mut machine = greeted();
         machine.hold();
-        let mut stream = 1;
-        while let Some(room) = machine.room() {
+        for stream in (1..100).step_by(2) {
+            let Some(room) = machine.room() else { break };
             room.extend_from_slice(&frame(HEADERS, END_STREAM | END_HEADERS, stream, &[0; 10_000]));
             machine.advance();
-            stream += 2;
         }
-        assert!(machine.aside.len() < MOST_KEPT + 20_000, "{}", machine.aside.len());
+        assert!((MOST_KEPT..MOST_KEPT + 20_000).contains(&machine.aside.len()), "{}", machine.aside.len());
         machine.release();
         assert!(machine.room().is_some());
     }
@@ -744,10 +743,16 @@ mod tests {
         out(&mut machine.to_client);
         let mut next = moved(machine);
         let late = frame(DATA, 0, 1, b"?");
-        while next.is_clear() {
-            read(&mut next, &late);
+        for _ in 0..MOST_UNSENT {
+            let Some(room) = next.room() else { break };
+            room.extend_from_slice(&late);
+            next.advance();
         }
-        assert!(next.room().is_none() && next.to_client.len() < 3 * MOST_UNSENT, "{}", next.to_client.len());
+        assert!(
+            next.room().is_none() && !next.is_clear() && next.to_client.len() < 3 * MOST_UNSENT,
+            "{}",
+            next.to_client.len()
+        );
         out(&mut next.to_client);
         assert!(next.is_clear() && next.room().is_some());
     }
@@ -767,11 +772,16 @@ mod tests {
     #[test]
     fn what_the_library_does_not_read_has_a_limit() {
         let mut machine = greeted();
-        while let Some(room) = machine.room() {
+        for _ in 0..200 {
+            let Some(room) = machine.room() else { break };
             room.extend_from_slice(&frame(PRIORITY, 0, 1, &[0; 5]).repeat(1_000));
             machine.advance();
         }
-        assert!(machine.to_library.len() < MOST_UNREAD + 20_000, "{}", machine.to_library.len());
+        assert!(
+            (MOST_UNREAD..MOST_UNREAD + 20_000).contains(&machine.to_library.len()),
+            "{}",
+            machine.to_library.len()
+        );
     }
 
     #[test]
