@@ -131,8 +131,8 @@ impl<S: HttpService> Connection<S> {
             Ok(Protocol::Http2) => Box::pin(self.http2(gate, &control, state)).await?,
             Ok(Protocol::Tunnel) => {
                 let state = state?;
-                let movable = self.shared.tunnel_protocol(&state).ok()?.resume(Box::new(gate), state)?;
-                Box::pin(self.tunnel(&control, Offer::made(movable))).await?
+                let tunnel = self.shared.tunnel_protocol(&state).ok()?.resume(Box::new(gate), state)?;
+                Box::pin(self.tunnel(&control, Offer::made(tunnel))).await?
             }
             Ok(_) => self.http1(gate, &control).await?,
             Err(why) => why,
@@ -562,26 +562,30 @@ async fn leave_http2(
     }
 }
 
-/// Ready when a tunnel goes.
+/// Ready when a tunnel goes. Where it cannot, it is told to end as soon as nothing is under way.
 async fn leave_tunnel(
     phase: &mut watch::Receiver<Phase>,
     control: &Control<Socket>,
     offer: &Offer,
     declined_by: &Weak<Departures>,
 ) -> Leave {
-    let gate = offer.wait().await;
+    let tunnel = offer.wait().await;
     loop {
         let now = phase.borrow_and_update().clone();
-        if let Phase::HandingOver(to) = now
-            && !declined(declined_by, &to)
-        {
-            tokio::select! {
+        match now {
+            Phase::HandingOver(to) if !declined(declined_by, &to) => tokio::select! {
                 biased;
                 _ = phase.changed() => continue,
-                gone = go_passing(control, gate, &to) => if let Some((socket, state, permit)) = gone {
+                gone = go_passing(control, tunnel, &to) => if let Some((socket, state, permit)) = gone {
                     return Leave::Go(to, socket, Begin::Tunnel(state), permit);
                 },
-            }
+            },
+            Phase::Closing(_) | Phase::Stopping(_) => tokio::select! {
+                biased;
+                _ = phase.changed() => continue,
+                () = tunnel.close(now.stops()) => {}
+            },
+            _ => {}
         }
         let _ = phase.changed().await;
     }

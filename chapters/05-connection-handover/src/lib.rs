@@ -28,4 +28,4 @@ pub use counts::Counts;
 pub use http2::{Http2Gate, Http2Placed, Movable, Transport, http2_library};
 pub use server::Server;
 pub use tls::{TlsLayer, TlsOffer, TlsSocket, Wrap};
-pub use tunnel::{TunnelProtocol, tunnel};
+pub use tunnel::{Tunnel, TunnelProtocol, tunnel};

@@ -128,8 +128,8 @@ impl Server {
         let _ = self.shared.http2.set(Box::new(gate));
     }
 
-    /// Hands over the tunnels of this protocol, too, in which a handler [begins](crate::tunnel) one; all others stay with their
-    /// handlers. Of two protocols with one name, the first is taken.
+    /// Hands over the tunnels of this protocol, too, in which a handler [begins](crate::tunnel) one, and ends those that cannot go;
+    /// all others stay with their handlers. Of two protocols with one name, the first is taken.
     pub fn hand_over_tunnels(&mut self, protocol: impl TunnelProtocol) {
         self.shared.tunnels.write().unwrap_or_else(PoisonError::into_inner).push(Arc::new(protocol));
     }

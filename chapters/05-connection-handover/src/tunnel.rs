@@ -3,6 +3,7 @@
 //! The invariant: a tunnel goes only if its protocol has offered it, and then every process that can get it, this one included,
 //! can go on with it.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -27,7 +28,14 @@ pub trait TunnelProtocol: Send + Sync + 'static {
     fn check(&self, state: &[u8]) -> Result<(), String>;
 
     /// Goes on with a tunnel from this state. `None`: no process can, so it ends.
-    fn resume(&self, client: Box<dyn Transport>, state: Bytes) -> Option<Box<dyn Movable>>;
+    fn resume(&self, client: Box<dyn Transport>, state: Bytes) -> Option<Box<dyn Tunnel>>;
+}
+
+/// The server's side of a tunnel that can go.
+pub trait Tunnel: Movable {
+    /// Says goodbye once nothing is under way, and closes the connection. `stops`: no other process serves on. If this is dropped
+    /// before, everything is as before.
+    fn close(&self, stops: bool) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
 
 /// Serves the connection of this request from `state` on, once the answer, a 101, is written. Its protocol must be
@@ -44,9 +52,9 @@ pub fn tunnel<B>(request: &mut Request<B>, state: Bytes) -> Result<(), String> {
         let Ok(upgraded) = upgrade.await else { return };
         let Ok(parts) = upgraded.downcast::<TokioIo<Gate<Socket>>>() else { return };
         let state = [state, parts.read_buf].concat();
-        if let Some(movable) = protocol.resume(Box::new(parts.io.into_inner()), state.into()) {
+        if let Some(tunnel) = protocol.resume(Box::new(parts.io.into_inner()), state.into()) {
             // `Err`: never, there is one tunnel for each connection.
-            let _ = offer.0.set(movable);
+            let _ = offer.0.set(tunnel);
         }
     });
     Ok(())
@@ -54,7 +62,7 @@ pub fn tunnel<B>(request: &mut Request<B>, state: Bytes) -> Result<(), String> {
 
 /// A tunnel that can go, as soon as there is one.
 #[derive(Clone, Default)]
-pub(crate) struct Offer(Arc<SetOnce<Box<dyn Movable>>>);
+pub(crate) struct Offer(Arc<SetOnce<Box<dyn Tunnel>>>);
 
 /// What [`tunnel`] needs to know of the server; an extension of each request that asks for another protocol.
 #[derive(Clone)]
@@ -64,15 +72,15 @@ struct Asked {
 }
 
 impl Offer {
-    pub(crate) fn made(movable: Box<dyn Movable>) -> Offer {
-        Offer(Arc::new(SetOnce::new_with(Some(movable))))
+    pub(crate) fn made(tunnel: Box<dyn Tunnel>) -> Offer {
+        Offer(Arc::new(SetOnce::new_with(Some(tunnel))))
     }
 
     pub(crate) fn ask<B>(&self, request: &mut Request<B>, shared: &Arc<Shared>) {
         request.extensions_mut().insert(Asked { shared: Arc::clone(shared), offer: self.clone() });
     }
 
-    pub(crate) async fn wait(&self) -> &dyn Movable {
+    pub(crate) async fn wait(&self) -> &dyn Tunnel {
         &**self.0.wait().await
     }
 }

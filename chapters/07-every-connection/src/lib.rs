@@ -36,11 +36,15 @@
 //! | --- | --- |
 //! | between two messages, or with a part of a frame of up to 8 KiB read | goes over, with its handler's state |
 //! | in the middle of a message or of a longer frame | goes over after its end; if that takes longer than 10 s, it is closed with 1012 |
-//! | with a ping that is not answered, or whose handler is at work | goes over after the answer |
+//! | whose client has taken nothing of an answer for 10 s | is closed |
+//! | with a ping that is not answered, or whose handler is at work, or waits for the client in the middle of something | goes over after the answer |
 //! | whose client says goodbye in that moment | goes over, and is answered there, or ends where it is |
 //! | on which the handler has read or written a goodbye, or that uses an extension | stays |
-//! | whose state is longer than 1 MiB, or whose successor does not know it by this name, or has no descriptor left | stays, and is served on |
+//! | whose state is longer than 1 MiB, or whose successor does not know it by this name, or has no descriptor left | stays, and is served on; before the deadline, it is closed with 1012 |
 //! | of a handler that offers no state | stays, as in chapter 5 |
+//!
+//! A server that stops, without a successor, closes each websocket with 1001 when it could go over, and those that are left at the
+//! deadline without a word.
 //!
 //! A [`Server`](connection_handover::Server) that is given [`Http2`] and [`Websockets`] does all this.
 //!

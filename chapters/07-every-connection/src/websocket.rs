@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
-use connection_handover::{Movable, Transport, TunnelProtocol, tunnel};
+use connection_handover::{Transport, Tunnel, TunnelProtocol, tunnel};
 use hyper::Request;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -65,8 +65,9 @@ impl<S> Clone for Websockets<S> {
 
 impl<S: Serialize + DeserializeOwned + Send + 'static> Websockets<S> {
     /// `serve` reads and writes through the gate, in one task. Once [`Leave::unless`] has told it to leave, it returns its state,
-    /// and is called with that again: in the next process, or here, if that does not take the connection. Otherwise it returns
-    /// `None`, and the connection ends. A new version that cannot read the old one's states has another name.
+    /// and is called with that again: in the next process, or here, if that does not take the connection. (In a stop, no process
+    /// calls it again.) Otherwise it returns `None`, and the connection ends. A new version that cannot read the old one's states
+    /// has another name.
     pub fn new<F>(name: &str, serve: impl Fn(Gate, Leave, S) -> F + Send + Sync + 'static) -> Websockets<S>
     where
         F: Future<Output = Option<S>> + Send + 'static,
@@ -77,10 +78,12 @@ impl<S: Serialize + DeserializeOwned + Send + 'static> Websockets<S> {
         Websockets { name: format!("{name}\n").into(), serve, message_timeout: MESSAGE_TIMEOUT }
     }
 
-    /// How long a message may still take once its connection should go; then the connection is closed with 1012 (service restart).
+    /// How long a client may still take to send its message, or to take what it is sent, once its connection should go; then the
+    /// connection is closed with 1012 (service restart), if that fits between two frames. A handler has as long as the drain.
     #[must_use]
     pub fn message_timeout(self, message_timeout: Duration) -> Websockets<S> {
-        Websockets { message_timeout, ..self }
+        // None at all would never let another task run.
+        Websockets { message_timeout: message_timeout.max(Duration::from_millis(1)), ..self }
     }
 
     /// Serves the connection of this request from `state` on, once the answer, a 101, is written.
@@ -120,7 +123,7 @@ impl<S: Serialize + DeserializeOwned + Send + 'static> TunnelProtocol for Websoc
         self.read(Bytes::copy_from_slice(state)).map(|_| ())
     }
 
-    fn resume(&self, client: Box<dyn Transport>, state: Bytes) -> Option<Box<dyn Movable>> {
+    fn resume(&self, client: Box<dyn Transport>, state: Bytes) -> Option<Box<dyn Tunnel>> {
         let (state, unread) = self.read(state).ok()?;
         Some(Box::new(shell::serve(self.clone(), client, unread, state)))
     }

@@ -6,7 +6,7 @@
 /// A frame that is not longer is released as a whole; so it can also go on as a part. Of a longer one nothing is kept.
 pub(super) const WHOLE: usize = 8 * 1024;
 
-const CLOSE: u8 = 8;
+pub(super) const CLOSE: u8 = 8;
 const PING: u8 = 9;
 const PONG: u8 = 10;
 

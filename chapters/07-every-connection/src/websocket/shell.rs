@@ -3,6 +3,7 @@
 //! The invariant: the handler is told to leave in the same moment in which nothing is under way, and from then on neither reads nor
 //! writes; so what goes is its state, and the bytes that it was not given.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,20 +11,26 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use connection_handover::{Movable, Transport};
+use connection_handover::{Movable, Transport, Tunnel};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf, copy, sink};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::Websockets;
-use super::machine::{Machine, WHOLE};
+use super::machine::{CLOSE, Machine, WHOLE};
 
-/// "The service is restarted: connect again." (1012, of the registry of RFC 6455, section 11.7.)
-const CLOSE: [u8; 4] = [0x88, 2, 0x03, 0xf4];
+/// "The server is going down." (RFC 6455, section 7.4.1.)
+const GOING_AWAY: u16 = 1001;
+
+/// "The service is restarted: connect again." (The registry of RFC 6455, section 11.7.)
+const SERVICE_RESTART: u16 = 1012;
 
 /// How long a client has to answer that.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How often in the time that a client has, it is looked at.
+const LOOKS: u32 = 8;
 
 type Polled<T> = Poll<io::Result<T>>;
 
@@ -39,6 +46,7 @@ pub(super) struct Control {
     message_timeout: Duration,
 }
 
+#[derive(Default)]
 struct Shared {
     /// Until it ends.
     client: Option<Box<dyn Transport>>,
@@ -47,6 +55,14 @@ struct Shared {
     unread: BytesMut,
     /// The library has asked for more since it was last given bytes: the handler has dealt with all that it was given.
     asked: bool,
+    /// Since when the handler waits for the rest of a message, although the connection should go.
+    in_message: Option<Instant>,
+    /// Since when the library waits for the client to take something.
+    blocked: Option<Instant>,
+    /// The connection should go.
+    goes: bool,
+    /// It should, and the handler waits where it can be told so: no further message is begun.
+    held: bool,
     stage: Stage,
     /// The handler's task.
     handler: Option<Waker>,
@@ -54,17 +70,16 @@ struct Shared {
     controller: Option<Waker>,
 }
 
+#[derive(Default)]
 enum Stage {
+    #[default]
     Served,
-    /// Served, but no further message is begun.
-    Held,
     /// The handler was told to leave, and has not returned its state yet.
     Told,
-    /// The same, and it will not go after all.
-    Recalled,
     /// It can be taken, in this state.
     Left(Bytes),
-    Taken,
+    /// It was taken, or closed.
+    Over,
 }
 
 fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
@@ -76,15 +91,7 @@ pub(super) fn serve<S>(protocol: Websockets<S>, client: Box<dyn Transport>, unre
 where
     S: Serialize + DeserializeOwned + Send + 'static,
 {
-    let shared = Shared {
-        client: Some(client),
-        machine: Machine::default(),
-        unread: unread.into(),
-        asked: false,
-        stage: Stage::Served,
-        handler: None,
-        controller: None,
-    };
+    let shared = Shared { client: Some(client), unread: unread.into(), ..Shared::default() };
     let shared = Arc::new(Mutex::new(shared));
     let control = Control { shared: Arc::clone(&shared), message_timeout: protocol.message_timeout };
     tokio::spawn(async move {
@@ -92,7 +99,8 @@ where
         loop {
             let [gate, leave] = [(); 2].map(|()| Arc::clone(&ends.0));
             let Some(left) = (protocol.serve)(Gate(gate), Leave(leave), state).await else { return };
-            if !lock(&ends.0).leave(|unread| protocol.write(&left, unread)) || !ends.comes_back().await {
+            lock(&ends.0).leave(|unread| protocol.write(&left, unread));
+            if !poll_fn(|cx| lock(&ends.0).poll_comes_back(cx)).await {
                 return;
             }
             state = left;
@@ -104,24 +112,6 @@ where
 /// The handler's task. When it ends, or panics, the connection ends, too, unless it was taken.
 struct Ends(Arc<Mutex<Shared>>);
 
-impl Ends {
-    /// Whether a handler that has left has to go on here.
-    async fn comes_back(&self) -> bool {
-        std::future::poll_fn(|cx| {
-            let shared = &mut *lock(&self.0);
-            match shared.stage {
-                Stage::Served => Poll::Ready(true),
-                Stage::Taken => Poll::Ready(false),
-                _ => {
-                    shared.handler = Some(cx.waker().clone());
-                    Poll::Pending
-                }
-            }
-        })
-        .await
-    }
-}
-
 impl Drop for Ends {
     fn drop(&mut self) {
         lock(&self.0).end();
@@ -129,49 +119,66 @@ impl Drop for Ends {
 }
 
 impl Stage {
-    /// Whether the handler may read and write.
     fn is_served(&self) -> bool {
-        matches!(self, Stage::Served | Stage::Held)
+        matches!(self, Stage::Served)
     }
 }
 
 impl Shared {
-    /// The handler has returned its state. `false`: it was not told to.
-    fn leave(&mut self, write: impl FnOnce(&[u8]) -> Result<Bytes, String>) -> bool {
-        self.stage = match self.stage {
-            Stage::Told => match write(&self.unread) {
-                Ok(state) => Stage::Left(state),
+    /// The handler has returned its state.
+    fn leave(&mut self, write: impl FnOnce(&[u8]) -> Result<Bytes, String>) {
+        match self.stage {
+            Stage::Told if self.goes => match write(&self.unread) {
+                Ok(state) => self.stage = Stage::Left(state),
                 Err(why) => {
                     tracing::error!(why, "a websocket stays: its state cannot be written down");
-                    Stage::Served
+                    (self.goes, self.stage) = (false, Stage::Served);
                 }
             },
-            Stage::Recalled => Stage::Served,
-            _ => return false,
-        };
+            Stage::Told => self.stage = Stage::Served,
+            // It was not told to.
+            _ => self.end(),
+        }
         self.wake_controller();
-        true
+    }
+
+    /// Whether a handler that has left has to go on here.
+    fn poll_comes_back(&mut self, cx: &Context<'_>) -> Poll<bool> {
+        self.handler = Some(cx.waker().clone());
+        match self.stage {
+            Stage::Served => Poll::Ready(self.client.is_some()),
+            Stage::Over => Poll::Ready(false),
+            _ => Poll::Pending,
+        }
     }
 
     fn end(&mut self) {
-        if !matches!(self.stage, Stage::Taken) {
+        if !matches!(self.stage, Stage::Over) {
             self.client = None;
             self.wake_controller();
         }
+    }
+
+    /// Ready when the handler has left (`true`), or the connection has ended.
+    fn poll_left(&mut self, cx: &Context<'_>) -> Poll<bool> {
+        self.controller = Some(cx.waker().clone());
+        let left = matches!(self.stage, Stage::Left(_));
+        if left || self.client.is_none() { Poll::Ready(left) } else { Poll::Pending }
     }
 
     fn wake_controller(&mut self) {
         self.controller.take().into_iter().for_each(Waker::wake);
     }
 
-    fn enter(&mut self, stage: Stage) {
-        self.stage = stage;
+    fn wake_handler(&mut self) {
         self.handler.take().into_iter().for_each(Waker::wake);
     }
 
     fn poll_leave(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.handler = Some(cx.waker().clone());
-        let quiet = matches!(self.stage, Stage::Held) && self.asked && self.machine.is_quiet();
+        let in_message = self.goes && self.machine.is_in_message();
+        self.in_message = in_message.then(|| self.in_message.unwrap_or_else(Instant::now));
+        let quiet = self.goes && self.stage.is_served() && self.asked && self.machine.is_quiet();
         if let Some(client) = self.client.as_mut().filter(|_| quiet)
             && let Poll::Ready(Ok(())) = Pin::new(client).poll_flush(cx)
         {
@@ -185,8 +192,7 @@ impl Shared {
             let Some(client) = self.client.as_mut().filter(|_| self.stage.is_served()) else {
                 return Poll::Ready(Ok(()));
             };
-            let held = matches!(self.stage, Stage::Held);
-            let released = self.machine.release(&self.unread, buf.remaining(), held);
+            let released = self.machine.release(&self.unread, buf.remaining(), self.held);
             if released > 0 || buf.remaining() == 0 {
                 buf.put_slice(&self.unread.split_to(released));
                 self.asked = false;
@@ -198,7 +204,7 @@ impl Shared {
                 let length = passes.min(buf.remaining());
                 let mut part = ReadBuf::new(buf.initialize_unfilled_to(length));
                 Pin::new(client).poll_read(cx, &mut part).map_ok(|()| part.filled().len())
-            } else if held && !self.machine.is_in_message() {
+            } else if self.held && !self.machine.is_in_message() {
                 Poll::Pending
             } else {
                 self.unread.reserve(WHOLE);
@@ -225,6 +231,12 @@ impl Shared {
         let client = self.client.as_mut().filter(|_| self.stage.is_served());
         client.map_or(Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())), |client| poll(Pin::new(client)))
     }
+
+    /// Whether for this long, the client has not ended its message, or has taken nothing of what it is sent.
+    fn is_kept_by_client(&self, message_timeout: Duration) -> bool {
+        let in_message = self.in_message.filter(|_| self.machine.is_in_message());
+        [in_message, self.blocked].into_iter().flatten().any(|since| since.elapsed() >= message_timeout)
+    }
 }
 
 impl Leave {
@@ -235,57 +247,70 @@ impl Leave {
     /// waits, alone or among others that lose nothing, is what it is for.
     pub async fn unless<F: Future>(&mut self, future: F) -> Option<F::Output> {
         let mut future = pin!(future);
-        std::future::poll_fn(|cx| match future.as_mut().poll(cx) {
-            Poll::Ready(output) => Poll::Ready(Some(output)),
-            Poll::Pending => lock(&self.0).poll_leave(cx).map(|()| None),
+        poll_fn(|cx| {
+            let held = |held: bool| {
+                let mut shared = lock(&self.0);
+                shared.held = held && shared.goes;
+                shared
+            };
+            drop(held(true));
+            let polled = future.as_mut().poll(cx);
+            let mut shared = held(false);
+            match polled {
+                Poll::Ready(output) => Poll::Ready(Some(output)),
+                Poll::Pending => shared.poll_leave(cx).map(|()| None),
+            }
         })
         .await
     }
 }
 
+impl Gate {
+    /// If this task has to wait, it is woken when the connection is over, too.
+    fn lock(&self, cx: &Context<'_>) -> MutexGuard<'_, Shared> {
+        let mut shared = lock(&self.0);
+        shared.handler = Some(cx.waker().clone());
+        shared
+    }
+}
+
 impl AsyncRead for Gate {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Polled<()> {
-        lock(&self.0).poll_read(cx, buf)
+        self.lock(cx).poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for Gate {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Polled<usize> {
-        let shared = &mut *lock(&self.0);
-        let written = ready!(shared.poll(|client| client.poll_write(cx, buf)))?;
+        let shared = &mut *self.lock(cx);
+        let written = shared.poll(|client| client.poll_write(cx, buf));
+        shared.blocked = written.is_pending().then(|| shared.blocked.unwrap_or_else(Instant::now));
+        let written = ready!(written)?;
         shared.machine.sent(&buf[..written]);
         Poll::Ready(Ok(written))
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled<()> {
-        lock(&self.0).poll(|client| client.poll_flush(cx))
+        self.lock(cx).poll(|client| client.poll_flush(cx))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled<()> {
-        lock(&self.0).poll(|client| client.poll_shutdown(cx))
+        self.lock(cx).poll(|client| client.poll_shutdown(cx))
     }
 }
 
 impl Movable for Control {
     fn quiet(&self) -> Pin<Box<dyn Future<Output = bool> + Send + '_>> {
         Box::pin(async {
-            let held = Held::begin(&self.shared);
-            loop {
-                match timeout(self.message_timeout, self.left()).await {
-                    Ok(left) => {
-                        if left {
-                            // It is taken as it is.
-                            std::mem::forget(held);
-                        }
-                        return left;
-                    }
-                    Err(_) if lock(&self.shared).machine.is_in_message() => {
-                        self.close().await;
-                        return false;
-                    }
-                    Err(_) => {}
-                }
+            let goes = Goes::begin(&self.shared);
+            let left = self.leaves().await;
+            if left {
+                // It is taken as it is.
+                std::mem::forget(goes);
+            } else {
+                self.say_goodbye(SERVICE_RESTART).await;
             }
+            left
         })
     }
 
@@ -293,36 +318,46 @@ impl Movable for Control {
         let shared = &mut *lock(&self.shared);
         let Stage::Left(state) = &shared.stage else { return None };
         let state = state.clone();
-        shared.enter(Stage::Taken);
+        shared.stage = Stage::Over;
+        shared.wake_handler();
         Some(state)
     }
 }
 
-impl Control {
-    /// Waits until the handler has left (`true`), or the connection has ended.
-    async fn left(&self) -> bool {
-        std::future::poll_fn(|cx| {
-            let shared = &mut *lock(&self.shared);
-            let left = matches!(shared.stage, Stage::Left(_));
-            if left || shared.client.is_none() {
-                return Poll::Ready(left);
-            }
-            shared.controller = Some(cx.waker().clone());
-            Poll::Pending
+impl Tunnel for Control {
+    fn close(&self, stops: bool) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async move {
+            let _goes = Goes::begin(&self.shared);
+            self.leaves().await;
+            self.say_goodbye(if stops { GOING_AWAY } else { SERVICE_RESTART }).await;
         })
-        .await
+    }
+}
+
+impl Control {
+    /// Waits until the handler has left (`true`), or the connection has ended, or its client keeps it.
+    async fn leaves(&self) -> bool {
+        loop {
+            match timeout(self.message_timeout / LOOKS, poll_fn(|cx| lock(&self.shared).poll_left(cx))).await {
+                Ok(left) => return left,
+                Err(_) if lock(&self.shared).is_kept_by_client(self.message_timeout) => return false,
+                Err(_) => {}
+            }
+        }
     }
 
     /// Takes the client away from the library, and says goodbye.
-    async fn close(&self) {
+    async fn say_goodbye(&self, code: u16) {
         let (client, fits) = {
             let shared = &mut *lock(&self.shared);
-            shared.enter(Stage::Served);
+            shared.stage = Stage::Over;
+            shared.wake_handler();
             (shared.client.take(), shared.machine.is_between_frames())
         };
         let Some(mut client) = client.filter(|_| fits) else { return };
+        let [high, low] = code.to_be_bytes();
         let goodbye = async {
-            client.write_all(&CLOSE).await?;
+            client.write_all(&[0x80 | CLOSE, 2, high, low]).await?;
             client.shutdown().await?;
             copy(&mut client, &mut sink()).await
         };
@@ -331,24 +366,26 @@ impl Control {
     }
 }
 
-/// As long as it is there, no further message is begun.
-struct Held<'shared>(&'shared Mutex<Shared>);
+/// As long as it is there, the connection should go.
+struct Goes<'shared>(&'shared Mutex<Shared>);
 
-impl Held<'_> {
-    fn begin(shared: &Mutex<Shared>) -> Held<'_> {
+impl Goes<'_> {
+    fn begin(shared: &Mutex<Shared>) -> Goes<'_> {
         let locked = &mut *lock(shared);
-        // One that was recalled may not have returned yet.
-        let stage = if matches!(locked.stage, Stage::Recalled) { Stage::Told } else { Stage::Held };
-        locked.enter(stage);
-        Held(shared)
+        locked.goes = true;
+        locked.wake_handler();
+        Goes(shared)
     }
 }
 
-impl Drop for Held<'_> {
+impl Drop for Goes<'_> {
     fn drop(&mut self) {
         let shared = &mut *lock(self.0);
-        let stage = if matches!(shared.stage, Stage::Told) { Stage::Recalled } else { Stage::Served };
-        shared.enter(stage);
+        shared.goes = false;
+        if matches!(shared.stage, Stage::Left(_)) {
+            shared.stage = Stage::Served;
+        }
+        shared.wake_handler();
     }
 }
 

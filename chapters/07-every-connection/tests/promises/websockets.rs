@@ -184,6 +184,63 @@ fn a_message_that_does_not_end_is_cut_with_1012() {
 }
 
 #[test]
+fn a_handler_that_waits_for_an_answer_gets_it() {
+    let mut server = start(&[]);
+    let mut client = Websocket::open(&server);
+    client.say("ask");
+    assert_eq!(client.read(), (FIN | TEXT, b"who?".to_vec()));
+    let old = server.upgrade();
+    client.say("me");
+    assert_eq!(client.answered("ask"), 1);
+    await_exit(old);
+    client.assert_served_by(2);
+}
+
+#[test]
+fn a_client_that_takes_nothing_is_cut() {
+    let mut server = start(&["--message-timeout", "300ms"]);
+    let client = Websocket::open(&server);
+    let mut sender = client.wire.sender();
+    let message = frame(FIN | TEXT, "x".repeat(1 << 20).as_bytes());
+    // Until the server's answers are stuck, and it reads no more.
+    let sent = std::thread::spawn(move || while std::io::Write::write_all(&mut sender, &message).is_ok() {});
+    await_exit(server.upgrade());
+    sent.join().expect("the connection ends");
+    drop(client);
+}
+
+#[test]
+fn a_stop_says_goodbye_once_nothing_is_under_way() {
+    let mut server = start(&[]);
+    let [idle, mut parts, mut asked] = [(); 3].map(|()| Websocket::open(&server));
+    parts.send(TEXT, b"in ");
+    parts.send(FIN | PING, b"");
+    parts.read();
+    asked.say("ask");
+    asked.read();
+    drain(&mut server);
+    idle.assert_closed(1001);
+    parts.send(FIN, b"parts");
+    parts.answered("in parts");
+    parts.assert_closed(1001);
+    asked.say("me");
+    asked.answered("ask");
+    asked.assert_closed(1001);
+    assert_ends_well(server);
+}
+
+#[test]
+fn what_cannot_go_is_told_so_before_the_deadline() {
+    let deployment = Deployment::of(example(BINARY, "websockets"));
+    let mut server = deployment.start(&["--drain-timeout", "2s"]);
+    let client = Websocket::open(&server);
+    deployment.put_script(&format!("exec '{}' \"$@\"", example(BINARY, "connection-handover").display()));
+    let old = server.upgrade();
+    client.assert_closed(1012);
+    await_exit(old);
+}
+
+#[test]
 fn one_whose_state_is_too_long_stays() {
     let mut server = start(&[]);
     let (mut client, mut other) = (Websocket::open(&server), Websocket::open(&server));
@@ -281,6 +338,8 @@ fn at_the_deadline_one_that_was_taken_over_is_cut_and_counted() {
     let mut client = Websocket::open(&server);
     replace(&mut server);
     client.assert_served_by(2);
+    client.say("ask");
+    client.read();
     drain(&mut server);
     client.wire.rest();
     assert!(server.program.wait_all().contains("cut=1"), "it should have been counted");

@@ -80,7 +80,7 @@ async fn talk(address: String, seed: u64, progress: Arc<Progress>) -> BTreeSet<u
             assert_eq!(next(&mut client).await, Message::Pong(ping));
             progress.pings.fetch_add(1, Relaxed);
         }
-        sleep(Duration::from_millis(random.u64(..20))).await;
+        sleep(Duration::from_millis(random.u64(..50))).await;
     }
     let normal = CloseFrame { code: CloseCode::Normal, reason: "".into() };
     client.close(Some(normal.clone())).await.expect("the connection stays open");

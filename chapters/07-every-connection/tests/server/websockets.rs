@@ -76,6 +76,10 @@ async fn count(gate: Gate, mut leave: Leave, (mut path, mut count): State, gener
         let text = message.to_text().ok()?;
         match text {
             "think" => tokio::time::sleep(Duration::from_millis(300)).await,
+            "ask" => {
+                socket.send("who?".into()).await.ok()?;
+                socket.next().await?.ok()?;
+            }
             "grow" => path = "x".repeat(2 << 20),
             "panic" => panic!("as it was told"),
             _ => {}
