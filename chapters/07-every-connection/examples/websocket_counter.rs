@@ -1,13 +1,13 @@
-//! Websockets that stay open when `kill -USR2` replaces their server: `cargo run -p every-connection --example websocket_counter`.
+//! An axum service whose websockets stay open when `kill -USR2` replaces it:
+//! `cargo run -p every-connection --example websocket_counter`.
 
 // ANCHOR: main
 use std::process::ExitCode;
 
+use axum::{Router, body::Body, extract::Request, http::StatusCode, response::Response, routing::get};
 use every_connection::{Gate, Leave, Websockets};
 use futures_util::{SinkExt as _, StreamExt as _};
 use graceful::Builder;
-use hyper::service::service_fn;
-use hyper::{Request, Response, body::Incoming};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 use tokio_tungstenite::tungstenite::protocol::Role;
@@ -19,18 +19,20 @@ fn main() -> Result<ExitCode, graceful::Error> {
         let generation = setup.generation();
         let counters = Websockets::new("counter/1", move |gate, leave, count| serve(gate, leave, count, generation));
         setup.tunnels(counters.clone());
-        setup.hyper("web", service_fn(move |request| answer(request, counters.clone())));
+        let answer = async move |request| answer(request, &counters).map_err(|error| (StatusCode::BAD_REQUEST, error));
+        setup.tower("web", Router::new().route("/", get(answer)));
         Ok(())
     })
 }
 
-#[expect(clippy::unused_async, reason = "a real service waits for something")]
-async fn answer(mut request: Request<Incoming>, counters: Websockets<u64>) -> Result<Response<String>, String> {
-    let answer = create_response_with_body(&request, String::new).map_err(|error| error.to_string())?;
+fn answer(mut request: Request, counters: &Websockets<u64>) -> Result<Response, String> {
+    let answer = create_response_with_body(&request, Body::empty).map_err(|error| error.to_string())?;
     counters.upgrade(&mut request, &0)?;
     Ok(answer)
 }
+// ANCHOR_END: main
 
+// ANCHOR: serve
 /// Numbers what it echoes.
 async fn serve(gate: Gate, mut leave: Leave, mut count: u64, generation: u64) -> Option<u64> {
     let mut socket = WebSocketStream::from_raw_socket(gate, Role::Server, None).await;
@@ -43,4 +45,4 @@ async fn serve(gate: Gate, mut leave: Leave, mut count: u64, generation: u64) ->
     }
     Some(count)
 }
-// ANCHOR_END: main
+// ANCHOR_END: serve

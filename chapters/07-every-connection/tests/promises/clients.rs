@@ -54,11 +54,21 @@ fn script(name: &str) -> PathBuf {
 }
 
 /// Python with this script, if it finds this package.
-fn python(package: &str, name: &str) -> Option<Command> {
+pub(crate) fn python(package: &str, name: &str) -> Option<Command> {
     let python = require_program("python3", "python3")?;
-    let found = Command::new(&python).args(["-c", &format!("import {package}")]).output().expect("it was just found");
-    let missing = format!("this test needs Python's `{package}`: .ci/run shows how it is installed");
-    let mut command = Command::new(python);
+    with_package(&python, ["-c", &format!("import {package}")], name)
+}
+
+/// Node with this script, if it finds this package.
+pub(crate) fn node(package: &str, name: &str) -> Option<Command> {
+    let node = require_program("node", "nodejs")?;
+    with_package(&node, ["-e", &format!("require('{package}')")], name)
+}
+
+fn with_package(interpreter: &Path, imports: [&str; 2], name: &str) -> Option<Command> {
+    let found = Command::new(interpreter).args(imports).output().expect("it was just found");
+    let missing = format!("`{}` fails: .ci/run shows how the package is installed", imports[1]);
+    let mut command = Command::new(interpreter);
     command.arg(script(name));
     require(found.status.success(), &missing).then_some(command)
 }

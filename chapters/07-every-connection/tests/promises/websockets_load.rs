@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use futures_util::{SinkExt as _, StreamExt as _};
-use testkit::{Generations, try_await_exit};
+use testkit::try_await_exit;
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
@@ -17,10 +17,10 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, frame::Frame};
 use tokio_tungstenite::tungstenite::{Bytes, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
+use crate::server::upgrades;
 use crate::websockets::start;
 
 const CONNECTIONS: u64 = 200;
-const UPGRADES: u64 = 20;
 
 #[derive(Default)]
 struct Progress {
@@ -90,30 +90,21 @@ async fn talk(address: String, seed: u64, progress: Arc<Progress>) -> BTreeSet<u
 
 #[test]
 fn two_hundred_clients_that_talk_keep_their_connections() {
-    let mut server = start(&[]);
-    let progress = talk_during(&mut server, |server| {
-        let old = server.upgrade();
-        assert!(try_await_exit(old).is_ok(), "all websockets should have gone; the log:\n{}", server.program.output());
-    });
-    println!("{} messages, {} pings", progress.answered.load(Relaxed), progress.pings.load(Relaxed));
-}
-
-fn talk_during(server: &mut Generations, upgrade: impl Fn(&mut Generations)) -> Arc<Progress> {
-    let runtime = Runtime::new().expect("a runtime");
+    let (mut server, runtime) = (start(&[]), Runtime::new().expect("a runtime"));
     let (progress, mut clients) = (Arc::new(Progress::default()), JoinSet::new());
     for seed in 0..CONNECTIONS {
         clients.spawn_on(talk(server.address().to_owned(), seed, Arc::clone(&progress)), runtime.handle());
     }
-    for _ in 0..UPGRADES {
+    for _ in 0..upgrades() {
         let before = progress.answered.load(Relaxed);
         testkit::wait_until("all talk", || progress.answered.load(Relaxed) >= before + 3 * CONNECTIONS);
-        upgrade(server);
+        let old = server.upgrade();
+        assert!(try_await_exit(old).is_ok(), "all websockets should have gone; the log:\n{}", server.program.output());
     }
     progress.stop.store(true, Relaxed);
     let generations = runtime.block_on(clients.join_all());
-    assert!(
-        generations.iter().all(|all| all.len() as u64 > UPGRADES / 2),
-        "all should have gone over: {generations:?}"
-    );
-    progress
+    let most = |all: &BTreeSet<_>| all.len() > upgrades() as usize / 2;
+    assert!(generations.iter().all(most), "all should have gone over: {generations:?}");
+    let (answered, pings) = (progress.answered.load(Relaxed), progress.pings.load(Relaxed));
+    println!("answered={answered} pings={pings} on {CONNECTIONS} connections by {} generations", server.generation);
 }
