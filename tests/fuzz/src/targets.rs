@@ -10,12 +10,13 @@ mod generations;
 mod http2;
 mod listen_environment;
 mod transfer;
+mod websocket;
 
 /// The name, which is that of a folder in `corpus`, too; and what panics if an input does what it should not.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 12] = [
     ("address", address::run),
     ("control_answer", control_answer::run),
     ("control_request", control_request::run),
@@ -27,4 +28,5 @@ pub const TARGETS: [Target; 11] = [
     ("http2_state", http2::run_state),
     ("listen_environment", listen_environment::run),
     ("transfer", transfer::run),
+    ("websocket", websocket::run),
 ];

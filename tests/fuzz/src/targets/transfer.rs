@@ -53,7 +53,7 @@ async fn arrive(near: &Channel, mut descriptors: usize, sent: &[u8]) {
         assert!(!arrivals.is_empty(), "a message brings something");
         let mut ours = Vec::new();
         for arrival in arrivals {
-            let (Begin::Bytes(bytes) | Begin::Http2(bytes)) = &arrival.begin;
+            let (Begin::Bytes(bytes) | Begin::Http2(bytes) | Begin::Tunnel(bytes)) = &arrival.begin;
             let once = arrival.address.bytes().all(|byte| addresses.any(|sent| *sent == byte))
                 && bytes.iter().all(|byte| read_ahead.any(|sent| sent == byte));
             assert!(once, "every byte was sent, and comes once and in order");
