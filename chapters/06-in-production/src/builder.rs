@@ -17,6 +17,7 @@ use std::time::Duration;
 use connection_handover::Server;
 use graceful_shutdown::{Address, ClientTimeouts, block_on};
 use graceful_upgrade::{Limits, Upgrader};
+use rustix::io::ioctl_fionbio;
 use signal_channel::die_by;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
@@ -33,6 +34,7 @@ use crate::setup::Setup;
 use crate::systemd::{SYSTEMD, Systemd};
 
 type BoxError = Box<dyn StdError + Send + Sync>;
+type Make = fn() -> io::Result<OwnedFd>;
 
 /// Why a service could not be started, in a sentence.
 pub struct Error(BoxError);
@@ -86,6 +88,7 @@ impl From<Error> for Box<dyn StdError> {
 pub struct Builder {
     listen: Vec<(String, String)>,
     udp: Vec<(String, SocketAddr)>,
+    keep: Vec<(String, Make)>,
     handover: bool,
     drain_timeout: Duration,
     stop_timeout: Duration,
@@ -111,7 +114,7 @@ pub struct Prepared {
     upgrader: Upgrader,
     builder: Builder,
     server: Server,
-    udp: Vec<(String, UdpSocket, Arc<OwnedFd>)>,
+    shared: Vec<(String, Arc<OwnedFd>)>,
     progress: Progress,
     counters: Arc<Counters>,
     addresses: Arc<Mutex<Vec<(String, Address)>>>,
@@ -127,6 +130,7 @@ impl Builder {
         Builder {
             listen: Vec::new(),
             udp: Vec::new(),
+            keep: Vec::new(),
             handover: true,
             drain_timeout: Duration::from_secs(3600),
             stop_timeout: Duration::from_secs(25),
@@ -154,6 +158,14 @@ impl Builder {
     #[must_use]
     pub fn udp(mut self, name: impl Into<String>, address: SocketAddr) -> Builder {
         self.udp.push((name.into(), address));
+        self
+    }
+
+    /// Keeps a descriptor that all generations share, such as memory: the first one that knows this name makes it. See
+    /// [`Setup::kept`].
+    #[must_use]
+    pub fn keep(mut self, name: impl Into<String>, make: fn() -> io::Result<OwnedFd>) -> Builder {
+        self.keep.push((name.into(), make));
         self
     }
 
@@ -283,7 +295,7 @@ impl Builder {
         if self.handover {
             server.hand_over(&mut upgrader);
         }
-        upgrader.observe(FdReserve::for_listeners(addresses.len() + self.udp.len())?);
+        upgrader.observe(FdReserve::for_listeners(addresses.len() + self.udp.len() + self.keep.len())?);
         let (progress, known) = (Progress::new(), Arc::default());
         let probation = Probation { lasts: self.probation, health: self.health.clone(), addresses: Arc::clone(&known) };
         let rejecter = upgrader.rejecter();
@@ -295,8 +307,15 @@ impl Builder {
         if let Some(path) = self.pid_file.clone() {
             PidFile::keep(path, &mut upgrader)?;
         }
-        let udp = self.udp.iter().map(|(name, address)| share(name, *address, &mut upgrader));
-        let udp = udp.collect::<io::Result<Vec<_>>>()?;
+        let mut shared = Vec::new();
+        for (name, address) in &self.udp {
+            let socket = share(name, || Ok(UdpSocket::bind(address)?.into()), &mut upgrader)?;
+            ioctl_fionbio(&socket, true)?;
+            shared.push((name.clone(), socket));
+        }
+        for (name, make) in &self.keep {
+            shared.push((name.clone(), share(name, make, &mut upgrader)?));
+        }
         upgrader.listen(addresses)?;
         // A relative path begins at the first generation's working directory.
         if let Some(path) = self.control.as_ref().filter(|path| path.is_absolute() || upgrader.generation() == 1) {
@@ -304,7 +323,7 @@ impl Builder {
         }
         let program = upgrader.program().display().to_string();
         let (builder, addresses) = (self, known);
-        let prepared = Prepared { upgrader, builder, server, udp, progress, counters, addresses, program, systemd };
+        let prepared = Prepared { upgrader, builder, server, shared, progress, counters, addresses, program, systemd };
         Ok(ControlFlow::Continue(prepared))
     }
 }
@@ -315,14 +334,14 @@ impl Prepared {
     /// # Errors
     /// What `init` says, or why the service could not be started.
     pub async fn serve(self, init: impl AsyncFnOnce(&mut Setup) -> Result<(), BoxError>) -> Result<ExitCode, Error> {
-        let Prepared { mut upgrader, builder, server, udp, progress, counters, addresses, program, systemd } = self;
-        let (sockets, udp) = udp.into_iter().map(|(name, socket, copy)| ((name.clone(), socket), (name, copy))).unzip();
+        let Prepared { mut upgrader, builder, server, shared, progress, counters, addresses, program, systemd } = self;
+        let copies = shared.iter().map(|(name, fd)| Ok((name.clone(), fd.try_clone()?)));
         let mut setup = Setup {
             generation: upgrader.generation(),
             server,
             served: Vec::new(),
             streams: std::collections::BTreeMap::new(),
-            udp: sockets,
+            shared: copies.collect::<io::Result<_>>()?,
             background: Vec::new(),
             phase: watch::Sender::new((0, Phase::Standby)),
             stays: watch::Sender::new(true),
@@ -355,7 +374,7 @@ impl Prepared {
         let pause = builder.pause;
         #[rustfmt::skip]
         let parts = Parts {
-            server, streams, background, control, addresses, udp, systemd, phase, stays, pause, stop_at, tasks, on_drain, on_end,
+            server, streams, background, control, addresses, shared, systemd, phase, stays, pause, stop_at, tasks, on_drain, on_end,
         };
         Ok(upgrader.run(parts).await?)
     }
@@ -367,26 +386,23 @@ const RESERVED: [&str; 9] =
 
 /// Two descriptors of one name cannot be passed on, and that would only show at the first upgrade.
 fn check_names(builder: &Builder) -> Result<(), Error> {
-    let names: Vec<_> =
-        builder.listen.iter().map(|(name, _)| name).chain(builder.udp.iter().map(|(name, _)| name)).collect();
+    let (listen, udp) = (builder.listen.iter().map(|(name, _)| name), builder.udp.iter().map(|(name, _)| name));
+    let names: Vec<_> = listen.chain(udp).chain(builder.keep.iter().map(|(name, _)| name)).collect();
     for (index, name) in names.iter().enumerate() {
         if names[..index].contains(name) {
-            return Err(format!("two sockets are called {name:?}: give each a name of its own").into());
+            return Err(format!("two descriptors are called {name:?}: give each a name of its own").into());
         }
         if RESERVED.contains(&name.as_str()) {
-            return Err(format!("no socket of a service can be called {name:?}: choose another name").into());
+            return Err(format!("no descriptor of a service can be called {name:?}: choose another name").into());
         }
     }
     Ok(())
 }
 
-/// The socket that was inherited under this name, or a new one, and a copy; the successor gets it, too.
-fn share(name: &str, address: SocketAddr, upgrader: &mut Upgrader) -> io::Result<(String, UdpSocket, Arc<OwnedFd>)> {
-    let socket =
-        upgrader.take(name).map_or_else(|| UdpSocket::bind(address), |inherited| Ok(UdpSocket::from(inherited)))?;
-    socket.set_nonblocking(true)?;
-    let (name, copy) = (name.to_owned(), Arc::new(OwnedFd::from(socket.try_clone()?)));
-    let passed = (name.clone(), Arc::clone(&copy));
-    upgrader.pass(move || Ok(vec![(passed.0.clone(), passed.1.try_clone()?)]));
-    Ok((name, socket, copy))
+/// What was inherited under this name, or made anew; the successor gets it, too.
+fn share(name: &str, make: impl FnOnce() -> io::Result<OwnedFd>, upgrader: &mut Upgrader) -> io::Result<Arc<OwnedFd>> {
+    let shared = Arc::new(upgrader.take(name).map_or_else(make, Ok)?);
+    let (name, passed) = (name.to_owned(), Arc::clone(&shared));
+    upgrader.pass(move || Ok(vec![(name.clone(), passed.try_clone()?)]));
+    Ok(shared)
 }

@@ -88,8 +88,8 @@ pub(crate) struct Parts {
     pub(crate) background: Vec<(Background, Arc<tokio::sync::Mutex<()>>)>,
     pub(crate) control: Arc<Control>,
     pub(crate) addresses: Arc<Mutex<Vec<(String, Address)>>>,
-    /// Copies, for systemd.
-    pub(crate) udp: Vec<(String, Arc<OwnedFd>)>,
+    /// Beside the listeners, for systemd.
+    pub(crate) shared: Vec<(String, Arc<OwnedFd>)>,
     pub(crate) systemd: Option<Systemd>,
     pub(crate) phase: watch::Sender<(u64, Phase)>,
     /// False from the moment a stop begins.
@@ -161,7 +161,7 @@ impl Parts {
         self.drain();
         if let Some(systemd) = &self.systemd {
             let addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
-            systemd.forget(addresses.iter().map(|(name, _)| name).chain(self.udp.iter().map(|(name, _)| name)));
+            systemd.forget(addresses.iter().map(|(name, _)| name).chain(self.shared.iter().map(|(name, _)| name)));
         }
         self.server.stop();
     }
@@ -185,8 +185,8 @@ impl Serve for Parts {
         let known = listeners.iter().map(|(name, listener)| Ok((name.clone(), listener.address()?)));
         let known = known.collect::<io::Result<_>>()?;
         if let Some(systemd) = &self.systemd {
-            let udp = self.udp.iter().map(|(name, socket)| (name, socket.as_fd()));
-            systemd.store(listeners.iter().map(|(name, listener)| (name, listener.as_fd())).chain(udp));
+            let shared = self.shared.iter().map(|(name, fd)| (name, fd.as_fd()));
+            systemd.store(listeners.iter().map(|(name, listener)| (name, listener.as_fd())).chain(shared));
         }
         *self.addresses.lock().unwrap_or_else(PoisonError::into_inner) = known;
         let mut http = Vec::new();
@@ -209,8 +209,8 @@ impl Serve for Parts {
     fn retire(&mut self, abandoned: Vec<Named>) {
         self.drain();
         if let Some(systemd) = &self.systemd {
-            // The successor stores those for UDP that it uses.
-            systemd.forget(abandoned.iter().map(|(name, _)| name).chain(self.udp.iter().map(|(name, _)| name)));
+            // The successor stores those that it shares.
+            systemd.forget(abandoned.iter().map(|(name, _)| name).chain(self.shared.iter().map(|(name, _)| name)));
         }
         let mut http = Vec::new();
         for (name, listener) in abandoned.into_iter().filter(|(name, _)| name != CONTROL) {

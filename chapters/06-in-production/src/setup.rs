@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::net::UdpSocket;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use connection_handover::{Http2Gate, Server, TlsLayer, TunnelProtocol};
@@ -20,7 +21,7 @@ pub struct Setup {
     pub(crate) server: Server,
     pub(crate) served: Vec<String>,
     pub(crate) streams: BTreeMap<String, Streams>,
-    pub(crate) udp: BTreeMap<String, UdpSocket>,
+    pub(crate) shared: BTreeMap<String, OwnedFd>,
     pub(crate) background: Vec<Background>,
     pub(crate) phase: watch::Sender<(u64, Phase)>,
     pub(crate) stays: watch::Sender<bool>,
@@ -84,7 +85,15 @@ impl Setup {
     /// The UDP socket that [`Builder::udp`](crate::Builder::udp) has bound or inherited under this name, once. All generations
     /// read from the same queue: a [background task](Self::background) should stop reading when it is told to drain.
     pub fn udp(&mut self, name: &str) -> Option<UdpSocket> {
-        self.udp.remove(name)
+        self.shared.remove(name).map(UdpSocket::from)
+    }
+
+    /// What [`Builder::keep`](crate::Builder::keep) has made or inherited under this name, once.
+    ///
+    /// # Errors
+    /// If there is nothing, in a sentence.
+    pub fn kept(&mut self, name: &str) -> Result<OwnedFd, String> {
+        self.shared.remove(name).ok_or_else(|| format!("nothing is kept under the name {name:?}"))
     }
 
     /// Runs a task while this process serves. A drain waits for its end. If this process comes back, the task runs anew, once
