@@ -242,10 +242,14 @@ impl Shared {
 impl Leave {
     /// Waits for `future`, or until the handler should leave and return its state (`None`).
     ///
-    /// That is when the future waits, the library waits for the next message, and all that it has written has been sent: so all
-    /// before the next call of this has to be flushed, and nothing that is lost with the future may be under way in it. A read that
-    /// waits, alone or among others that lose nothing, is what it is for.
+    /// That is when the future waits, or has not begun, the library waits for the next message, and all that it has written has been
+    /// sent: so all before the next call of this has to be flushed, and nothing that is lost with the future may be under way in it.
+    /// A read that waits, alone or among others that lose nothing, is what it is for.
     pub async fn unless<F: Future>(&mut self, future: F) -> Option<F::Output> {
+        // First, because the future may never wait, in a room that is never silent.
+        if std::future::poll_fn(|cx| Poll::Ready(lock(&self.0).poll_leave(cx))).await.is_ready() {
+            return None;
+        }
         let mut future = pin!(future);
         poll_fn(|cx| {
             let held = |held: bool| {
@@ -395,6 +399,7 @@ mod tests {
 
     use connection_handover::TunnelProtocol as _;
     use fastrand::Rng;
+    use futures_util::future::{ready, select};
     use futures_util::{SinkExt as _, StreamExt as _};
     use tokio::io::{DuplexStream, duplex};
     use tokio::time::sleep;
@@ -446,6 +451,21 @@ mod tests {
         // The time in which it may be recalled, although it has left.
         sleep(Duration::from_millis(count % 5)).await;
         Some(count)
+    }
+
+    #[tokio::test]
+    async fn a_handler_that_never_has_to_wait_leaves_all_the_same() {
+        let (_client, server) = duplex(100);
+        let process = Websockets::new("busy/1", async |gate, mut leave: Leave, (): ()| {
+            let mut socket = WebSocketStream::from_raw_socket(gate, Role::Server, None).await;
+            while leave.unless(select(socket.next(), ready(()))).await.is_some() {
+                tokio::task::yield_now().await;
+            }
+            Some(())
+        });
+        let control = process.resume(Box::new(server), process.write(&(), b"").expect("it is JSON"));
+        let quiet = control.as_ref().expect("its state is understood").quiet();
+        assert!(timeout(Duration::from_secs(1), quiet).await.expect("it leaves"));
     }
 
     /// Handovers that succeed, and handovers that are called off at any moment, while the client talks on and does not always
