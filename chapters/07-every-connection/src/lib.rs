@@ -42,6 +42,21 @@
 //! | on which the handler has read or written a goodbye, or that uses an extension | stays |
 //! | whose state is longer than 1 MiB, or whose successor does not know it by this name, or has no descriptor left | stays, and is served on; before the deadline, it is closed with 1012 |
 //! | of a handler that offers no state | stays, as in chapter 5 |
+//! | whose handler is a member of a [`Room`] | goes over as soon as it is not writing; it hears every message once, in the room's order |
+//!
+//! A room that some members have left, and others have not yet, is in two processes. So it is in neither: it is a log in memory that
+//! all generations share, and a member takes its place in that along.
+//!
+//! | a room … | then |
+//! | --- | --- |
+//! | whose members are in two processes, of which each says something | all members hear all of it in the same order |
+//! | of which one process is killed, at any moment | the members in the other one miss nothing; those that lost their connection come back with their position |
+//! | whose upgrade is called off, or fails | goes on |
+//! | with a member that lags by more than the room keeps (1 MiB) | tells it so ([`Lagged`]), and holds up no other |
+//! | of which a process stands still (SIGSTOP, a debugger) | holds up its own members alone, unless it is just saying something |
+//! | whose successor does not know it | stays with its members; the version after that begins a new one |
+//! | whose successor knows another kind of it | is served on: the upgrade fails, and says why |
+//! | whose last process crashes, under systemd | is there again after the restart (`FileDescriptorStoreMax=`) |
 //!
 //! A server that stops, without a successor, closes each websocket with 1001 when it could go over, and those that are left at the
 //! deadline without a word.
@@ -51,9 +66,11 @@
 //! With the feature `tls`, which is experimental, connections under TLS 1.3 go over, too: of HTTP/1, of HTTP/2, and websockets.
 
 mod http2;
+mod room;
 #[cfg(feature = "tls")]
 pub mod tls;
 mod websocket;
 
 pub use http2::Http2;
+pub use room::{Lagged, Room};
 pub use websocket::{Gate, Leave, Websockets};

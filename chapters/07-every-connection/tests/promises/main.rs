@@ -8,6 +8,8 @@ mod client;
 mod clients;
 mod load;
 mod moves;
+mod rooms;
+mod rooms_load;
 mod server;
 mod stays;
 mod websocket;

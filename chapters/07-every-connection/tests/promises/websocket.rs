@@ -29,11 +29,15 @@ pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 
 impl Websocket {
     pub(crate) fn open(server: &Generations) -> Websocket {
-        let mut wire = Wire::connect(server.address());
-        wire.send(
-            "GET /room HTTP/1.1\r\nHost: lab\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\
+        Websocket::open_at(server.address(), "/room")
+    }
+
+    pub(crate) fn open_at(address: &str, path: &str) -> Websocket {
+        let mut wire = Wire::connect(address);
+        wire.send(format!(
+            "GET {path} HTTP/1.1\r\nHost: lab\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-        );
+        ));
         assert_eq!(wire.reply().status, 101);
         Websocket { wire, count: 0 }
     }
