@@ -452,7 +452,6 @@ impl Machine {
             PING => self.pings += 1,
             WINDOW_UPDATE if head.stream == 0 => {
                 self.receive.belief += number(&frame);
-                self.credit();
                 return self.advance();
             }
             GOAWAY | PUSH_PROMISE => self.ends = true,
@@ -555,7 +554,7 @@ fn each_head(bufs: &[IoSlice<'_>], mut each: impl FnMut(Head) -> bool) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::frame::{ACK, END_HEADERS, HEADERS, RST_STREAM};
+    use super::super::frame::{ACK, CONTINUATION, END_HEADERS, HEADERS, RST_STREAM};
 
     use super::*;
 
@@ -601,6 +600,16 @@ mod tests {
 
     fn request(stream: u32) -> Vec<u8> {
         frame(HEADERS, END_STREAM | END_HEADERS, stream, b"block")
+    }
+
+    /// A process whose predecessor has answered on stream 1.
+    fn moved_after_a_request() -> Machine {
+        let mut machine = greeted();
+        read(&mut machine, &request(1));
+        machine.write(&request(1));
+        out(&mut machine.to_library);
+        out(&mut machine.to_client);
+        moved(machine)
     }
 
     #[test]
@@ -649,7 +658,10 @@ mod tests {
     #[test]
     fn an_answer_to_a_predecessors_ping_is_dropped() {
         let mut machine = greeted();
-        machine.write(&frame(PING, 0, 0, &[1; 8]));
+        let ping = frame(PING, 0, 0, &[1; 8]);
+        machine.write(&ping[..5]);
+        assert!(!machine.is_quiet(), "half of it is written");
+        machine.write(&ping[5..]);
         out(&mut machine.to_client);
         assert!(machine.is_quiet(), "it is not waited for");
         let mut next = moved(machine);
@@ -658,6 +670,49 @@ mod tests {
         next.write(&frame(PING, 0, 0, &[2; 8]));
         read(&mut next, &frame(PING, ACK, 0, &[2; 8]));
         assert_eq!(out(&mut next.to_library), frame(PING, ACK, 0, &[2; 8]));
+    }
+
+    #[test]
+    fn before_the_client_keeps_no_table_its_requests_are_not_held_and_it_stays() {
+        let mut machine = Machine::fresh();
+        machine.hold();
+        read(&mut machine, PREFACE);
+        assert_eq!(out(&mut machine.to_library), PREFACE);
+        assert!(!machine.is_quiet());
+        read(&mut machine, &request(1));
+        assert_eq!(out(&mut machine.to_library), request(1));
+    }
+
+    #[test]
+    fn what_the_machine_has_to_act_on_goes_the_long_way() {
+        let frames = |flags| [PING, SETTINGS, WINDOW_UPDATE, GOAWAY].map(|kind| frame(kind, flags, 0, &[0; 4]));
+        let mut machine = greeted();
+        for frame in [&frames(0)[..], &[frame(PUSH_PROMISE, END_HEADERS, 1, b"push")]].concat() {
+            assert!(!machine.sends(&[IoSlice::new(&frame)]), "{frame:?}");
+        }
+        for frame in [&frames(0)[1..], &frames(ACK)[..2]].concat() {
+            assert_eq!(machine.pass(&frame), 0, "{frame:?}");
+        }
+        assert_eq!(moved_after_a_request().pass(&frame(PRIORITY, 0, 1, &[0; 5])), 0, "it is late");
+    }
+
+    #[test]
+    fn a_ping_of_the_client_keeps_the_connection_until_it_is_answered() {
+        let mut machine = greeted();
+        read(&mut machine, &frame(PING, 0, 0, &[1; 8]));
+        out(&mut machine.to_library);
+        assert!(!machine.is_quiet());
+        machine.write(&frame(PING, ACK, 0, &[1; 8]));
+        out(&mut machine.to_client);
+        assert!(machine.is_quiet());
+    }
+
+    #[test]
+    fn a_client_with_more_settings_than_are_remembered_stays() {
+        let all: Vec<u8> = (0..40_u16).flat_map(|number| [&number.to_be_bytes()[..], &[0; 4]].concat()).collect();
+        let mut machine = greeted();
+        read(&mut machine, &frame(SETTINGS, 0, 0, &all));
+        assert!(machine.ends());
     }
 
     #[test]
@@ -736,12 +791,7 @@ mod tests {
 
     #[test]
     fn a_client_that_takes_nothing_is_read_no_further() {
-        let mut machine = greeted();
-        read(&mut machine, &request(1));
-        machine.write(&request(1));
-        out(&mut machine.to_library);
-        out(&mut machine.to_client);
-        let mut next = moved(machine);
+        let mut next = moved_after_a_request();
         let late = frame(DATA, 0, 1, b"?");
         for _ in 0..MOST_UNSENT {
             let Some(room) = next.room() else { break };
@@ -759,12 +809,7 @@ mod tests {
 
     #[test]
     fn all_that_comes_late_at_a_time_is_credited_once() {
-        let mut machine = greeted();
-        read(&mut machine, &request(1));
-        machine.write(&request(1));
-        out(&mut machine.to_library);
-        out(&mut machine.to_client);
-        let mut next = moved(machine);
+        let mut next = moved_after_a_request();
         read(&mut next, &frame(DATA, 0, 1, b"?").repeat(1_000));
         assert_eq!(out(&mut next.to_client), frame(WINDOW_UPDATE, 0, 0, &1_000_u32.to_be_bytes()));
     }
@@ -786,12 +831,57 @@ mod tests {
 
     #[test]
     fn a_frame_that_is_too_long_passes_at_its_head() {
+        let head = |length: u8| [0, 0x40, length, HEADERS, 0, 0, 0, 0, 1];
         for mut machine in [greeted(), moved(greeted())] {
-            let head = [0, 0x40, 1, DATA, 0, 0, 0, 0, 1];
-            read(&mut machine, &head);
-            assert_eq!(out(&mut machine.to_library), head);
+            read(&mut machine, &head(1));
+            assert_eq!(out(&mut machine.to_library), head(1));
             assert!(machine.ends());
         }
+        let mut machine = greeted();
+        read(&mut machine, &head(0));
+        assert!(machine.to_library.is_empty() && !machine.ends(), "it is as long as may be");
+    }
+
+    #[test]
+    fn what_no_library_accepts_passes_and_is_the_last_that_is_looked_at() {
+        let of = |kind: u8, flags: u8, stream: u32, length: usize| frame(kind, flags, stream, &vec![0; length]);
+        let settings = [of(SETTINGS, 0, 1, 6), of(SETTINGS, 0, 0, 5), of(SETTINGS, ACK, 0, 6)];
+        let control = [of(PING, 0, 1, 8), of(PING, 0, 0, 7), of(GOAWAY, 0, 1, 8), of(WINDOW_UPDATE, 0, 0, 5)];
+        let streams = [of(RST_STREAM, 0, 1, 5), of(DATA, 0, 0, 1), of(HEADERS, 0, 0, 1), of(CONTINUATION, 0, 0, 1)];
+        for frame in [&settings[..], &control, &streams].concat() {
+            let mut machine = moved_after_a_request();
+            read(&mut machine, &frame);
+            assert!(machine.ends() && out(&mut machine.to_library) == frame, "{frame:?}");
+        }
+    }
+
+    #[test]
+    fn a_library_whose_answers_wait_writes_no_more() {
+        let mut machine = greeted();
+        read(&mut machine, &request(1));
+        let body = frame(DATA, 0, 1, &vec![0; 65_535]);
+        machine.write(&body);
+        assert!(machine.is_full(), "the client has not read them");
+        out(&mut machine.to_client);
+        assert!(!machine.is_full());
+        machine.write(&body);
+        assert!(machine.to_client.is_empty() && machine.is_full(), "the client takes no more");
+        read(&mut machine, &frame(WINDOW_UPDATE, 0, 0, &[0, 1, 0, 0]));
+        out(&mut machine.to_client);
+        assert!(!machine.is_full());
+    }
+
+    #[test]
+    fn a_padded_body_waits_until_the_client_takes_all_of_it() {
+        let mut machine = greeted();
+        read(&mut machine, &request(1));
+        machine.write(&frame(DATA, 0, 1, &vec![0; 65_530]));
+        out(&mut machine.to_client);
+        let padded = frame(DATA, PADDED | END_STREAM, 1, &[2; 6]);
+        machine.write(&padded);
+        assert!(machine.to_client.is_empty());
+        read(&mut machine, &frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]));
+        assert_eq!(out(&mut machine.to_client), padded);
     }
 
     #[test]
@@ -854,6 +944,54 @@ mod tests {
     }
 
     #[test]
+    fn a_body_passes_up_to_the_last_byte_of_a_window() {
+        let wider = |by: u32| frame(WINDOW_UPDATE, 0, 0, &by.to_be_bytes());
+        let head = frame(HEADERS, END_HEADERS, 1, b"block");
+        let fifth = frame(DATA, 0, 1, &[0; 13_107]);
+        let mut machine = greeted();
+        read(&mut machine, &[head.clone(), fifth.repeat(5)].concat());
+        assert_eq!(out(&mut machine.to_library).len(), head.len() + 5 * fifth.len());
+        assert!(!machine.ends());
+        assert_eq!(machine.pass(&frame(DATA, 0, 1, b"?")), 0);
+        read(&mut machine, &frame(DATA, 0, 1, b"?"));
+        assert!(machine.ends(), "the client has no byte more");
+        let mut machine = greeted();
+        machine.write(&wider(1));
+        out(&mut machine.to_client);
+        let mut next = moved(machine);
+        let long = frame(DATA, 0, 1, &[0; 13_108]);
+        read(&mut next, &[head.clone(), fifth.repeat(4)].concat());
+        out(&mut next.to_library);
+        assert_eq!(next.pass(&long), 0);
+        read(&mut next, &long);
+        assert!(next.to_library.is_empty(), "the library takes no byte more");
+        next.write(&wider(1));
+        assert_eq!(out(&mut next.to_library), long);
+    }
+
+    #[test]
+    fn a_window_can_be_made_as_wide_as_it_may_be_and_no_wider_and_not_by_nothing() {
+        for (by, ends) in [(LARGEST_WINDOW - FIRST_WINDOW, false), (LARGEST_WINDOW - FIRST_WINDOW + 1, true), (0, true)]
+        {
+            let mut machine = greeted();
+            read(&mut machine, &frame(WINDOW_UPDATE, 0, 0, &by.to_be_bytes()));
+            assert_eq!(machine.ends(), ends, "by {by}");
+        }
+    }
+
+    #[test]
+    fn a_credit_does_not_interrupt_a_header_block() {
+        let mut next = moved_after_a_request();
+        read(&mut next, &request(3));
+        let block = [frame(HEADERS, END_STREAM, 3, b"block"), frame(CONTINUATION, END_HEADERS, 3, b"rest")];
+        next.write(&block[0]);
+        read(&mut next, &frame(DATA, 0, 1, b"?"));
+        next.write(&block[1]);
+        let credit = frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]);
+        assert_eq!(out(&mut next.to_client), [block.concat(), credit].concat());
+    }
+
+    #[test]
     fn the_client_gets_no_more_than_it_takes_and_control_frames_overtake() {
         let mut machine = greeted();
         read(&mut machine, &request(1));
@@ -863,9 +1001,10 @@ mod tests {
         let mut next = moved(machine);
         read(&mut next, &[request(3), request(5)].concat());
         out(&mut next.to_library);
-        let (answer, ping) = (frame(HEADERS, END_HEADERS, 5, b"block"), frame(PING, 0, 0, &[1; 8]));
-        next.write(&[&frame(DATA, END_STREAM, 3, &[1; 1_000])[..], &answer, &ping].concat());
-        assert_eq!(out(&mut next.to_client), [frame(DATA, 0, 3, &[1; 535]), ping].concat(), "it takes 535");
+        let answer = frame(HEADERS, END_HEADERS, 5, b"block");
+        let control = [frame(PING, 0, 0, &[1; 8]), frame(WINDOW_UPDATE, 0, 5, &[1; 4])].concat();
+        next.write(&[&frame(DATA, END_STREAM, 3, &[1; 1_000])[..], &answer, &control].concat());
+        assert_eq!(out(&mut next.to_client), [frame(DATA, 0, 3, &[1; 535]), control].concat(), "it takes 535");
         let wider = |by: u32| frame(WINDOW_UPDATE, 0, 0, &by.to_be_bytes());
         read(&mut next, &wider(465));
         assert_eq!(out(&mut next.to_client), [frame(DATA, END_STREAM, 3, &[1; 465]), answer].concat());
@@ -879,10 +1018,12 @@ mod tests {
         let mut machine = greeted();
         read(&mut machine, &request(1));
         machine.write(&[frame(DATA, 0, 1, &vec![0; 65_535]), frame(DATA, END_STREAM, 1, &[7; 3]), request(1)].concat());
+        out(&mut machine.to_library);
         out(&mut machine.to_client);
         let end = machine.waiting.as_ptr_range().end;
         for flags in [0, 0, END_STREAM] {
             assert_eq!(machine.waiting.as_ptr_range().end, end, "each byte moves all that waits");
+            assert!(!machine.is_quiet(), "the client does not have all");
             read(&mut machine, &frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]));
             assert_eq!(out(&mut machine.to_client)[..10], frame(DATA, flags, 1, &[7]));
         }

@@ -33,6 +33,17 @@ fn piece(random: &mut Rng, from: &mut BytesMut) -> BytesMut {
     from.split_to(length)
 }
 
+/// Whole frames, as a library writes them.
+fn frames(random: &mut Rng, from: &mut BytesMut) -> BytesMut {
+    let mut size = 0;
+    while let Some(head) =
+        Head::read(&from[size..]).filter(|head| head.is_complete(&from[size..]) && random.u8(..4) > 0)
+    {
+        size += head.frame_size();
+    }
+    from.split_to(size)
+}
+
 #[derive(Default)]
 struct Client {
     says: BytesMut,
@@ -284,7 +295,9 @@ fn walk(seed: u64) -> u32 {
                 library.act(random);
             }
             4 => {
-                let (first, second) = (piece(random, &mut library.says), piece(random, &mut library.says));
+                let mut first =
+                    if random.bool() { frames(random, &mut library.says) } else { piece(random, &mut library.says) };
+                let second = first.split_off(random.usize(0..=first.len()));
                 let bufs = [IoSlice::new(&first), IoSlice::new(&second)];
                 if machine.sends(&bufs) {
                     client.hears.extend_from_slice(&first);
