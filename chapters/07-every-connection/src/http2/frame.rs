@@ -99,3 +99,21 @@ pub(super) fn put_window_update(to: &mut BytesMut, increment: u32) {
 pub(super) fn put_settings_ack(to: &mut BytesMut) {
     Head { length: 0, kind: SETTINGS, flags: ACK, stream: 0 }.put(to);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_have_three_bytes_and_numbers_31_bits() {
+        let bytes = [1, 2, 3, WINDOW_UPDATE, 4, 0x80, 0, 0, 5, 0x80, 0, 0, 6];
+        let head = Head { length: 0x1_02_03, kind: WINDOW_UPDATE, flags: 4, stream: 5 };
+        assert_eq!((Head::read(&bytes), number(&bytes)), (Some(head), 6));
+    }
+
+    #[test]
+    fn only_settings_and_pings_are_acknowledged() {
+        let head = Head { length: 0, kind: DATA, flags: ACK, stream: 1 };
+        assert!(!head.is_ack() && Head { kind: PING, ..head }.is_ack() && Head { kind: SETTINGS, ..head }.is_ack());
+    }
+}

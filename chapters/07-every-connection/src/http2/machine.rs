@@ -697,6 +697,20 @@ mod tests {
     }
 
     #[test]
+    fn what_goes_as_it_is_uses_up_the_window_and_nothing_does_beyond_it() {
+        let mut machine = greeted();
+        read(&mut machine, &request(1));
+        assert!(machine.sends(&[IoSlice::new(&frame(DATA, END_STREAM, 1, &vec![0; 65_535]))]));
+        out(&mut machine.to_library);
+        let mut next = moved(machine);
+        read(&mut next, &request(3));
+        let byte = frame(DATA, 0, 3, b"?");
+        assert!(!next.sends(&[IoSlice::new(&byte)]));
+        next.write(&byte);
+        assert!(next.to_client.is_empty(), "the client takes nothing");
+    }
+
+    #[test]
     fn a_ping_of_the_client_keeps_the_connection_until_it_is_answered() {
         let mut machine = greeted();
         read(&mut machine, &frame(PING, 0, 0, &[1; 8]));
@@ -872,6 +886,20 @@ mod tests {
     }
 
     #[test]
+    fn what_was_held_or_waits_passes_when_a_client_is_refused() {
+        let mut machine = greeted();
+        read(&mut machine, &request(1));
+        let body = frame(DATA, 0, 1, &vec![0; 65_535]);
+        machine.write(&[body.clone(), frame(DATA, 0, 1, b"?")].concat());
+        out(&mut machine.to_library);
+        assert_eq!(out(&mut machine.to_client), body);
+        machine.hold();
+        read(&mut machine, &[request(3), frame(PING, 0, 0, b"short")].concat());
+        assert_eq!(out(&mut machine.to_library), [request(3), frame(PING, 0, 0, b"short")].concat());
+        assert_eq!(out(&mut machine.to_client), frame(DATA, 0, 1, b"?"));
+    }
+
+    #[test]
     fn a_padded_body_waits_until_the_client_takes_all_of_it() {
         let mut machine = greeted();
         read(&mut machine, &request(1));
@@ -986,9 +1014,11 @@ mod tests {
         let block = [frame(HEADERS, END_STREAM, 3, b"block"), frame(CONTINUATION, END_HEADERS, 3, b"rest")];
         next.write(&block[0]);
         read(&mut next, &frame(DATA, 0, 1, b"?"));
+        assert_eq!(out(&mut next.to_client), block[0]);
+        assert!(!next.sends(&[IoSlice::new(&block[1])]), "a credit is due");
         next.write(&block[1]);
         let credit = frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]);
-        assert_eq!(out(&mut next.to_client), [block.concat(), credit].concat());
+        assert_eq!(out(&mut next.to_client), [&block[1][..], &credit].concat());
     }
 
     #[test]

@@ -95,4 +95,17 @@ mod tests {
         assert_eq!(settings.merge(&all), None);
         assert!(settings.0.len() <= MOST + 1, "{}", settings.0.len());
     }
+
+    #[test]
+    fn what_a_client_was_told_last_has_to_be_covered_but_for_the_table() {
+        let told = |values: &[(u16, u32)]| Settings(values.iter().copied().collect());
+        let mut ours = told(&[(INITIAL_WINDOW_SIZE, 9)]);
+        ours.update(&told(&[(INITIAL_WINDOW_SIZE, 7)]));
+        assert_eq!(ours, told(&[(INITIAL_WINDOW_SIZE, 7)]));
+        // A library that names no limit of streams has none.
+        for covered in [(INITIAL_WINDOW_SIZE, 7), (HEADER_TABLE_SIZE, 1 << 20), (MAX_CONCURRENT_STREAMS, u32::MAX)] {
+            assert_eq!(ours.cover(&told(&[covered])), Ok(()));
+        }
+        ours.cover(&told(&[(INITIAL_WINDOW_SIZE, 8)])).expect_err("it is more");
+    }
 }

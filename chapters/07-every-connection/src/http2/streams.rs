@@ -99,3 +99,42 @@ impl Streams {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(stream: u32, flags: u8) -> Head {
+        Head { length: 0, kind: HEADERS, flags, stream }
+    }
+
+    #[test]
+    fn a_stream_that_a_client_cannot_open_is_none() {
+        let mut streams = Streams::default();
+        streams.asked(headers(2, END_HEADERS));
+        assert!(streams.are_over());
+    }
+
+    #[test]
+    fn a_header_block_is_not_over_before_its_last_frame() {
+        // A block about a stream that is reset in between, or that there never was, keeps its connection.
+        let [mut asked, mut answered] = [Streams::default(), Streams::default()];
+        asked.asked(headers(2, 0));
+        answered.answered(headers(2, 0));
+        assert!(!asked.are_over() && !answered.are_over());
+        let rest = Head { kind: CONTINUATION, ..headers(2, END_HEADERS) };
+        asked.asked(rest);
+        answered.answered(rest);
+        assert!(asked.are_over() && answered.are_over());
+    }
+
+    #[test]
+    fn the_streams_after_a_predecessors_have_higher_numbers() {
+        let streams = Streams::after(7);
+        assert_eq!(streams.last(), 7);
+        for (stream, late, new) in [(0, false, false), (7, true, false), (9, false, true)] {
+            let head = headers(stream, END_HEADERS);
+            assert_eq!((streams.is_late(head), streams.is_new(head)), (late, new), "{stream}");
+        }
+    }
+}
