@@ -82,10 +82,12 @@ impl Head {
 }
 
 impl Machine {
+    // ANCHOR: quiet
     pub(super) fn is_quiet(&self) -> bool {
         let between = self.incoming.is_between() && self.outgoing.is_between() && self.begun.is_empty();
         between && self.ping.is_none() && !self.ends
     }
+    // ANCHOR_END: quiet
 
     /// Whether the client is in the middle of a message, as far as it was released.
     pub(super) fn is_in_message(&self) -> bool {
@@ -249,7 +251,12 @@ mod tests {
             let gone = release(&mut machine, &mut random, &bytes, |_| false);
             assert_eq!((gone, machine.ends), (bytes.len(), false), "seed {seed}");
             assert_eq!(machine.ping.as_ref(), pings.last(), "seed {seed}");
-            assert_eq!(!machine.is_in_message(), ends.last() == Some(&bytes.len()), "seed {seed}");
+            let between = ends.last() == Some(&bytes.len());
+            assert_eq!(
+                (!machine.is_in_message(), machine.is_quiet()),
+                (between, between && pings.is_empty()),
+                "seed {seed}"
+            );
         }
     }
 
@@ -290,7 +297,7 @@ mod tests {
             let bytes = frame(0x80 | PING, ping, Some([7; 4]));
             assert_eq!(machine.release(&bytes, bytes.len(), false), bytes.len());
         }
-        machine.sent(&frame(0x80 | PONG, b"1", None));
+        machine.sent(&[frame(0x80 | PONG, b"1", None), frame(0x82, b"2", None)].concat());
         assert!(!machine.is_quiet(), "another one is not answered");
         machine.sent(&frame(0x80 | PONG, b"2", None));
         assert!(machine.is_quiet());
@@ -302,24 +309,48 @@ mod tests {
         let mut machine = Machine::default();
         machine.sent(&close(None));
         assert!(!machine.is_quiet());
-        let bytes = [close(Some([0; 4])), b"what is this?".to_vec()].concat();
+        let close = close(Some([0; 4]));
         let mut machine = Machine::default();
-        assert_eq!(machine.release(&bytes, usize::MAX, true), 0, "it belongs to the next process");
+        assert_eq!(machine.release(&close, usize::MAX, true), 0, "it belongs to the next process");
+        assert_eq!(machine.release(&close, usize::MAX, false), close.len());
+        assert!(!machine.is_quiet() && !machine.is_between_frames());
+        assert_eq!(machine.release(b"what is this?", usize::MAX, true), 13);
+        let mut machine = Machine::default();
+        let bytes = [frame(0x01, b"in ", Some([0; 4])), close].concat();
         assert_eq!(machine.release(&bytes, usize::MAX, false), bytes.len());
-        assert!(!machine.is_quiet() && !machine.is_in_message());
+        assert!(!machine.is_in_message(), "its end will not come");
+    }
+
+    #[test]
+    fn a_goodbye_fits_between_two_frames_of_the_library_and_nowhere_else() {
+        let mut machine = Machine::default();
+        for bytes in [frame(0x01, b"in ", None), frame(0x80 | PING, b"", None), frame(0x80, b"parts", None)] {
+            for (at, byte) in bytes.iter().enumerate() {
+                machine.sent(&[*byte]);
+                assert_eq!(machine.is_between_frames(), at + 1 == bytes.len(), "after {at} of {bytes:?}");
+            }
+        }
     }
 
     #[test]
     fn what_breaks_the_rules_passes_and_never_is_quiet_again() {
         #[rustfmt::skip]
         let broken = [
-            &[0x81, 0x00][..], &[0xc1, 0x80], &[0x83, 0x80], &[0x8b, 0x80], &[0x09, 0x80], &[0x89, 0xfe],
-            &[0x80, 0x80, 0, 0, 0, 0], &[0x81, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+            &[0x81, 0x00][..], &[0xc1, 0x80], &[0xa1, 0x80], &[0x91, 0x80], &[0x83, 0x80], &[0x8b, 0x80], &[0x09, 0x80],
+            &[0x89, 0xfe], &[0x80, 0x80, 0, 0, 0, 0], &[0x81, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
         ];
         for bytes in broken {
             let mut machine = Machine::default();
             assert_eq!(machine.release(bytes, usize::MAX, false), bytes.len(), "{bytes:?}");
             assert!(!machine.is_quiet(), "{bytes:?}");
         }
+    }
+
+    #[test]
+    fn a_frame_may_be_as_long_as_the_rules_allow() {
+        let mut machine = Machine::default();
+        assert_eq!(machine.release(&[0x82, 0xff, 0x7f, 255, 255, 255, 255, 255, 255, 255, 0, 0, 0, 0], 14, false), 14);
+        assert!(machine.is_in_message(), "its payload is still to come");
+        assert_eq!(machine.passes(), u64::MAX >> 1);
     }
 }
