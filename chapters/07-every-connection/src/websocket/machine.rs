@@ -3,7 +3,7 @@
 //! The invariant: when it [is quiet](Machine::is_quiet), neither side is in the middle of a message, every ping that was released is
 //! answered, and neither side has said goodbye. What it does not understand passes, and the connection is never quiet again.
 
-/// A frame that is not longer is released as a whole; so it can also go on as a part. Of a longer one nothing is kept.
+/// A frame that is not longer is released as a whole; so it can also go on as a part. A longer one is released as it comes.
 pub(super) const WHOLE: usize = 8 * 1024;
 
 pub(super) const CLOSE: u8 = 8;
@@ -99,8 +99,8 @@ impl Machine {
         self.outgoing.left == 0 && self.begun.is_empty() && !self.ends
     }
 
-    /// How many bytes may go straight to the library.
-    pub(super) fn passes(&self) -> u64 {
+    /// How many bytes may go to the library.
+    fn passes(&self) -> u64 {
         if self.ends { u64::MAX } else { self.incoming.left }
     }
 
@@ -115,15 +115,10 @@ impl Machine {
             if step == 0 {
                 break;
             }
-            self.released(step);
+            self.incoming.left = self.incoming.left.saturating_sub(step);
             released += usize::try_from(step).unwrap_or(most);
         }
         released
-    }
-
-    /// So many bytes that may go to the library have gone.
-    pub(super) fn released(&mut self, bytes: u64) {
-        self.incoming.left = self.incoming.left.saturating_sub(bytes);
     }
 
     /// Begins the client's next frame, if enough of it is there.

@@ -198,13 +198,7 @@ impl Shared {
                 self.asked = false;
                 return Poll::Ready(Ok(()));
             }
-            let passes = usize::try_from(self.machine.passes()).unwrap_or(usize::MAX);
-            let read = if passes > 0 {
-                // Of a long frame, nothing has to be kept.
-                let length = passes.min(buf.remaining());
-                let mut part = ReadBuf::new(buf.initialize_unfilled_to(length));
-                Pin::new(client).poll_read(cx, &mut part).map_ok(|()| part.filled().len())
-            } else if self.held && !self.machine.is_in_message() {
+            let read = if self.held && !self.machine.is_in_message() {
                 Poll::Pending
             } else {
                 self.unread.reserve(WHOLE);
@@ -215,12 +209,7 @@ impl Shared {
                 self.unread = BytesMut::new();
             }
             self.asked = read.is_pending();
-            let read = ready!(read)?;
-            if passes > 0 {
-                buf.advance(read);
-                self.machine.released(read as u64);
-            }
-            if passes > 0 || read == 0 {
+            if ready!(read)? == 0 {
                 return Poll::Ready(Ok(()));
             }
         }
