@@ -30,16 +30,18 @@ fn main() -> Result<ExitCode, graceful::Error> {
     })
 }
 
-/// A member that has lost its connection comes back with the position that it has heard last: `/?from=POSITION`.
+/// A member that has lost its connection comes back with the last position that it was told: `/?from=POSITION`.
 #[expect(clippy::unused_async, reason = "a real service waits for something")]
 async fn answer(
     mut request: Request<Incoming>,
     members: Websockets<u64>,
     room: Room,
 ) -> Result<Response<String>, Box<dyn Error + Send + Sync>> {
-    let answer = create_response_with_body(&request, String::new)?;
+    let mut answer = create_response_with_body(&request, String::new)?;
     let from = request.uri().query().and_then(|query| query.strip_prefix("from=")?.parse().ok());
-    members.upgrade(&mut request, &from.map_or_else(|| room.end(), Ok)?)?;
+    let position = from.map_or_else(|| room.end(), Ok)?;
+    answer.headers_mut().insert("position", position.into());
+    members.upgrade(&mut request, &position)?;
     Ok(answer)
 }
 

@@ -54,7 +54,7 @@
 //! | whose upgrade is called off, or fails | goes on |
 //! | with a member that lags by more than the room keeps (1 MiB) | tells it so ([`Lagged`]), and holds up no other |
 //! | of which a process stands still (SIGSTOP, a debugger) | holds up its own members alone, unless it is just saying something |
-//! | whose successor does not know it | stays with its members; the version after that begins a new one |
+//! | whose successor does not know it | stays with its members; the version after that begins a new one, and tells any that come back from the old one |
 //! | whose successor knows another kind of it | is served on: the upgrade fails, and says why |
 //! | whose last process crashes, under systemd | is there again after the restart (`FileDescriptorStoreMax=`) |
 //!

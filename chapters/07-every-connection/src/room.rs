@@ -27,6 +27,21 @@ const KEPT: u64 = 1 << 20;
 pub struct Lagged;
 
 /// A room, which all generations share.
+///
+/// ```
+/// # use every_connection::Room;
+/// # #[tokio::main]
+/// # async fn main() -> std::io::Result<()> {
+/// // In a service, `graceful::Builder::keep` has it made, and passes it on.
+/// let memory = Room::create()?;
+/// // In two processes, in a service.
+/// let (old, new) = (Room::open(&memory)?, Room::open(&memory)?);
+/// let mut position = new.end()?;
+/// old.say(b"hello").await?;
+/// assert_eq!(new.next(&mut position).await?, Ok("hello".into()));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Room {
     log: Arc<Log>,
@@ -179,7 +194,7 @@ mod tests {
         let rooms = processes::<3>();
         let members = rooms.clone().into_iter().flat_map(|room| vec![room; 10]).map(|room| {
             tokio::spawn(async move {
-                let (mut position, mut heard) = (0, vec![]);
+                let (mut position, mut heard) = (room.oldest().expect("it can be read"), vec![]);
                 while heard.len() < 300 {
                     heard.push(hear(&room, &mut position).await);
                 }
@@ -227,7 +242,7 @@ mod tests {
         other.log.append(b"before").expect("it can be written");
         other.log.lock(FlockOperation::Unlock).expect("it can be unlocked");
         let ours = waits.await.expect("no panic").expect("it is said");
-        let mut position = 0;
+        let mut position = ours.oldest().expect("it can be read");
         assert_eq!([hear(&ours, &mut position).await, hear(&other, &mut position).await], ["before", "said"]);
         assert_eq!(Some(position), other.end().ok());
     }
@@ -235,7 +250,7 @@ mod tests {
     #[tokio::test]
     async fn a_member_that_lags_is_told_and_goes_on_with_the_oldest_message() {
         let [room] = processes();
-        let (mut lagging, mut elsewhere) = (0, u64::MAX);
+        let (mut lagging, mut elsewhere) = (room.oldest().expect("it can be read"), u64::MAX);
         for number in 0..100 {
             room.say(format!("{number} {}", "x".repeat(60_000)).as_bytes()).await.expect("it is said");
         }

@@ -38,17 +38,19 @@ struct Heard {
 }
 
 /// `None`: the process that accepted was killed.
-async fn open(address: &str, from: u64) -> Option<WebSocketStream<TcpStream>> {
+async fn open(address: &str, query: &str) -> Option<(WebSocketStream<TcpStream>, u64)> {
     let stream = TcpStream::connect(address).await.ok()?;
-    Some(client_async(format!("ws://{address}/?from={from}"), stream).await.ok()?.0)
+    let (client, answer) = client_async(format!("ws://{address}/{query}"), stream).await.ok()?;
+    let position = answer.headers().get("position").expect("it is told where it begins");
+    Some((client, position.to_str().expect("it is text").parse().expect("a number")))
 }
 
 /// Talks and listens until all members have said that they leave. If it loses its connection, it comes back.
 async fn talk(address: String, name: usize, progress: Arc<Progress>) -> Heard {
     let (mut random, mut heard) = (Rng::with_seed(name as u64), Heard::default());
-    let mut client = open(&address, 0).await.expect("it listens");
+    let (mut client, mut position) = open(&address, "").await.expect("it listens");
     progress.begin.wait().await;
-    let (mut position, mut said, mut leaves, mut left) = (0, 0, false, 0);
+    let (mut said, mut leaves, mut left) = (0, false, 0);
     let mut speak_at = Instant::now();
     while left < MEMBERS {
         let connected = tokio::select! {
@@ -76,7 +78,7 @@ async fn talk(address: String, name: usize, progress: Arc<Progress>) -> Heard {
         if !connected {
             heard.came_back += 1;
             client = loop {
-                if let Some(client) = open(&address, position).await {
+                if let Some((client, _)) = open(&address, &format!("?from={position}")).await {
                     break client;
                 }
             };

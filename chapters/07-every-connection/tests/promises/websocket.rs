@@ -11,6 +11,8 @@ pub(crate) const FIN: u8 = 0x80;
 
 pub(crate) struct Websocket {
     pub(crate) wire: Wire,
+    /// In a room, where it begins.
+    pub(crate) position: Option<u64>,
     /// How many messages were answered.
     count: u64,
 }
@@ -38,8 +40,10 @@ impl Websocket {
             "GET {path} HTTP/1.1\r\nHost: lab\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
         ));
-        assert_eq!(wire.reply().status, 101);
-        Websocket { wire, count: 0 }
+        let reply = wire.reply();
+        assert_eq!(reply.status, 101);
+        let position = reply.header("position").map(|position| position.parse().expect("a number"));
+        Websocket { wire, position, count: 0 }
     }
 
     pub(crate) fn send(&mut self, first: u8, payload: &[u8]) {
