@@ -858,7 +858,7 @@ mod tests {
 
     #[test]
     fn what_no_library_accepts_passes_and_is_the_last_that_is_looked_at() {
-        let of = |kind: u8, flags: u8, stream: u32, length: usize| frame(kind, flags, stream, &vec![0; length]);
+        let of = |kind: u8, flags: u8, stream: u32, length: usize| frame(kind, flags, stream, &vec![1; length]);
         let settings = [of(SETTINGS, 0, 1, 6), of(SETTINGS, 0, 0, 5), of(SETTINGS, ACK, 0, 6)];
         let control = [of(PING, 0, 1, 8), of(PING, 0, 0, 7), of(GOAWAY, 0, 1, 8), of(WINDOW_UPDATE, 0, 0, 5)];
         let streams = [of(RST_STREAM, 0, 1, 5), of(DATA, 0, 0, 1), of(HEADERS, 0, 0, 1), of(CONTINUATION, 0, 0, 1)];
