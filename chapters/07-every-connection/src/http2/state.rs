@@ -97,10 +97,13 @@ mod tests {
         for length in 0..least {
             assert_eq!(State::read(whole.slice(..length)), None, "{length} of {least} bytes");
         }
-        for (at, byte) in [(0, b'H'), (3, b'2'), (4, 0x80), (8, 0xff), (16, 1), (17, 1), (18, 9)] {
+        for (at, byte) in [(0, b'H'), (3, b'2'), (4, 0x80), (8, 0xff), (16, 1), (18, 9)] {
             let mut other = whole.to_vec();
             other[at] = byte;
             assert_eq!(State::read(other.into()), None, "byte {at} is {byte}");
         }
+        let mut odd = whole.to_vec();
+        odd.splice(16..18, [0, 1, 9]);
+        assert_eq!(State::read(odd.into()), None, "the client's settings have one byte");
     }
 }
