@@ -1,7 +1,6 @@
 //! A chat whose members stay when `kill -USR2` replaces its server, and hear everything once:
 //! `cargo run -p every-connection --example websocket_room`.
 
-// ANCHOR: main
 use std::error::Error;
 use std::process::ExitCode;
 
@@ -73,4 +72,3 @@ async fn serve(gate: Gate, mut leave: Leave, mut position: u64, room: Room, gene
     }
 }
 // ANCHOR_END: serve
-// ANCHOR_END: main

@@ -94,6 +94,7 @@ impl Log {
         Err(io::Error::other("the bounds of the room are damaged"))
     }
 
+    // ANCHOR: append
     /// The next record. Its writer has the lock.
     pub(super) fn append(&self, message: &[u8]) -> io::Result<()> {
         let end = self.write_behind_the_end(message)?;
@@ -116,6 +117,7 @@ impl Log {
         }
         Ok(end + record.len() as u64)
     }
+    // ANCHOR_END: append
 
     /// The message at this position, unless that is the end, and the position behind it.
     pub(super) fn read(&self, position: u64) -> io::Result<Option<Result<(Bytes, u64), Lagged>>> {
