@@ -76,8 +76,10 @@ impl AsyncRead for Socket {
             state.wakers.push(cx.waker().clone());
             return Poll::Pending;
         }
-        let length = state.arrived.len().min(buf.remaining());
-        state.arrived.drain(..length).for_each(|byte| buf.put_slice(&[byte]));
+        let part = state.arrived.as_slices().0;
+        let length = part.len().min(buf.remaining());
+        buf.put_slice(&part[..length]);
+        state.arrived.drain(..length);
         Poll::Ready(Ok(()))
     }
 }
@@ -160,7 +162,8 @@ fn answers(mut written: &[u8]) -> Vec<&[u8]> {
             127 => (10, written[2..10].iter().fold(0, |length, byte| length << 8 | usize::from(*byte))),
             length => (2, length.into()),
         };
-        let (frame, rest) = written.split_at(size + length);
+        // The last pong may be cut.
+        let (frame, rest) = written.split_at((size + length).min(written.len()));
         answers.extend((first < GOODBYE).then_some(frame));
         written = rest;
     }
