@@ -32,7 +32,6 @@ fn answer(mut request: Request, counters: &Websockets<u64>) -> Result<Response, 
 }
 // ANCHOR_END: main
 
-// ANCHOR: serve
 /// Numbers what it echoes.
 async fn serve(gate: Gate, mut leave: Leave, mut count: u64, generation: u64) -> Option<u64> {
     let mut socket = WebSocketStream::from_raw_socket(gate, Role::Server, None).await;
@@ -45,4 +44,3 @@ async fn serve(gate: Gate, mut leave: Leave, mut count: u64, generation: u64) ->
     }
     Some(count)
 }
-// ANCHOR_END: serve
