@@ -10,7 +10,8 @@ use crate::server::{BINARY, upgrades};
 /// Each client has so many connections.
 const CONNECTIONS: usize = 200;
 
-/// As [`loses_nothing`](crate::clients) of HTTP/2: it says that a generation answers once that is true of all its connections.
+/// Upgrades a server under a client, which says that a generation answers once all its connections have an answer of that or a later
+/// one.
 #[track_caller]
 fn loses_nothing(command: &mut Command) {
     let mut server = Command::new(example(BINARY, "websocket_counter"));
