@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use lab::fleet::{self, Kind, Way, machines};
 use lab::options::{Command, Compare, Fleet, Options, Peers};
-use lab::peers::{self, Beside, Peer, Report};
+use lab::peers::{self, Beside, IdleReport, Peer, Report};
 use lab::report::{listing, losses, lost, table, verdict};
 use lab::restart::{self, Comparison, Ours, Strategy};
 use lab::server_binary::Built;
@@ -19,15 +19,13 @@ use lab::show::Show;
 use lab::upgrade_run::upgrade_run;
 use lab::{machine, timeline};
 
-/// Idle connections across an upgrade of each peer.
-const IDLE: u32 = 1000;
-
 fn main() -> ExitCode {
     let options = Options::parse();
     let done = match &options.command {
         None => show_upgrades(&options),
         Some(Command::Timelines { directory }) => draw_timelines(directory),
         Some(Command::Compare(compare)) => self::compare(compare),
+        Some(Command::Peers(peers)) if peers.idle => count_idle(peers),
         Some(Command::Peers(peers)) => measure_peers(peers),
         Some(Command::Fleet(fleet)) if fleet.inside.is_empty() => enter_fleet(fleet),
         Some(Command::Fleet(fleet)) => roll_fleet(fleet),
@@ -91,7 +89,7 @@ fn compare(Compare { repeats, server, only, json, book }: &Compare) -> Result<Ex
     Ok(ExitCode::SUCCESS)
 }
 
-fn measure_peers(Peers { repeats, only, json, book }: &Peers) -> Result<ExitCode, Box<dyn Error>> {
+fn measure_peers(Peers { repeats, only, json, book, .. }: &Peers) -> Result<ExitCode, Box<dyn Error>> {
     let load = machine::load();
     let peers = find_peers(only)?;
     let measured = {
@@ -101,16 +99,14 @@ fn measure_peers(Peers { repeats, only, json, book }: &Peers) -> Result<ExitCode
     let beside: Vec<_> = peers
         .iter()
         .map(|peer| {
-            let _beside = Show::task(&format!("{}: idle connections, and upgrades that fail", peer.title()));
-            Beside::of(peer, IDLE)
+            let _beside = Show::task(&format!("{}: upgrades that fail", peer.title()));
+            Beside::of(peer)
         })
         .collect();
     print!("{}", restart::table(&measured.outcomes));
     let report = Report::new(beside, measured.failed);
     println!("{report}");
-    let mut facts = machine::facts(load);
-    facts.push(machine::Fact { key: "machine_versions", what: "servers", value: peers::versions(&peers) });
-    let comparison = Comparison::new(facts, *repeats, measured.outcomes);
+    let comparison = Comparison::new(facts_with(&peers, load), *repeats, measured.outcomes);
     if let Some(file) = json {
         report.write_json(&comparison, file)?;
     }
@@ -120,6 +116,32 @@ fn measure_peers(Peers { repeats, only, json, book }: &Peers) -> Result<ExitCode
         report.write_json(&comparison, &directory.join("figures.json"))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn count_idle(Peers { only, json, book, .. }: &Peers) -> Result<ExitCode, Box<dyn Error>> {
+    let load = machine::load();
+    let peers = find_peers(only)?;
+    let report = {
+        let mut show = None;
+        IdleReport::of(facts_with(&peers, load), &peers, |peer, protocol| {
+            drop(show.take());
+            show = Some(Show::task(&format!("{}: {}", peer.title(), protocol.title())));
+        })
+    };
+    println!("{report}");
+    if let Some(file) = json {
+        report.write_json(file)?;
+    }
+    if let Some(directory) = book {
+        report.write_for_book(directory)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The machine, with the versions of the servers.
+fn facts_with(peers: &[Peer], load: f64) -> Vec<machine::Fact> {
+    let versions = machine::Fact { key: "machine_versions", what: "servers", value: peers::versions(peers) };
+    machine::facts(load).into_iter().chain([versions]).collect()
 }
 
 /// Ours, and those of the others that are there; what is not, is said.

@@ -107,6 +107,11 @@ pub struct Peers {
     #[arg(long, value_name = "NAME")]
     pub only: Vec<String>,
 
+    /// Something else: open idle connections that speak HTTP/1, HTTP/2, websocket or TLS, restart once, and count those that
+    /// are closed
+    #[arg(long, conflicts_with = "repeats")]
+    pub idle: bool,
+
     /// Write every figure of every run there, as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,

@@ -8,10 +8,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use testkit::GaveUp;
+
 use crate::machine::{debian_version, locked};
 use crate::server_binary::Built;
 
 use super::peer::{Kind, Peer};
+use super::protocol::Protocol;
 
 const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers");
 
@@ -31,9 +34,10 @@ pub struct Found {
 }
 
 /// All of them, ours first: name, title, what kind of system it is, and where it comes from.
-const PEERS: [(&str, &str, Kind, Source); 9] = [
+const PEERS: [(&str, &str, Kind, Source); 10] = [
     ("polite-drain", "ours, polite drain", Kind::UpgradesItself, Source::Ours(Built::POLITE)),
     ("handover", "ours, connections handed over", Kind::UpgradesItself, Source::Ours(Built::WHOLE)),
+    ("every-connection", "ours, every connection", Kind::UpgradesItself, Source::Ours(Built::EVERY)),
     ("grace", "grace", Kind::UpgradesItself, Source::Go("facebookgo/grace", "golang-github-facebookgo-grace-dev")),
     (
         "tableflip",
@@ -75,7 +79,7 @@ pub fn find(only: &[String]) -> Found {
             continue;
         }
         match source.program(name) {
-            Ok(program) => found.peers.push(Peer { name, title, kind, program }),
+            Ok(program) => found.peers.push(Peer { name, title, kind, program, speaks: source.speaks() }),
             Err(missing) => found.missing.push(format!("{title}: {missing}")),
         }
     }
@@ -108,8 +112,16 @@ impl Source {
         }
     }
 
+    /// What it speaks, as it is here: the smallest servers on others' libraries speak HTTP/1, whatever else those could.
+    fn speaks(self) -> &'static [Protocol] {
+        match self {
+            Source::Ours(Built::WHOLE) => &[Protocol::Http1, Protocol::Http2],
+            Source::Ours(Built::EVERY) | Source::Debian(..) => &Protocol::ALL,
+            Source::Ours(_) | Source::Go(..) | Source::Cargo => &[Protocol::Http1],
+        }
+    }
+
     fn program(self, name: &str) -> Result<PathBuf, String> {
-        let install = |package: &str| format!("install it with `apt-get install {package}`");
         match self {
             Source::Ours(built) => built.build().map_err(|error| error.to_string()),
             Source::Debian(program, package) => on_path(program).ok_or_else(|| install(package)),
@@ -135,10 +147,19 @@ impl Source {
 fn built(command: &mut Command, package: &str) -> Result<(), String> {
     let output = command.output().map_err(|error| {
         let program = command.get_program().display();
-        format!("cannot start {program}: {error}; install it with `apt-get install {package}`")
+        format!("cannot start {program}: {error}; {}", install(package))
     })?;
     let says = String::from_utf8_lossy(&output.stderr).into_owned();
     output.status.success().then_some(()).ok_or_else(|| format!("{command:?} failed:\n{says}"))
+}
+
+fn install(package: &str) -> String {
+    format!("install it with `apt-get install {package}`")
+}
+
+/// A program that a measurement needs.
+pub(super) fn require(program: &str, package: &str) -> Result<PathBuf, GaveUp> {
+    on_path(program).ok_or_else(|| GaveUp(format!("there is no `{program}`: {}", install(package))))
 }
 
 /// Debian keeps servers where a person's PATH does not look.

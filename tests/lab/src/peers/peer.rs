@@ -9,13 +9,16 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nix::sys::signal::Signal;
-use tempfile::TempDir;
-use testkit::Program;
+use testkit::{GaveUp, Program};
 
 use crate::restart::{CannotMeasure, Running, Strategy};
+use crate::server_binary::Built;
 
 use super::port::Port;
-use super::server::Server;
+use super::protocol::Protocol;
+use super::server::{Doors, Server};
+use super::tls::{self, Relay};
+use super::websocket;
 
 /// A system that can restart a server.
 #[derive(Debug, Clone)]
@@ -24,6 +27,7 @@ pub struct Peer {
     pub(super) title: &'static str,
     pub(super) kind: Kind,
     pub(super) program: PathBuf,
+    pub(super) speaks: &'static [Protocol],
 }
 
 /// How it is started and restarted.
@@ -62,9 +66,26 @@ impl Kind {
 const NGINX: &str = include_str!("../../peers/nginx/nginx.conf");
 const HAPROXY: &str = include_str!("../../peers/haproxy/haproxy.cfg");
 
+/// What a proxy needs to speak one more protocol, on a port of its own: nginx, HAProxy.
+fn more(protocol: Protocol) -> Option<[&'static str; 2]> {
+    let [nginx, haproxy] = match protocol {
+        Protocol::Http1 => return None,
+        Protocol::Http2 => {
+            [include_str!("../../peers/nginx/http2.conf"), include_str!("../../peers/haproxy/http2.cfg")]
+        }
+        Protocol::Websocket => {
+            [include_str!("../../peers/nginx/websocket.conf"), include_str!("../../peers/haproxy/websocket.cfg")]
+        }
+        Protocol::Tls => [include_str!("../../peers/nginx/tls.conf"), include_str!("../../peers/haproxy/tls.cfg")],
+    };
+    Some([nginx, haproxy])
+}
+
 /// Names in the directory of a server.
 pub(super) const SERVER: &str = "server";
 pub(super) const CONFIGURATION: &str = "configuration";
+/// A proxy's, for a protocol besides HTTP/1.
+const PROTOCOL: &str = "protocol";
 
 /// In the foreground, nginx refuses a new binary until its parent is gone: it takes it for an older nginx. So a shell starts
 /// it, and is ended when it serves.
@@ -86,26 +107,64 @@ impl Strategy for Peer {
 
 impl Peer {
     pub(super) fn serve(&self) -> Result<Server, CannotMeasure> {
-        let failed = |error| CannotMeasure::Start(self.program.clone(), error);
-        let port = Port::any().map_err(failed)?;
-        let directory = self.prepare(&port).map_err(failed)?;
-        let program = Program::try_start(&mut self.command(directory.path(), &port)).map_err(failed)?;
-        Server::new(self.kind, program, directory, port)
+        self.serve_by(&self.program, Protocol::Http1)
     }
 
-    fn prepare(&self, port: &Port) -> io::Result<TempDir> {
-        let directory = tempfile::tempdir()?;
-        fs::copy(&self.program, directory.path().join(SERVER))?;
-        let configuration = match self.kind {
-            Kind::UpgradesItself => return Ok(directory),
-            Kind::NginxReload | Kind::NginxBinary => NGINX.to_owned(),
-            Kind::Haproxy { option } => HAPROXY.replace("@OPTION@", option),
+    /// For clients that speak this. `None` if it does not.
+    pub(super) fn serve_speakers_of(&self, protocol: Protocol) -> Result<Option<Server>, CannotMeasure> {
+        if !self.speaks.contains(&protocol) {
+            return Ok(None);
+        }
+        // Websockets of ours need a handler that takes part, and the program has none.
+        let program = if self.kind == Kind::UpgradesItself && protocol == Protocol::Websocket {
+            Built::WEBSOCKETS.build().map_err(|error| GaveUp(error.to_string()))?
+        } else {
+            self.program.clone()
         };
-        fs::write(directory.path().join(CONFIGURATION), configuration.replace("@ADDRESS@", port.address()))?;
-        Ok(directory)
+        self.serve_by(&program, protocol).map(Some)
     }
 
-    fn command(&self, directory: &Path, port: &Port) -> Command {
+    fn serve_by(&self, program: &Path, protocol: Protocol) -> Result<Server, CannotMeasure> {
+        let failed = |error| CannotMeasure::Start(program.to_owned(), error);
+        let directory = tempfile::tempdir().map_err(failed)?;
+        let mut doors = Doors::new(Port::any().map_err(failed)?);
+        // A port of ours speaks all that the program does.
+        if self.kind != Kind::UpgradesItself && protocol != Protocol::Http1 {
+            doors.more = Some(Port::any().map_err(failed)?);
+        }
+        // Programs of ours that encrypt, or serve websockets, do nothing else.
+        doors.probed = self.kind != Kind::UpgradesItself || matches!(protocol, Protocol::Http1 | Protocol::Http2);
+        if protocol == Protocol::Tls {
+            tls::make_certificate(directory.path())?;
+            doors.relay = Some(Relay::start(doors.of_protocol(), directory.path())?);
+        }
+        fs::copy(program, directory.path().join(SERVER)).map_err(failed)?;
+        self.configure(directory.path(), &doors, protocol).map_err(failed)?;
+        let mut command = self.command(directory.path(), &doors);
+        if self.kind == Kind::UpgradesItself && protocol == Protocol::Tls {
+            command.args(["--tls", tls::WITH_KEY]);
+        }
+        let started = Program::try_start(&mut command).map_err(failed)?;
+        Server::new(self.kind, started, directory, doors)
+    }
+
+    fn configure(&self, directory: &Path, doors: &Doors, protocol: Protocol) -> io::Result<()> {
+        let (configuration, more) = match self.kind {
+            Kind::UpgradesItself => return Ok(()),
+            Kind::NginxReload | Kind::NginxBinary => (NGINX.to_owned(), more(protocol).map(|[nginx, _]| nginx)),
+            Kind::Haproxy { option } => {
+                (HAPROXY.replace("@OPTION@", option), more(protocol).map(|[_, haproxy]| haproxy))
+            }
+        };
+        fs::write(directory.join(CONFIGURATION), configuration.replace("@ADDRESS@", doors.plain.address()))?;
+        let Some(mut more) = more.map(|more| more.replace("@ADDRESS@", doors.of_protocol())) else { return Ok(()) };
+        if protocol == Protocol::Websocket {
+            more = more.replace("@BACKEND@", &websocket::start_backend()?.to_string());
+        }
+        fs::write(directory.join(PROTOCOL), more)
+    }
+
+    fn command(&self, directory: &Path, doors: &Doors) -> Command {
         let mut command = Command::new(directory.join(SERVER));
         if self.kind == Kind::NginxBinary {
             command = Command::new("sh");
@@ -114,11 +173,13 @@ impl Peer {
         command.current_dir(directory);
         match self.kind {
             // For ours: the others have no such setting, and pass it over.
-            Kind::UpgradesItself => command.args(["--listen", port.address()]).env("READY_TIMEOUT", "1s"),
+            Kind::UpgradesItself => command.args(["--listen", doors.plain.address()]).env("READY_TIMEOUT", "1s"),
             Kind::NginxReload | Kind::NginxBinary => {
                 command.args(["-e", "stderr", "-c", CONFIGURATION, "-p"]).arg(directory)
             }
-            Kind::Haproxy { .. } => command.args(["-W", "-db", "-f", CONFIGURATION]),
+            Kind::Haproxy { .. } => {
+                command.args(["-W", "-db", "-f", CONFIGURATION]).args(doors.more.iter().flat_map(|_| ["-f", PROTOCOL]))
+            }
         };
         command
     }

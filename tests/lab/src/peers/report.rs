@@ -8,7 +8,6 @@ use std::io;
 use std::path::Path;
 
 use comfy_table::Table;
-use indicatif::HumanCount;
 use serde::Serialize;
 
 use crate::book;
@@ -16,15 +15,13 @@ use crate::report::STYLE;
 use crate::restart::{CannotMeasure, Comparison};
 
 use super::fault::{Aftermath, Fault};
-use super::idle::{Idle, idle_across_an_upgrade};
 use super::peer::Peer;
 
-/// A server's idle connections and failed upgrades.
+/// A server's failed upgrades.
 #[derive(Debug, Serialize)]
 pub struct Beside {
     name: &'static str,
     title: &'static str,
-    idle: Result<Idle, String>,
     /// In the order of [`Fault::ALL`].
     faults: Vec<(Fault, Result<Option<Aftermath>, String>)>,
 }
@@ -49,31 +46,22 @@ struct Everything<'of> {
 impl Beside {
     /// Lets a server meet all of it.
     #[must_use]
-    pub fn of(peer: &Peer, connections: u32) -> Beside {
+    pub fn of(peer: &Peer) -> Beside {
         let why = |error: CannotMeasure| error.to_string();
         Beside {
             name: peer.name,
             title: peer.title,
-            idle: idle_across_an_upgrade(peer, connections).map_err(why),
             faults: Fault::ALL.into_iter().map(|fault| (fault, peer.meets(fault).map_err(why))).collect(),
         }
     }
 
     fn cells(&self) -> Vec<String> {
-        let idle = match &self.idle {
-            // The others may still be closed later.
-            Ok(Idle { connections, closed }) => {
-                let [closed, all] = [*closed, *connections].map(|count| HumanCount(count as u64));
-                format!("{closed} of {all} within {} s", Idle::WATCHED.as_secs())
-            }
-            Err(why) => unknown(why),
-        };
         let faults = self.faults.iter().map(|(_, aftermath)| match aftermath {
             Ok(Some(aftermath)) => aftermath.said(),
             Ok(None) => "does not apply".to_owned(),
             Err(why) => unknown(why),
         });
-        [idle].into_iter().chain(faults).collect()
+        faults.collect()
     }
 }
 
@@ -92,33 +80,27 @@ impl Report {
         book::write_json(file, &Everything { comparison, report: self })
     }
 
-    /// Writes `faults.md` (anchors `idle`, `faults`, `failed`) and `faults-values.md`: every cell between anchors, for a
+    /// Writes `faults.md` (anchors `faults`, `failed`) and `faults-values.md`: every cell between anchors, for a
     /// sentence.
     ///
     /// # Errors
     /// What the file system says.
     pub fn write_for_book(&self, directory: &Path) -> io::Result<()> {
-        let rows = |from: usize, to: usize| {
-            let line = |beside: &Beside| format!("| {} | {} |\n", beside.title, beside.cells()[from..to].join(" | "));
-            self.beside.iter().map(line).collect::<Vec<_>>().concat()
-        };
+        let line = |beside: &Beside| format!("| {} | {} |\n", beside.title, beside.cells().join(" | "));
+        let rows = self.beside.iter().map(line).collect::<Vec<_>>().concat();
         let faults = Fault::ALL.map(Fault::title).join(" | ");
         let rule = " --- |".repeat(Fault::ALL.len());
         let failed = match self.failed.len() {
             0 => "Every run came to its end.\n".to_owned(),
             _ => self.failed.iter().map(|failed| format!("- {}\n", first_line(failed))).collect::<Vec<_>>().concat(),
         };
-        let idle = format!("| server | idle connections closed |\n| --- | --: |\n{}", rows(0, 1));
-        let faults = format!("| server | {faults} |\n| --- |{rule}\n{}", rows(1, 1 + Fault::ALL.len()));
-        let text =
-            [("idle", idle), ("faults", faults), ("failed", failed)].map(|(key, text)| book::anchored(key, &text));
+        let faults = format!("| server | {faults} |\n| --- |{rule}\n{rows}");
+        let text = [("faults", faults), ("failed", failed)].map(|(key, text)| book::anchored(key, &text));
         fs::write(directory.join("faults.md"), text.join("\n"))?;
-        let keys = ["idle_closed"].into_iter().chain(Fault::ALL.map(Fault::key));
-        let keys: Vec<_> = keys.collect();
         let values = self.beside.iter().flat_map(|beside| {
             let name = beside.name.replace('-', "_");
-            let values = keys.iter().zip(beside.cells());
-            values.map(|(key, cell)| book::value(&format!("{name}_{key}"), &cell)).collect::<Vec<_>>()
+            let cells = Fault::ALL.into_iter().zip(beside.cells());
+            cells.map(move |(fault, cell)| book::value(&format!("{name}_{}", fault.key()), &cell))
         });
         fs::write(directory.join("faults-values.md"), values.collect::<String>())
     }
@@ -128,8 +110,7 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut table = Table::new();
         table.load_style(STYLE);
-        let titles = Fault::ALL.map(Fault::title);
-        table.set_header(["", "idle connections closed"].into_iter().chain(titles));
+        table.set_header([""].into_iter().chain(Fault::ALL.map(Fault::title)));
         for beside in &self.beside {
             table.add_row([beside.title.to_owned()].into_iter().chain(beside.cells()));
         }
@@ -141,7 +122,7 @@ impl fmt::Display for Report {
     }
 }
 
-fn unknown(why: &str) -> String {
+pub(super) fn unknown(why: &str) -> String {
     format!("not known: {}", first_line(why))
 }
 

@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpgid};
 use tempfile::TempDir;
-use testkit::{GaveUp, Program, TIMEOUT, is_in_mask, probe, try_await_exit};
+use testkit::{GaveUp, Program, TIMEOUT, field, is_in_mask, probe, try_await_exit};
 
 use crate::restart::{CannotMeasure, Running};
 
 use super::peer::Kind;
 use super::port::Port;
+use super::tls::Relay;
 
 /// What HAProxy's master says when its worker serves.
 const HAPROXY_IS_READY: &str = "Loading success";
@@ -26,13 +27,39 @@ const LOOK_AGAIN: Duration = Duration::from_micros(500);
 /// Longer than any server takes to write a line.
 const ASK_AGAIN: Duration = Duration::from_millis(200);
 
+/// Where clients come in.
+#[derive(Debug)]
+pub(super) struct Doors {
+    /// The port that every server has.
+    pub(super) plain: Port,
+    /// A proxy's port for another protocol.
+    pub(super) more: Option<Port>,
+    /// What speaks TLS to one of them, for clients that do not.
+    pub(super) relay: Option<Relay>,
+    /// Whether a plain request on the first one is answered with `x-pid`. A server of ours that does not do that says in its
+    /// log which process listens.
+    pub(super) probed: bool,
+}
+
+impl Doors {
+    /// One, for everything.
+    pub(super) fn new(plain: Port) -> Doors {
+        Doors { plain, more: None, relay: None, probed: true }
+    }
+
+    /// The server's own port for the protocol.
+    pub(super) fn of_protocol(&self) -> &str {
+        self.more.as_ref().unwrap_or(&self.plain).address()
+    }
+}
+
 /// A server of the field.
 #[derive(Debug)]
 pub(super) struct Server {
     kind: Kind,
     pub(super) program: Program,
     pub(super) directory: TempDir,
-    port: Port,
+    doors: Doors,
     /// The process that gets the signal.
     pub(super) leader: Pid,
     /// nginx's master before the one that is the leader now.
@@ -40,10 +67,10 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) fn new(kind: Kind, program: Program, directory: TempDir, port: Port) -> Result<Server, CannotMeasure> {
+    pub(super) fn new(kind: Kind, program: Program, directory: TempDir, doors: Doors) -> Result<Server, CannotMeasure> {
         let leader = program.pid();
-        let mut server = Server { kind, program, directory, port, leader, last: None };
-        server.wait("an answer", |server| probe(server.socket_address()).is_ok())?;
+        let mut server = Server { kind, program, directory, doors, leader, last: None };
+        server.wait("an answer", |server| server.answerer().is_ok())?;
         if kind == Kind::NginxBinary {
             // The shell that started it.
             kill(leader, Signal::SIGTERM)?;
@@ -55,7 +82,20 @@ impl Server {
 
     pub(super) fn socket_address(&self) -> SocketAddr {
         // It came out of a socket.
-        self.port.address().parse().unwrap_or_else(|_| SocketAddr::from(([127, 0, 0, 1], 0)))
+        self.doors.plain.address().parse().unwrap_or_else(|_| SocketAddr::from(([127, 0, 0, 1], 0)))
+    }
+
+    /// Where clients that speak the server's protocol come in.
+    pub(super) fn clients_address(&self) -> &str {
+        self.doors.relay.as_ref().map_or(self.doors.of_protocol(), |relay| &relay.address)
+    }
+
+    /// Fails if what stands before the server is gone: then it ended connections, and not the server.
+    pub(super) fn check_relay(&self) -> Result<(), GaveUp> {
+        let Some(Relay { program, .. }) = self.doors.relay.as_ref().filter(|relay| !relay.program.is_running()) else {
+            return Ok(());
+        };
+        Err(GaveUp(format!("the relay has ended; it said:\n{}", program.output())))
     }
 
     fn wait(&self, what: &str, mut there: impl FnMut(&Server) -> bool) -> Result<(), GaveUp> {
@@ -102,9 +142,20 @@ impl Server {
 
     /// The process that answers now.
     pub(super) fn answerer(&self) -> Result<Pid, GaveUp> {
-        let pid = probe(self.socket_address()).map_err(|error| GaveUp(error.to_string()))?.pid;
+        let pid = if self.doors.probed {
+            probe(self.socket_address()).map_err(|error| GaveUp(error.to_string()))?.pid
+        } else {
+            self.listener().ok_or_else(|| GaveUp("no process listens".to_owned()))?
+        };
         self.ours(pid)
             .ok_or_else(|| GaveUp(format!("pid {pid} answers, and is no process of the server that was started")))
+    }
+
+    /// The process that listens, as the log of a server of ours has it.
+    fn listener(&self) -> Option<u32> {
+        let log = self.program.output();
+        let line = log.lines().rfind(|line| line.contains("listening"))?;
+        field(line, "pid")?.parse().ok()
     }
 
     /// nginx's master, as its pid file has it.
@@ -116,7 +167,7 @@ impl Server {
 
 impl Running for Server {
     fn address(&self) -> &str {
-        self.port.address()
+        self.doors.plain.address()
     }
 
     fn restart(&mut self) -> Result<(), CannotMeasure> {
