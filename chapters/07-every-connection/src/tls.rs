@@ -32,7 +32,7 @@
 //! | the secrets are those of the connection: they come by way of rustls' key log, and are compared by the IVs that come from them | `handshake` |
 //! | a KeyUpdate fills its record; one that is split among records, which the RFC allows, is refused | `machine` |
 //! | the limits: 2^24 records for a key of AES-GCM; 32 KeyUpdates in a row, which each process counts anew | `suite`, `machine` |
-//! | what is wiped: secrets, and the message that carries them. What rustls and the kernel had of them is not ours to wipe, nor what is left on stacks: an old process should end soon, and leave no core dump | `keys`, `ownership` |
+//! | what is wiped: secrets, and the message that carries them; a test searches the heap of a process whose connection has gone, and finds none, nor a key. What the kernel had of the message is not ours to wipe, nor what rustls and the library leave on stacks (once, ten copies of a handshake's secret): an old process should end soon, and leave no core dump | `keys`, `ownership` |
 //! | what does not go over: the name that the client asked for, its certificate, and exporters | `handshake` |
 //! | who has the secret of the tickets can pretend to be the server to clients that come back within two hours; it opens nothing that was recorded | `tickets` |
 

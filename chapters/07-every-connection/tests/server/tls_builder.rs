@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use demo::{Options, ReadyTimeout, log_to_stderr};
@@ -42,7 +43,9 @@ fn serve(args: &Args) -> Result<ExitCode, Error> {
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(certificates, PrivateKeyDer::from_pem_file(&args.tls)?)?;
-    let builder = Builder::new().listen(&name, listen).ready_timeout(args.ready.ready_timeout);
+    // So that an upgrade is over when the last connection has gone.
+    let probation = Duration::ZERO;
+    let builder = Builder::new().listen(&name, listen).ready_timeout(args.ready.ready_timeout).probation(probation);
     builder.run(async move |setup| {
         let demo = demo::service(&name, setup.generation(), setup.readiness());
         let generation = setup.generation();

@@ -4,9 +4,11 @@
 mod chromium;
 mod client;
 mod clients;
+mod memory;
 mod openssl;
 mod server;
 mod steps;
 mod tickets;
 mod tls12;
 mod versions;
+mod websockets;
