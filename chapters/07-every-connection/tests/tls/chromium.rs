@@ -5,7 +5,8 @@ use std::process::Command;
 use nix::sys::signal::Signal;
 use testkit::{Generations, Program, await_exit, connected, example, require_program};
 
-use crate::server::{BINARY, Files, upgrades};
+use crate::clients::upgrades;
+use crate::server::{BINARY, Files};
 
 #[test]
 fn chromium_keeps_its_connections() {

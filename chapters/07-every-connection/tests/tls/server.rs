@@ -10,11 +10,6 @@ use testkit::{End, Generations, await_exit, require_program};
 /// The program of this chapter.
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_every-connection");
 
-/// How many upgrades a client has to keep its connections through. `UPGRADES=100` tries as many.
-pub(crate) fn upgrades() -> u32 {
-    std::env::var("UPGRADES").ok().map_or(20, |upgrades| upgrades.parse().expect("UPGRADES is a number"))
-}
-
 /// A certificate that is no authority's, and its key. The files live as long as this.
 pub(crate) struct Files(TempDir);
 
