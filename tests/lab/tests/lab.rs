@@ -308,8 +308,10 @@ fn idle_connections_are_counted_for_every_protocol_that_a_proxy_speaks() {
         {
             let cells = server["idle"].as_array().unwrap();
             let cell = cells.iter().find(|cell| cell[0] == protocol).unwrap();
-            let counted = serde_json::json!({ "connections": connections, "closed": closed });
-            assert_eq!(cell[1]["Ok"], counted, "{protocol}: {report}");
+            let counted = &cell[1]["Ok"];
+            assert_eq!([&counted["connections"], &counted["closed"]], [connections, closed], "{protocol}: {report}");
+            // An old worker keeps what it does not close.
+            assert!(closed > 0 || counted["old_stays"] == true, "{protocol}: {report}");
         }
     }
 }

@@ -3,9 +3,11 @@
 //! The invariant: each has had an answer and is open when the upgrade begins, and is asked nothing after it; so whatever ends
 //! one, it is not its client.
 
+use std::fs;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use nix::unistd::Pid;
 use serde::Serialize;
 use testkit::GaveUp;
 use testkit::load::allow_descriptors;
@@ -25,6 +27,8 @@ pub struct Idle {
     pub connections: usize,
     /// How many the server closed, or said that it will.
     pub closed: usize,
+    /// Whether the process that answered before the upgrade was there at the end.
+    pub old_stays: bool,
 }
 
 impl Idle {
@@ -65,8 +69,13 @@ impl Peer {
         }
         let closed = closed(&mut idle);
         server.check_relay()?;
-        Ok(Some(Idle { connections: idle.len(), closed }))
+        Ok(Some(Idle { connections: idle.len(), closed, old_stays: is_alive(old) }))
     }
+}
+
+/// One that has ended may wait for its parent to notice.
+fn is_alive(pid: Pid) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/status")).is_ok_and(|status| !status.contains("\nState:\tZ"))
 }
 
 /// Makes room for all of them, and for the descriptors that the programs need which inherit the limit.

@@ -84,9 +84,10 @@ impl IdleReport {
 impl Row {
     fn cells(&self) -> Vec<String> {
         let cell = |idle: &Result<Option<Idle>, String>| match idle {
-            Ok(Some(Idle { connections, closed })) => {
+            Ok(Some(Idle { connections, closed, old_stays })) => {
+                let stays = if *old_stays && closed < connections { "; the old process stays" } else { "" };
                 let [closed, all] = [*closed, *connections].map(|count| HumanCount(count as u64));
-                format!("{closed} of {all}")
+                format!("{closed} of {all}{stays}")
             }
             Ok(None) => "does not speak it".to_owned(),
             Err(why) => unknown(why),
