@@ -9,6 +9,9 @@ use super::values::{number, read, values};
 /// What to do about a failure.
 const AGAIN: &str = "measure again: cargo run --release -p lab -- peers --book book/src/gen/peers";
 
+/// The same for idle connections.
+const IDLE_AGAIN: &str = "measure again: cargo run --release -p lab -- peers --idle --book book/src/gen/peers";
+
 const OURS: [&str; 2] = ["polite_drain", "handover"];
 const OTHERS: [&str; 7] = ["grace", "tableflip", "ecdysis", "nginx_reload", "nginx_binary", "haproxy", "haproxy_best"];
 
@@ -56,7 +59,6 @@ fn each_server_of_the_field_meets_each_fault_as_its_page_says() {
         }
         assert_eq!(values[&format!("{ours}_twice")], "a new process serves", "{ours}");
     }
-    assert!(values["handover_idle_closed"].starts_with("0 of 1,000 "), "a connection was closed: find out why");
     for (key, words) in [
         ("grace_missing", "service gone"),
         ("grace_twice", "2 processes answer side by side"),
@@ -71,10 +73,29 @@ fn each_server_of_the_field_meets_each_fault_as_its_page_says() {
     ] {
         assert!(values[key].contains(words), "{key}: {:?} should be {words:?}; {AGAIN}", values[key]);
     }
-    for other in OTHERS {
-        let closed = &values[&format!("{other}_idle_closed")];
-        // With its option, HAProxy leaves silent connections alone.
-        let all = if other == "haproxy_best" { "0 of 1,000 " } else { "1,000 of 1,000 " };
-        assert!(closed.starts_with(all), "{other} should close {all}idle connections: {closed}; {AGAIN}");
+}
+
+#[test]
+fn each_server_of_the_field_treats_idle_connections_as_its_page_says() {
+    let values = values("gen/peers/idle-values.md");
+    let none = "does not speak it";
+    let (moved, closed) = (["0 of 1,000", "0 of 100"], ["1,000 of 1,000", "100 of 100"]);
+    let kept = ["0 of 1,000; the old process stays", "0 of 100; the old process stays"];
+    for (server, cells) in [
+        ("polite_drain", [closed[0], none, none, none]),
+        ("handover", [moved[0], closed[0], none, none]),
+        ("every_connection", [moved[0], moved[0], moved[1], moved[1]]),
+        ("grace", [closed[0], none, none, none]),
+        ("tableflip", [closed[0], none, none, none]),
+        ("ecdysis", [closed[0], none, none, none]),
+        ("nginx_reload", [closed[0], closed[0], kept[1], closed[1]]),
+        ("nginx_binary", [closed[0], closed[0], kept[1], closed[1]]),
+        ("haproxy", [closed[0], closed[0], kept[1], closed[1]]),
+        ("haproxy_best", [kept[0], closed[0], kept[1], kept[1]]),
+    ] {
+        for (protocol, cell) in ["http1", "http2", "websocket", "tls"].into_iter().zip(cells) {
+            let key = format!("{server}_{protocol}");
+            assert_eq!(values[&key], cell, "{key}: read the page again, and {IDLE_AGAIN}");
+        }
     }
 }
