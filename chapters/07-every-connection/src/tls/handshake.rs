@@ -179,3 +179,17 @@ impl std::fmt::Debug for Secrets {
         to.write_str("Secrets")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::peers::{SUITES, shaken};
+
+    #[test]
+    fn secrets_that_the_keys_do_not_come_from_are_refused() {
+        for suite in SUITES {
+            let (_, handshake) = shaken(suite);
+            handshake.secrets.known().swap(0, 1);
+            assert!(handshake.machine().is_err());
+        }
+    }
+}

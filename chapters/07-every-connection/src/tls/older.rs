@@ -66,3 +66,19 @@ impl Older {
         let _ = self.handshake.take_out();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::peers::{OLDER_SUITE, hears, shaken};
+    use super::*;
+
+    #[test]
+    fn nothing_follows_our_close() {
+        let (mut client, handshake) = shaken(OLDER_SUITE);
+        let mut older = Older::new(handshake);
+        assert_eq!(older.write(&[IoSlice::new(b"all"), IoSlice::new(b" of it")]), Some(9));
+        older.close();
+        assert_eq!(older.write(&[IoSlice::new(b"more")]), None);
+        assert_eq!(hears(&mut client, &older.handshake.to_client), Ok(b"all of it".to_vec()));
+    }
+}

@@ -96,6 +96,9 @@ mod tests {
         let ticket = at(|| 10).encrypt(b"session").expect("there is randomness");
         let opened = [at(|| 9), at(|| 10), at(|| 11), at(|| 12)].map(|tickets| tickets.decrypt(&ticket));
         assert_eq!(opened, [None, Some(b"session".to_vec()), Some(b"session".to_vec()), None]);
+        let mut renewed = ticket;
+        renewed[7] += 2;
+        assert_eq!(at(|| 12).decrypt(&renewed), None, "that is another hour's key");
     }
 
     #[test]
