@@ -16,11 +16,17 @@ pub use targets::{TARGETS, Target};
 #[path = "../../../chapters/05-connection-handover/src/channel.rs"]
 mod channel;
 #[allow(dead_code, unreachable_pub)]
+#[path = "../../../chapters/05-connection-handover/src/http2.rs"]
+mod http2;
+#[allow(dead_code, unreachable_pub)]
 #[path = "../../../chapters/05-connection-handover/src/message.rs"]
 mod message;
 #[allow(dead_code, unreachable_pub)]
 #[path = "../../../chapters/05-connection-handover/src/socket.rs"]
 mod socket;
+#[allow(dead_code, unreachable_pub)]
+#[path = "../../../chapters/05-connection-handover/src/tls.rs"]
+mod tls;
 #[allow(dead_code, unreachable_pub)]
 #[path = "../../../chapters/05-connection-handover/src/transfer.rs"]
 mod transfer;

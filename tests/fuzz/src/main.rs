@@ -12,7 +12,11 @@ use libfuzzer_sys::fuzz_target;
 static RUN: LazyLock<fn(&[u8])> = LazyLock::new(|| {
     let name = env::var("FUZZ_TARGET").unwrap_or_default();
     let found = TARGETS.iter().find(|target| target.0 == name);
-    found.unwrap_or_else(|| panic!("FUZZ_TARGET={name:?} is none of {:?}", TARGETS.map(|target| target.0))).1
+    found
+        .unwrap_or_else(|| {
+            panic!("FUZZ_TARGET={name:?} is none of {:?}", TARGETS.iter().map(|target| target.0).collect::<Vec<_>>())
+        })
+        .1
 });
 
 fuzz_target!(|bytes: &[u8]| RUN(bytes));

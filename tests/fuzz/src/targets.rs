@@ -9,6 +9,8 @@ mod gate;
 mod generations;
 mod http2;
 mod listen_environment;
+#[cfg(feature = "tls")]
+mod tls;
 mod transfer;
 mod websocket;
 
@@ -16,7 +18,7 @@ mod websocket;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: &[Target] = &[
     ("address", address::run),
     ("control_answer", control_answer::run),
     ("control_request", control_request::run),
@@ -27,6 +29,10 @@ pub const TARGETS: [Target; 12] = [
     ("http2", http2::run),
     ("http2_state", http2::run_state),
     ("listen_environment", listen_environment::run),
+    #[cfg(feature = "tls")]
+    ("tls", tls::run),
+    #[cfg(feature = "tls")]
+    ("tls_state", tls::run_state),
     ("transfer", transfer::run),
     ("websocket", websocket::run),
 ];
