@@ -59,7 +59,7 @@ impl Setup {
     }
 
     /// Hands over the tunnels of this protocol, too, such as websockets of chapter 7.
-    pub fn tunnels(&mut self, protocol: impl TunnelProtocol) {
+    pub fn hand_over_tunnels(&mut self, protocol: impl TunnelProtocol) {
         self.server.hand_over_tunnels(protocol);
     }
 

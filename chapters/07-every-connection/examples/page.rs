@@ -26,7 +26,7 @@ fn main() -> Result<ExitCode, graceful::Error> {
         let counters = Websockets::new("counter/1", move |gate, leave, count| count_on(gate, leave, count, generation));
         setup.encrypt("web", Tls::from_pem_file(pem)?);
         setup.hand_over_http2(Http2::new());
-        setup.tunnels(counters.clone());
+        setup.hand_over_tunnels(counters.clone());
         let pages = Router::new()
             .route("/", get(async || Html(include_str!("page.html"))))
             .route("/generation", get(async move || format!("generation {generation}\n")))

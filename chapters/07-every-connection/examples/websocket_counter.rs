@@ -18,7 +18,7 @@ fn main() -> Result<ExitCode, graceful::Error> {
     Builder::new().listen("web", address).run(async |setup| {
         let generation = setup.generation();
         let counters = Websockets::new("counter/1", move |gate, leave, count| serve(gate, leave, count, generation));
-        setup.tunnels(counters.clone());
+        setup.hand_over_tunnels(counters.clone());
         let answer = async move |request| answer(request, &counters).map_err(|error| (StatusCode::BAD_REQUEST, error));
         setup.tower("web", Router::new().route("/", get(answer)));
         Ok(())

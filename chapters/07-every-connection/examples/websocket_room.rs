@@ -23,7 +23,7 @@ fn main() -> Result<ExitCode, graceful::Error> {
         let members = Websockets::new("member/1", move |gate, leave, position| {
             serve(gate, leave, position, room.clone(), generation)
         });
-        setup.tunnels(members.clone());
+        setup.hand_over_tunnels(members.clone());
         setup.hyper("web", service_fn(move |request| answer(request, members.clone(), lobby.clone())));
         Ok(())
     })

@@ -58,6 +58,11 @@ pub(crate) fn answer(client: &mut Client) -> String {
 
 /// Asks, and returns the body of the answer.
 pub(crate) fn ask(client: &mut Client) -> String {
-    client.write_all(b"GET / HTTP/1.1\r\nHost: lab\r\n\r\n").expect("it is open");
+    ask_for(client, "/")
+}
+
+/// The same, of another path.
+pub(crate) fn ask_for(client: &mut Client, path: &str) -> String {
+    write!(client, "GET {path} HTTP/1.1\r\nHost: lab\r\n\r\n").expect("it is open");
     answer(client)
 }

@@ -6,6 +6,7 @@ mod client;
 mod clients;
 mod memory;
 mod openssl;
+mod page;
 mod server;
 mod steps;
 mod tickets;

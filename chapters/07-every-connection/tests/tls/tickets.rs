@@ -1,37 +1,45 @@
 //! A client that comes back resumes its session, whichever process it meets; but only with a ticket of this server.
 
 use std::process::Command;
+use std::sync::Arc;
 
-use rustls::HandshakeKind;
-use testkit::{example, require_program};
+use rustls::{ClientConfig, HandshakeKind};
+use testkit::require_program;
 
-use crate::client::{ask, config, connect};
-use crate::server::{BINARY, Server};
+use crate::client::{ask_for, config, connect};
+use crate::page::Page;
+use crate::server::Server;
+
+/// Asks the `generation` that serves for `path` on a new connection, which has to resume the session of the one before.
+fn resumes(config: &Arc<ClientConfig>, address: &str, path: &str, generation: u64) {
+    let mut client = connect(address, config);
+    assert!(ask_for(&mut client, path).ends_with(&format!("generation {generation}\n")));
+    let expected = if generation == 1 { HandshakeKind::Full } else { HandshakeKind::Resumed };
+    assert_eq!(client.conn.handshake_kind(), Some(expected), "generation {generation}");
+    client.conn.send_close_notify();
+    client.conn.complete_io(&mut client.sock).expect("it is open");
+}
 
 #[test]
 fn a_session_resumes_in_every_generation() {
-    resumes(Server::start());
+    let Some(mut server) = Server::start() else { return };
+    let config = config(&server.files);
+    for generation in 1..=4 {
+        resumes(&config, &server.address(), "/", generation);
+        server.replace();
+    }
+    server.ends_well();
 }
 
 #[test]
 fn a_session_resumes_under_chapter_6_too() {
-    resumes(Server::start_by(Command::new(example(BINARY, "tls_builder"))));
-}
-
-fn resumes(server: Option<Server>) {
-    let Some(mut server) = server else { return };
-    let config = config(&server.files);
+    let Some(mut page) = Page::start() else { return };
+    let config = config(&page.files);
     for generation in 1..=4 {
-        let mut client = connect(&server.address(), &config);
-        assert!(ask(&mut client).ends_with(&format!(" generation {generation}\n")));
-        let expected = if generation == 1 { HandshakeKind::Full } else { HandshakeKind::Resumed };
-        assert_eq!(client.conn.handshake_kind(), Some(expected), "generation {generation}");
-        client.conn.send_close_notify();
-        client.conn.complete_io(&mut client.sock).expect("it is open");
-        drop(client);
-        server.replace();
+        resumes(&config, page.server.address(), "/generation", generation);
+        page.upgrade();
     }
-    server.ends_well();
+    page.ends_well();
 }
 
 /// What `openssl s_client` says of a connection with one request.
