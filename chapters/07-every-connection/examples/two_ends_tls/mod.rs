@@ -127,6 +127,7 @@ impl Client {
     }
 }
 
+// ANCHOR: log
 /// The secret of the client's direction, which rustls tells a log that is meant for debugging.
 #[derive(Debug, Default)]
 struct Secret(Mutex<Option<Vec<u8>>>);
@@ -138,3 +139,4 @@ impl KeyLog for Secret {
         }
     }
 }
+// ANCHOR_END: log

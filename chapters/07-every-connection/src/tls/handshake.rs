@@ -31,7 +31,7 @@ impl Handshake {
     /// If the configuration is of no use.
     pub(super) fn new(config: &ServerConfig) -> Result<Handshake, Error> {
         let secrets = Arc::new(Secrets { known: Mutex::default(), ticketer: Arc::clone(&config.ticketer) });
-        // A clone for each connection: what is logged does not say otherwise which one it is about.
+        // A clone for each connection: the log would name it by a random number that its client chooses.
         let mut config = config.clone();
         config.key_log = Arc::clone(&secrets) as Arc<dyn KeyLog>;
         config.ticketer = Arc::clone(&secrets) as Arc<dyn ProducesTickets>;
