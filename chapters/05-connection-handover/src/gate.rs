@@ -528,7 +528,11 @@ impl State {
                 written => self.rewritten.advance(written),
             }
         }
-        ready!(Pin::new(socket).poll_flush(cx))?;
+        let Poll::Ready(flushed) = Pin::new(socket).poll_flush(cx) else {
+            self.writer = Some(cx.waker().clone());
+            return Poll::Pending;
+        };
+        flushed?;
         self.unflushed = false;
         if self.asked && !self.in_head {
             // Until now, the client has waited for us, and not we for the client.

@@ -17,7 +17,8 @@ use std::time::Duration;
 use connection_handover::Server;
 use graceful_shutdown::{Address, ClientTimeouts, block_on};
 use graceful_upgrade::{Limits, Upgrader};
-use rustix::io::ioctl_fionbio;
+use inherited_fds::PassedFds;
+use rustix::io::{FdFlags, fcntl_setfd, ioctl_fionbio};
 use signal_channel::die_by;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
@@ -384,17 +385,15 @@ impl Prepared {
 const RESERVED: [&str; 9] =
     [CONTROL, COUNTERS, DIRECTORY, INIT, SYSTEMD, "predecessor", "connections", "tls-secret", "stdin"];
 
-/// Two descriptors of one name cannot be passed on, and that would only show at the first upgrade.
+/// What cannot be passed on would only show at the first upgrade.
 fn check_names(builder: &Builder) -> Result<(), Error> {
     let (listen, udp) = (builder.listen.iter().map(|(name, _)| name), builder.udp.iter().map(|(name, _)| name));
-    let names: Vec<_> = listen.chain(udp).chain(builder.keep.iter().map(|(name, _)| name)).collect();
-    for (index, name) in names.iter().enumerate() {
-        if names[..index].contains(name) {
-            return Err(format!("two descriptors are called {name:?}: give each a name of its own").into());
-        }
+    let mut passed = PassedFds::new();
+    for name in listen.chain(udp).chain(builder.keep.iter().map(|(name, _)| name)) {
         if RESERVED.contains(&name.as_str()) {
             return Err(format!("no descriptor of a service can be called {name:?}: choose another name").into());
         }
+        passed.add(name, io::stdin())?;
     }
     Ok(())
 }
@@ -402,7 +401,27 @@ fn check_names(builder: &Builder) -> Result<(), Error> {
 /// What was inherited under this name, or made anew; the successor gets it, too.
 fn share(name: &str, make: impl FnOnce() -> io::Result<OwnedFd>, upgrader: &mut Upgrader) -> io::Result<Arc<OwnedFd>> {
     let shared = Arc::new(upgrader.take(name).map_or_else(make, Ok)?);
+    fcntl_setfd(&shared, FdFlags::CLOEXEC)?;
     let (name, passed) = (name.to_owned(), Arc::clone(&shared));
     upgrader.pass(move || Ok(vec![(name.clone(), passed.try_clone()?)]));
     Ok(shared)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_under_which_no_successor_could_get_it_is_refused() {
+        let keep = |builder: Builder, name: &str| builder.keep(name, || Err(io::ErrorKind::Unsupported.into()));
+        let refusal = |builder| check_names(&builder).expect_err("it should be refused").to_string();
+        for name in ["room:lobby", "", "Räume", "web"] {
+            let said = refusal(keep(Builder::new().listen("web", "127.0.0.1:0"), name));
+            assert!(said.contains(&format!("{name:?} cannot name a descriptor")), "{said}");
+        }
+        for name in RESERVED {
+            assert!(refusal(keep(Builder::new(), name)).contains("choose another name"), "{name}");
+        }
+        assert!(check_names(&keep(Builder::new().listen("web", "127.0.0.1:0"), "lobby")).is_ok());
+    }
 }

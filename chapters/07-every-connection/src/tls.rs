@@ -17,11 +17,12 @@
 //! | whose listener encrypts nothing in the next version, or encrypts only there | stays, and is told to leave |
 //! | offered to a successor that says nothing | is closed: both processes could seal |
 //!
-//! `tickets` are good in every generation, for one to two hours: a client that comes back resumes its session, with fresh keys
-//! ((EC)DHE), and without early data. What they are sealed with begins with a secret that goes from process to process, beside the
-//! connections; a version that knows nothing of it ends it. A client that resumes is not shown a certificate. So a successor with
-//! another certificate shows it to new clients at once, and to those that come back when their tickets are too old. A restart, in
-//! place of an upgrade, ends all tickets at once. (Sessions of TLS 1.2 do not resume: they would go on with their old keys.)
+//! Where a service [asks for it](Tls::resuming), `tickets` are good in every generation, for one to two hours: a client that comes back
+//! resumes its session, with fresh keys ((EC)DHE), and without early data. What they are sealed with begins with a secret that goes from
+//! process to process, beside the connections; a version that knows nothing of it ends it. A client that resumes is not shown a
+//! certificate, nor asked for one, and gets a new ticket. So a successor with another certificate shows it to new clients at once, and to
+//! those that come back only after two hours without a connection. A restart, in place of an upgrade, ends all tickets at once. (Sessions
+//! of TLS 1.2 do not resume: they would go on with their old keys.)
 //!
 //! This is experimental. A review from outside, which it has not had, would have to look at:
 //!

@@ -92,7 +92,9 @@ impl Machine {
         record.truncate(length);
         match kind {
             DATA => {
-                self.updates = 0;
+                if length > 0 {
+                    self.updates = 0;
+                }
                 return Ok(Some(record));
             }
             HANDSHAKE => self.update(&record)?,

@@ -13,13 +13,15 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use super::shell::Tls;
 
 impl Tls {
-    /// With the certificates and the key in this PEM file, and no clients' certificates.
+    /// With the certificates and the key in this PEM file, no clients' certificates, and [sessions that resume](Tls::resuming).
     ///
     /// # Errors
     /// If the file cannot be read, lacks one of both, or they do not belong together.
     pub fn from_pem_file(file: impl AsRef<Path>) -> io::Result<Tls> {
         let file = file.as_ref();
-        read(file).map(Tls::new).map_err(|error| io::Error::other(format!("{}: {error}", file.display())))
+        read(file)
+            .map(|config| Tls::new(config).resuming())
+            .map_err(|error| io::Error::other(format!("{}: {error}", file.display())))
     }
 }
 

@@ -28,7 +28,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket for S {}
 
 /// TLS 1.3 for the connections of a server.
 #[derive(Clone, Debug)]
-pub struct Tls(Arc<ServerConfig>);
+pub struct Tls {
+    config: Arc<ServerConfig>,
+    resumes: bool,
+}
 
 impl Tls {
     /// With this configuration. If it allows TLS 1.2, too, such connections stay in the process that accepts them. If it names no
@@ -39,23 +42,36 @@ impl Tls {
             config.alpn_protocols = ["h2", "http/1.1"].map(Into::into).to_vec();
         }
         config.max_early_data_size = 0;
-        Tls(Arc::new(config))
+        Tls { config: Arc::new(config), resumes: false }
     }
 
-    /// Makes sessions that begin in one process resume in another. Under TLS 1.2, none are resumed from now on. Does nothing if the
-    /// configuration makes tickets already.
+    /// Lets sessions of TLS 1.3 that began in one process resume in another, and none of TLS 1.2. Does nothing if the configuration
+    /// makes tickets already.
+    ///
+    /// A client that resumes shows no certificate, whatever this version would ask it for. So this is for listeners on which no
+    /// version asks for one.
+    #[must_use]
+    pub fn resuming(self) -> Tls {
+        Tls { resumes: true, ..self }
+    }
+
     pub(super) fn share_tickets(&mut self, listener: &str, secret: &[u8]) {
-        if !self.0.ticketer.enabled() {
-            let config = Arc::make_mut(&mut self.0);
+        if self.resumes && !self.config.ticketer.enabled() {
+            let config = Arc::make_mut(&mut self.config);
             config.ticketer = Arc::new(Tickets::new(listener, secret));
             config.session_storage = Arc::new(NoServerSessionStorage {});
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn makes_tickets(&self) -> bool {
+        self.config.ticketer.enabled()
+    }
+
     /// A connection that was just accepted. The handshake happens as it is read or written.
     pub fn accept<S>(&self, socket: S) -> TlsStream<S> {
         // `Err`: the configuration is of no use.
-        let handshake = Handshake::new(&self.0).map(Box::new);
+        let handshake = Handshake::new(&self.config).map(Box::new);
         TlsStream::new(socket, handshake.map_or(Phase::Failed, Phase::Handshake))
     }
 }

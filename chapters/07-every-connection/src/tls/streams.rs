@@ -219,6 +219,16 @@ async fn what_goes_there_and_back_is_whole_in_stream_after_stream() {
     }
 }
 
+#[test]
+fn sessions_resume_elsewhere_only_where_that_is_asked_for() {
+    for (resuming, tickets) in [(false, false), (true, true)] {
+        let tls = Tls::new(server_config(AES_128));
+        let mut tls = if resuming { tls.resuming() } else { tls };
+        tls.share_tickets("web", &[7; 32]);
+        assert_eq!(tls.makes_tickets(), tickets);
+    }
+}
+
 #[tokio::test]
 async fn a_handshake_that_does_not_come_ends_with_an_error() {
     let tls = Tls::new(server_config(AES_128));
