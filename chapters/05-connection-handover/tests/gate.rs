@@ -15,7 +15,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream, duplex};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufStream, DuplexStream, duplex};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -299,4 +299,21 @@ async fn connections_that_close_politely_under_load_lose_nothing() {
     });
     assert!(clients(address).await > 0, "connections end");
     closes.abort();
+}
+
+/// As a layer that encrypts does, the socket takes what is written, and waits for the client when it is flushed.
+#[tokio::test]
+async fn a_cut_wakes_what_waits_in_a_flush() {
+    let (client, server) = duplex(1);
+    let mut gate = Gate::passing(BufStream::new(server), Protocol::Tunnel);
+    let control = gate.control();
+    let handler = tokio::spawn(async move {
+        gate.write_all(b"more than one").await.expect("it is kept");
+        let mut flush = std::pin::pin!(gate.flush());
+        poll_fn(|cx| Poll::Ready(flush.as_mut().poll(cx).is_pending())).await && flush.await.is_ok()
+    });
+    tokio::task::yield_now().await;
+    control.cut();
+    assert!(timeout(Duration::from_secs(10), handler).await.expect("it is woken").is_ok());
+    drop(client);
 }
