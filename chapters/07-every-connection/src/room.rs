@@ -88,7 +88,7 @@ impl Room {
     /// Where a new member begins that wants to hear what is said from now on.
     ///
     /// # Errors
-    /// If the memory cannot be read.
+    /// If the memory cannot be read, or is damaged.
     pub fn end(&self) -> io::Result<u64> {
         Ok(self.log.bounds()?.end)
     }
@@ -96,15 +96,19 @@ impl Room {
     /// Where one begins that wants to hear all that the room still knows.
     ///
     /// # Errors
-    /// If the memory cannot be read.
+    /// If the memory cannot be read, or is damaged.
     pub fn oldest(&self) -> io::Result<u64> {
         Ok(self.log.bounds()?.oldest)
     }
 
     /// Says something, of at most 64 KiB, to all members. Cancel safe: what is dropped was not said.
     ///
+    /// While a process stands still that is just saying something, this waits in a thread of the runtime's for blocking work, also
+    /// after it is dropped. To stop a runtime of your own without that process, use
+    /// [`shutdown_background`](tokio::runtime::Runtime::shutdown_background): a mere drop waits for the thread.
+    ///
     /// # Errors
-    /// If it is too long, or the memory cannot be written.
+    /// If it is too long, or the memory cannot be written, or is damaged.
     pub async fn say(&self, message: &[u8]) -> io::Result<()> {
         let turn = Turn(Arc::clone(&self.log), Arc::clone(&self.turn).lock_owned().await);
         match turn.0.lock(FlockOperation::NonBlockingLockExclusive) {
@@ -121,10 +125,11 @@ impl Room {
     /// Waits for what is said at `position`, and moves that on. Cancel safe: it has not moved until this returns. So it counts in
     /// the state of a handler that sends and flushes what it got before it waits again.
     ///
-    /// [`Lagged`] if some messages are gone already; then it has moved to the oldest one that is not.
+    /// [`Lagged`] if some messages are gone already; then it has moved to the oldest one that is not. So it does if no message begins
+    /// at `position`, which may come from a client.
     ///
     /// # Errors
-    /// If the memory cannot be read.
+    /// If the memory cannot be read, or is damaged.
     pub async fn next(&self, position: &mut u64) -> io::Result<Result<Bytes, Lagged>> {
         let mut news = self.news.clone();
         loop {
@@ -165,13 +170,16 @@ async fn tell(bell: AsyncFd<OwnedFd>, log: Arc<Log>, news: watch::Sender<u64>) {
         };
         while rustix::io::read(&bell, &mut [0; 256]).is_ok() {}
         rung.clear_ready();
-        let Ok(bounds) = log.bounds() else { return };
-        news.send_if_modified(|end| std::mem::replace(end, bounds.end) != bounds.end);
+        // If this look fails, the members look themselves, and this goes on.
+        let now = log.bounds().map_or(0, |bounds| bounds.end);
+        news.send_if_modified(|end| std::mem::replace(end, now) != now);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::FileExt as _;
+
     use tokio::task::yield_now;
     use tokio::time::{Duration, timeout};
 
@@ -261,6 +269,21 @@ mod tests {
             }
         }
         assert_eq!(lagging, room.end().expect("it can be read"));
+    }
+
+    #[tokio::test]
+    async fn a_look_that_fails_does_not_end_a_room() {
+        let [room] = processes();
+        let mut before = [0; 128];
+        room.log.file.read_exact_at(&mut before, 0).expect("it can be read");
+        let mut position = room.end().expect("it can be read");
+        let damage = async { room.log.file.write_all_at(&[0xff; 128], 0).expect("it can be written") };
+        let (heard, ()) = tokio::join!(room.next(&mut position), damage);
+        heard.expect_err("a member that waits is told, too");
+        room.log.file.write_all_at(&before, 0).expect("it can be written");
+        let (line, said) = tokio::join!(hear(&room, &mut position), room.say(b"mended"));
+        said.expect("it is said");
+        assert_eq!(line, "mended");
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@
 //! So a writer may be killed at any moment: what it had not committed was never there.
 
 use std::fs::{File, OpenOptions};
+use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::ops::Range;
 use std::os::fd::{AsRawFd as _, OwnedFd};
@@ -11,24 +12,31 @@ use std::os::unix::fs::FileExt as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use rustix::fs::{FlockOperation, MemfdFlags, SealFlags, fcntl_add_seals, flock, memfd_create};
+use rustix::fs::{FlockOperation, MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, flock, memfd_create};
 
 use super::Lagged;
 
 /// What a log begins with. Another meaning of the bytes would need another number.
-const MAGIC: &[u8] = b"graceful room 1\n";
+const MAGIC: &[u8] = b"graceful room 2\n";
 
-/// The magic, the bounds, and room for more.
-const HEAD: u64 = 64;
+/// Behind the magic are a key, the bounds, and a copy of them as they were before the last write. A reader that finds one of the two
+/// half written takes the other, so a writer may stand still in the middle for as long as it likes.
+const KEY: u64 = MAGIC.len() as u64;
+const BOUNDS: u64 = KEY + 8;
+const BEFORE: u64 = BOUNDS + 24;
+const HEAD: u64 = BEFORE + 24;
 
-/// Before each message: its position, by which a reader knows that a record begins there, and its length.
+/// Before each message: its position, by which a reader knows that a record begins there, and its length. The key of the log, which
+/// no client knows, hides the position: no message can look as if it had a record in it.
 const PREFIX: usize = size_of::<u64>() + size_of::<u32>();
 
 /// Bytes of the longest message. The ring has room for one more record than is kept: a writer that has not committed yet
 /// overwrites none of those.
 pub(super) const LONGEST: usize = 1 << 16;
 
-/// How often a reader tries to read bounds that are not half written. A write is a matter of a microsecond.
+const LONGEST_RECORD: u64 = (PREFIX + LONGEST) as u64;
+
+/// How often a reader looks for bounds that are not half written. Both are only if it catches two writes, one after the other.
 const TRIES: usize = 16;
 
 /// A log, opened for this process alone: the lock lasts as long as one process has this file open (flock(2)).
@@ -37,6 +45,7 @@ pub(super) struct Log {
     pub(super) file: File,
     /// Its length in bytes. A position counts on, round after round.
     ring: u64,
+    key: u64,
 }
 
 /// The positions at which the oldest record begins, and the next one will.
@@ -53,8 +62,7 @@ impl Log {
         // Linux before 6.3 does not know the third flag, and a later one may insist on it (vm.memfd_noexec).
         let created = memfd_create(c"room", flags | MemfdFlags::NOEXEC_SEAL);
         let file = File::from(created.or_else(|_| memfd_create(c"room", flags))?);
-        let longest = (PREFIX + LONGEST) as u64;
-        file.set_len(HEAD + kept.max(longest) + longest)?;
+        file.set_len(HEAD + kept.max(LONGEST_RECORD) + LONGEST_RECORD)?;
         // No process can make a read of another one fail.
         fcntl_add_seals(&file, SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)?;
         file.write_all_at(MAGIC, 0)?;
@@ -62,17 +70,25 @@ impl Log {
         // told that it has missed some.
         let begin = SystemTime::now().duration_since(UNIX_EPOCH).map_err(io::Error::other)?.as_nanos();
         let begin = u64::try_from(begin).map_err(io::Error::other)?;
-        commit(&file, Bounds { oldest: begin, end: begin })?;
+        // The hasher has its keys from the kernel.
+        file.write_all_at(&RandomState::new().hash_one(begin).to_le_bytes(), KEY)?;
+        for place in [BEFORE, BOUNDS] {
+            write_bounds(&file, place, Bounds { oldest: begin, end: begin })?;
+        }
         Ok(file.into())
     }
 
     pub(super) fn open(memory: &OwnedFd) -> io::Result<Log> {
         let path = format!("/proc/self/fd/{}", memory.as_raw_fd());
         let file = OpenOptions::new().read(true).write(true).open(path)?;
-        let (length, mut magic) = (file.metadata()?.len(), [0; MAGIC.len()]);
-        let is_read = file.read_exact_at(&mut magic, 0);
-        match length.checked_sub(HEAD) {
-            Some(ring) if is_read.is_ok() && magic == MAGIC => Ok(Log { file, ring }),
+        let (mut magic, mut key) = ([0; MAGIC.len()], [0; size_of::<u64>()]);
+        let is_read = file.read_exact_at(&mut magic, 0).and_then(|()| file.read_exact_at(&mut key, KEY));
+        // So that no process can make a read of ours fail.
+        let is_sealed = fcntl_get_seals(&file).is_ok_and(|seals| seals.contains(SealFlags::GROW | SealFlags::SHRINK));
+        match file.metadata()?.len().checked_sub(HEAD) {
+            Some(ring) if is_read.is_ok() && magic == MAGIC && is_sealed && ring >= 2 * LONGEST_RECORD => {
+                Ok(Log { file, ring, key: number(&key) })
+            }
             _ => Err(io::Error::other("this is not a room of the kind that this version has")),
         }
     }
@@ -83,26 +99,30 @@ impl Log {
     }
 
     pub(super) fn bounds(&self) -> io::Result<Bounds> {
-        for _ in 0..TRIES {
+        for place in [BOUNDS, BEFORE].into_iter().cycle().take(TRIES) {
             let mut bytes = [0; 3 * size_of::<u64>()];
-            self.file.read_exact_at(&mut bytes, MAGIC.len() as u64)?;
+            self.file.read_exact_at(&mut bytes, place)?;
             let [oldest, end, check] = [0, 8, 16].map(|at| number(&bytes[at..at + 8]));
-            if check == oldest ^ end {
+            let kept = end.checked_sub(oldest).filter(|kept| *kept <= self.ring - LONGEST_RECORD);
+            if check == oldest ^ end && kept.is_some() {
                 return Ok(Bounds { oldest, end });
             }
         }
-        Err(io::Error::other("the bounds of the room are damaged"))
+        Err(damaged())
     }
 
     // ANCHOR: append
     /// The next record. Its writer has the lock.
     pub(super) fn append(&self, message: &[u8]) -> io::Result<()> {
         let end = self.write_behind_the_end(message)?;
-        let Bounds { mut oldest, .. } = self.bounds()?;
-        while end - oldest > self.ring - (PREFIX + LONGEST) as u64 {
-            oldest += (PREFIX + self.read_prefix(oldest)?.1) as u64;
+        let before = self.bounds()?;
+        let mut oldest = before.oldest;
+        while end - oldest > self.ring - LONGEST_RECORD {
+            let length = self.length(oldest, before.end)?.ok_or_else(damaged)?;
+            oldest += (PREFIX + length) as u64;
         }
-        commit(&self.file, Bounds { oldest, end })
+        write_bounds(&self.file, BEFORE, before)?;
+        write_bounds(&self.file, BOUNDS, Bounds { oldest, end })
     }
 
     /// The first half of that: it shows, once the returned end is committed.
@@ -111,11 +131,12 @@ impl Log {
         let too_long = || io::Error::new(io::ErrorKind::InvalidInput, format!("a message has at most {LONGEST} bytes"));
         let length = length.ok_or_else(too_long)?;
         let Bounds { end, .. } = self.bounds()?;
-        let record = [&end.to_le_bytes(), &length.to_le_bytes()[..], message].concat();
+        let record = [&(end ^ self.key).to_le_bytes(), &length.to_le_bytes()[..], message].concat();
+        let behind = end.checked_add(record.len() as u64).ok_or_else(damaged)?;
         for (offset, part) in self.places(end, record.len()) {
             self.file.write_all_at(&record[part], offset)?;
         }
-        Ok(end + record.len() as u64)
+        Ok(behind)
     }
     // ANCHOR_END: append
 
@@ -128,10 +149,9 @@ impl Log {
         if !(oldest..end).contains(&position) {
             return Ok(Some(Err(Lagged)));
         }
-        let (begins, length) = self.read_prefix(position)?;
-        if begins != position || length > LONGEST {
+        let Some(length) = self.length(position, end)? else {
             return Ok(Some(Err(Lagged)));
-        }
+        };
         let mut message = vec![0; length];
         let begins = position + PREFIX as u64;
         self.read_at(begins, &mut message)?;
@@ -140,11 +160,14 @@ impl Log {
         Ok(Some(is_kept.then(|| (message.into(), begins + length as u64)).ok_or(Lagged)))
     }
 
-    fn read_prefix(&self, position: u64) -> io::Result<(u64, usize)> {
+    /// How long the message at this position is, if a record begins there and ends at `end` or before. `end` is not before `position`.
+    fn length(&self, position: u64, end: u64) -> io::Result<Option<usize>> {
         let mut prefix = [0; PREFIX];
         self.read_at(position, &mut prefix)?;
         let (begins, length) = prefix.split_at(size_of::<u64>());
-        Ok((number(begins), usize::try_from(number(length)).unwrap_or(usize::MAX)))
+        let length = usize::try_from(number(length)).ok().filter(|length| *length <= LONGEST);
+        let fits = length.filter(|length| (PREFIX + length) as u64 <= end - position);
+        Ok(fits.filter(|_| number(begins) == position ^ self.key))
     }
 
     fn read_at(&self, position: u64, to: &mut [u8]) -> io::Result<()> {
@@ -160,9 +183,13 @@ impl Log {
     }
 }
 
-fn commit(file: &File, Bounds { oldest, end }: Bounds) -> io::Result<()> {
+fn write_bounds(file: &File, place: u64, Bounds { oldest, end }: Bounds) -> io::Result<()> {
     let words = [oldest, end, oldest ^ end].map(u64::to_le_bytes);
-    file.write_all_at(words.as_flattened(), MAGIC.len() as u64)
+    file.write_all_at(words.as_flattened(), place)
+}
+
+fn damaged() -> io::Error {
+    io::Error::other("the room is damaged")
 }
 
 /// At most eight bytes.
@@ -241,6 +268,72 @@ mod tests {
     }
 
     #[test]
+    fn a_message_that_looks_like_a_record_is_none() {
+        let memory = memory();
+        let log = log(&memory);
+        let begins = log.bounds().expect("they can be read").end + PREFIX as u64;
+        log.append(&[&begins.to_le_bytes(), &4_u32.to_le_bytes()[..], b"fake"].concat()).expect("it can be written");
+        assert_eq!(log.read(begins).expect("it can be read"), Some(Err(Lagged)));
+    }
+
+    /// Writes what a broken program might.
+    fn damage(log: &Log, position: u64, bytes: &[u8]) {
+        for (offset, part) in log.places(position, bytes.len()) {
+            log.file.write_all_at(&bytes[part], offset).expect("it can be written");
+        }
+    }
+
+    #[test]
+    fn a_record_that_goes_on_behind_the_end_is_refused() {
+        let memory = memory();
+        let log = log(&memory);
+        let Bounds { end, .. } = log.bounds().expect("they can be read");
+        log.append(b"short").expect("it can be written");
+        damage(&log, end + 8, &6_u32.to_le_bytes());
+        assert_eq!(log.read(end).expect("it can be read"), Some(Err(Lagged)));
+    }
+
+    /// The lock of all processes is held meanwhile.
+    #[test]
+    fn a_writer_neither_panics_nor_goes_astray_in_a_damaged_room() {
+        for prefix in [[0xff; PREFIX], [0; PREFIX]] {
+            let memory = memory();
+            let log = log(&memory);
+            let Bounds { oldest, .. } = log.bounds().expect("they can be read");
+            log.append(&vec![1; LONGEST]).expect("it can be written");
+            damage(&log, oldest, &prefix);
+            log.append(b"more").expect_err("what it has to give up is no record");
+        }
+        let memory = memory();
+        let log = log(&memory);
+        for (oldest, end) in [(2, 1), (0, LONGEST_RECORD + 1), (u64::MAX - 1, u64::MAX)] {
+            for place in [BEFORE, BOUNDS] {
+                write_bounds(&log.file, place, Bounds { oldest, end }).expect("it can be written");
+            }
+            log.append(b"more").expect_err("these are no bounds");
+        }
+    }
+
+    /// Its processor may be taken away at any byte, for as long as the kernel likes.
+    #[test]
+    fn a_writer_that_stands_still_between_two_bytes_holds_up_no_reader() {
+        let memory = memory();
+        let log = log(&memory);
+        log.append(&vec![1; LONGEST]).expect("it can be written");
+        let before = log.bounds().expect("they can be read");
+        let next = Bounds { oldest: before.end, end: before.end + LONGEST_RECORD };
+        let words = |Bounds { oldest, end }| [oldest, end, oldest ^ end].map(u64::to_le_bytes);
+        for (place, bounds) in [(BEFORE, before), (BOUNDS, next)] {
+            for (offset, byte) in (place..).zip(words(bounds).as_flattened()) {
+                let now = log.bounds().expect("it is not damaged");
+                assert!([before, next].contains(&now), "before byte {offset}: {now:?}");
+                log.file.write_all_at(&[*byte], offset).expect("it can be written");
+            }
+        }
+        assert_eq!(log.bounds().expect("it is not damaged"), next);
+    }
+
+    #[test]
     fn a_message_that_is_too_long_is_refused() {
         let memory = memory();
         let log = log(&memory);
@@ -251,16 +344,25 @@ mod tests {
 
     #[test]
     fn memory_that_is_not_a_room_is_refused() {
-        let other = memory_create("other room 1\n");
+        let other = memory_create(b"other room 1\n");
         Log::open(&other).expect_err("it begins otherwise");
-        Log::open(&memory_create("")).expect_err("it is empty");
+        Log::open(&memory_create(b"")).expect_err("it is empty");
+        Log::open(&memory_create(&[MAGIC, &vec![0; 1 << 18]].concat())).expect_err("it could be made shorter");
+        for ring in [0, 1, 2 * LONGEST_RECORD - 1] {
+            let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+            let short = File::from(memfd_create(c"short", flags).expect("there is memory"));
+            short.write_all_at(MAGIC, 0).expect("it is ours");
+            short.set_len(HEAD + ring).expect("it is ours");
+            fcntl_add_seals(&short, SealFlags::GROW | SealFlags::SHRINK).expect("it is ours");
+            Log::open(&short.into()).expect_err("it has no room for two messages");
+        }
         let (pipe, _write) = io::pipe().expect("there are descriptors left");
         Log::open(&pipe.into()).expect_err("it is no memory");
     }
 
-    fn memory_create(content: &str) -> OwnedFd {
+    fn memory_create(content: &[u8]) -> OwnedFd {
         let file = File::from(memfd_create(c"other", MemfdFlags::CLOEXEC).expect("there is memory"));
-        file.write_all_at(content.as_bytes(), 0).expect("it is ours");
+        file.write_all_at(content, 0).expect("it is ours");
         file.into()
     }
 
