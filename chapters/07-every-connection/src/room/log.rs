@@ -17,7 +17,7 @@ use rustix::fs::{FlockOperation, MemfdFlags, SealFlags, fcntl_add_seals, fcntl_g
 use super::Lagged;
 
 /// What a log begins with. Another meaning of the bytes would need another number.
-const MAGIC: &[u8] = b"graceful room 2\n";
+const MAGIC: &[u8] = b"graceful room 1\n";
 
 /// Behind the magic are a key, the bounds, and a copy of them as they were before the last write. A reader that finds one of the two
 /// half written takes the other, so a writer may stand still in the middle for as long as it likes.
@@ -62,7 +62,7 @@ impl Log {
         // Linux before 6.3 does not know the third flag, and a later one may insist on it (vm.memfd_noexec).
         let created = memfd_create(c"room", flags | MemfdFlags::NOEXEC_SEAL);
         let file = File::from(created.or_else(|_| memfd_create(c"room", flags))?);
-        file.set_len(HEAD + kept.max(LONGEST_RECORD) + LONGEST_RECORD)?;
+        file.set_len(kept.max(LONGEST_RECORD).saturating_add(HEAD + LONGEST_RECORD))?;
         // No process can make a read of another one fail.
         fcntl_add_seals(&file, SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)?;
         file.write_all_at(MAGIC, 0)?;
