@@ -39,7 +39,7 @@
 //! | whose client has taken nothing of an answer for 10 s | is closed |
 //! | with a ping that is not answered, or whose handler is at work, or waits for the client in the middle of something | goes over after the answer |
 //! | whose client says goodbye in that moment | goes over, and is answered there, or ends where it is |
-//! | on which the handler has read or written a goodbye, or that uses an extension | stays |
+//! | on which the handler has read or written a goodbye, or that uses an extension | stays, and is served to its end |
 //! | whose state is longer than 1 MiB, or whose successor does not know it by this name, or has no descriptor left | stays, and is served on; before the deadline, it is closed with 1012 |
 //! | of a handler that offers no state | stays, as in chapter 5 |
 //! | whose handler is a member of a [`Room`] | goes over as soon as it is not writing; it hears every message once, in the room's order |

@@ -104,8 +104,11 @@ impl Machine {
         if self.ends { u64::MAX } else { self.incoming.left }
     }
 
-    /// Releases as many of these bytes as it may, `room` at most, and returns how many. `held`: no further message is begun.
+    /// Releases as many of these bytes as it may, `room` at most, and returns how many. `held`: no further message is begun, unless
+    /// without it the connection would never be quiet.
     pub(super) fn release(&mut self, bytes: &[u8], room: usize, held: bool) -> usize {
+        // What the library was given before this, it has had the time to answer.
+        let held = held && (self.is_in_message() || self.is_quiet());
         let (mut released, most) = (0, room.min(bytes.len()));
         while released < most {
             if self.passes() == 0 && !(held && self.incoming.is_between()) {

@@ -66,6 +66,8 @@ struct Shared {
     stage: Stage,
     /// The handler's task.
     handler: Option<Waker>,
+    /// What waits for a read that was held: nothing else wakes it.
+    reader: Option<Waker>,
     /// The task that waits for the connection.
     controller: Option<Waker>,
 }
@@ -172,6 +174,11 @@ impl Shared {
 
     fn wake_handler(&mut self) {
         self.handler.take().into_iter().for_each(Waker::wake);
+        self.wake_reader();
+    }
+
+    fn wake_reader(&mut self) {
+        self.reader.take().into_iter().for_each(Waker::wake);
     }
 
     fn poll_leave(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -198,7 +205,8 @@ impl Shared {
                 self.asked = false;
                 return Poll::Ready(Ok(()));
             }
-            let read = if self.held && !self.machine.is_in_message() {
+            let read = if self.held && self.machine.is_quiet() {
+                self.reader = Some(cx.waker().clone());
                 Poll::Pending
             } else {
                 self.unread.reserve(WHOLE);
@@ -249,6 +257,9 @@ impl Leave {
             drop(held(true));
             let polled = future.as_mut().poll(cx);
             let mut shared = held(false);
+            if polled.is_ready() || !shared.machine.is_quiet() {
+                shared.wake_reader();
+            }
             match polled {
                 Poll::Ready(output) => Poll::Ready(Some(output)),
                 Poll::Pending => shared.poll_leave(cx).map(|()| None),
@@ -455,6 +466,60 @@ mod tests {
         let control = process.resume(Box::new(server), process.write(&(), b"").expect("it is JSON"));
         let quiet = control.as_ref().expect("its state is understood").quiet();
         assert!(timeout(Duration::from_secs(1), quiet).await.expect("it leaves"));
+    }
+
+    /// An empty message of a client.
+    const EMPTY: [u8; 6] = [0x81, 0x80, 0, 0, 0, 0];
+
+    /// A handler that gives the same answer to whatever it reads.
+    fn parrot(answer: &'static [u8]) -> Websockets<()> {
+        Websockets::new("parrot/1", async move |mut gate: Gate, mut leave: Leave, (): ()| {
+            let mut read = [0; 100];
+            while let Some(length) = leave.unless(gate.read(&mut read)).await {
+                if length.ok()? == 0 {
+                    return None;
+                }
+                gate.write_all(answer).await.ok()?;
+                gate.flush().await.ok()?;
+            }
+            Some(())
+        })
+    }
+
+    fn begin(process: &Websockets<()>, server: impl Transport + 'static) -> Box<dyn Tunnel> {
+        let state = process.write(&(), b"").expect("it is JSON");
+        process.resume(Box::new(server), state).expect("its state is understood")
+    }
+
+    async fn assert_answered(client: &mut DuplexStream, message: &[u8], answer: &[u8]) {
+        client.write_all(message).await.expect("the connection stays");
+        let mut read = vec![0; answer.len()];
+        let heard = timeout(Duration::from_secs(1), client.read_exact(&mut read)).await;
+        heard.expect("it is served on").expect("the connection stays");
+        assert_eq!(read, answer);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_only_its_client_can_make_quiet_is_served_on_although_it_should_go() {
+        const EXTENSION: [u8; 6] = [0xc1, 0x80, 0, 0, 0, 0];
+        const UNANSWERED: [u8; 6] = [0x89, 0x80, 0, 0, 0, 0];
+        const WHOLE: [u8; 2] = [0x81, 0];
+        const PART: [u8; 2] = [0x01, 0];
+        const GOODBYE: [u8; 2] = [0x88, 0];
+        for (said, answer) in [(EXTENSION, &WHOLE), (UNANSWERED, &WHOLE), (EMPTY, &PART), (EMPTY, &GOODBYE)] {
+            let (mut client, server) = duplex(100);
+            let control = begin(&parrot(answer), server);
+            assert_answered(&mut client, &said, answer).await;
+            let talk = async {
+                // The handler hears first that it should go.
+                sleep(Duration::from_millis(1)).await;
+                assert_answered(&mut client, &EMPTY, answer).await;
+                client.shutdown().await.expect("the connection stays");
+            };
+            let quiet = timeout(Duration::from_secs(2), control.quiet());
+            let (left, ()) = tokio::join!(quiet, talk);
+            assert!(!left.expect("its end is read"), "{said:?}, {answer:?}");
+        }
     }
 
     /// Handovers that succeed, and handovers that are called off at any moment, while the client talks on and does not always
