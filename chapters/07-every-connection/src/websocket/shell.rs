@@ -186,9 +186,7 @@ impl Shared {
         let in_message = self.goes && self.machine.is_in_message();
         self.in_message = in_message.then(|| self.in_message.unwrap_or_else(Instant::now));
         let quiet = self.goes && self.stage.is_served() && self.asked && self.machine.is_quiet();
-        if let Some(client) = self.client.as_mut().filter(|_| quiet)
-            && let Poll::Ready(Ok(())) = Pin::new(client).poll_flush(cx)
-        {
+        if quiet && let Poll::Ready(Ok(())) = self.poll_flush(cx) {
             self.stage = Stage::Told;
         }
         if self.stage.is_served() { Poll::Pending } else { Poll::Ready(()) }
@@ -227,6 +225,24 @@ impl Shared {
     fn poll<T>(&mut self, poll: impl FnOnce(Pin<&mut Box<dyn Transport>>) -> Polled<T>) -> Polled<T> {
         let client = self.client.as_mut().filter(|_| self.stage.is_served());
         client.map_or(Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())), |client| poll(Pin::new(client)))
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Polled<usize> {
+        let written = self.poll(|client| client.poll_write(cx, buf));
+        let written = ready!(self.blocked_by(written))?;
+        self.machine.sent(&buf[..written]);
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Polled<()> {
+        let flushed = self.poll(|client| client.poll_flush(cx));
+        self.blocked_by(flushed)
+    }
+
+    /// Notes since when what the client should take waits.
+    fn blocked_by<T>(&mut self, polled: Polled<T>) -> Polled<T> {
+        self.blocked = polled.is_pending().then(|| self.blocked.unwrap_or_else(Instant::now));
+        polled
     }
 
     /// Whether for this long, the client has not ended its message, or has taken nothing of what it is sent.
@@ -286,16 +302,11 @@ impl AsyncRead for Gate {
 
 impl AsyncWrite for Gate {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Polled<usize> {
-        let shared = &mut *self.lock(cx);
-        let written = shared.poll(|client| client.poll_write(cx, buf));
-        shared.blocked = written.is_pending().then(|| shared.blocked.unwrap_or_else(Instant::now));
-        let written = ready!(written)?;
-        shared.machine.sent(&buf[..written]);
-        Poll::Ready(Ok(written))
+        self.lock(cx).poll_write(cx, buf)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled<()> {
-        self.lock(cx).poll(|client| client.poll_flush(cx))
+        self.lock(cx).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled<()> {
@@ -385,7 +396,8 @@ impl Goes<'_> {
 impl Drop for Goes<'_> {
     fn drop(&mut self) {
         let shared = &mut *lock(self.0);
-        shared.goes = false;
+        // A flush that only a leave waits for is not polled again: its time must not count in the next handover.
+        (shared.goes, shared.blocked) = (false, None);
         if matches!(shared.stage, Stage::Left(_)) {
             shared.stage = Stage::Served;
         }
@@ -400,8 +412,9 @@ mod tests {
     use connection_handover::TunnelProtocol as _;
     use fastrand::Rng;
     use futures_util::future::{ready, select};
+    use futures_util::stream::FuturesUnordered;
     use futures_util::{SinkExt as _, StreamExt as _};
-    use tokio::io::{DuplexStream, duplex};
+    use tokio::io::{BufWriter, DuplexStream, ReadHalf, duplex, split};
     use tokio::time::sleep;
     use tokio_tungstenite::WebSocketStream;
     use tokio_tungstenite::tungstenite::protocol::Role;
@@ -471,16 +484,20 @@ mod tests {
     /// An empty message of a client.
     const EMPTY: [u8; 6] = [0x81, 0x80, 0, 0, 0, 0];
 
+    const ANSWER: [u8; 6] = *b"\x81\x04yes.";
+
     /// A handler that gives the same answer to whatever it reads.
-    fn parrot(answer: &'static [u8]) -> Websockets<()> {
-        Websockets::new("parrot/1", async move |mut gate: Gate, mut leave: Leave, (): ()| {
+    fn parrot(answer: &'static [u8], flushes: bool) -> Websockets<()> {
+        Websockets::new("parrot/1", move |mut gate: Gate, mut leave: Leave, (): ()| async move {
             let mut read = [0; 100];
             while let Some(length) = leave.unless(gate.read(&mut read)).await {
                 if length.ok()? == 0 {
                     return None;
                 }
                 gate.write_all(answer).await.ok()?;
-                gate.flush().await.ok()?;
+                if flushes {
+                    gate.flush().await.ok()?;
+                }
             }
             Some(())
         })
@@ -489,6 +506,12 @@ mod tests {
     fn begin(process: &Websockets<()>, server: impl Transport + 'static) -> Box<dyn Tunnel> {
         let state = process.write(&(), b"").expect("it is JSON");
         process.resume(Box::new(server), state).expect("its state is understood")
+    }
+
+    /// Returns once all is read that will be.
+    async fn say(client: &mut DuplexStream, bytes: &[u8]) {
+        client.write_all(bytes).await.expect("the connection stays");
+        sleep(Duration::from_millis(1)).await;
     }
 
     async fn assert_answered(client: &mut DuplexStream, message: &[u8], answer: &[u8]) {
@@ -508,7 +531,7 @@ mod tests {
         const GOODBYE: [u8; 2] = [0x88, 0];
         for (said, answer) in [(EXTENSION, &WHOLE), (UNANSWERED, &WHOLE), (EMPTY, &PART), (EMPTY, &GOODBYE)] {
             let (mut client, server) = duplex(100);
-            let control = begin(&parrot(answer), server);
+            let control = begin(&parrot(answer, true), server);
             assert_answered(&mut client, &said, answer).await;
             let talk = async {
                 // The handler hears first that it should go.
@@ -519,6 +542,48 @@ mod tests {
             let quiet = timeout(Duration::from_secs(2), control.quiet());
             let (left, ()) = tokio::join!(quiet, talk);
             assert!(!left.expect("its end is read"), "{said:?}, {answer:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_read_that_was_held_goes_on_when_the_handover_is_called_off() {
+        async fn next(mut reader: ReadHalf<Gate>) -> Option<ReadHalf<Gate>> {
+            reader.read_exact(&mut EMPTY.clone()).await.ok()?;
+            Some(reader)
+        }
+        let process = Websockets::new("parrot/1", async |gate: Gate, mut leave: Leave, (): ()| {
+            let (reader, mut writer) = split(gate);
+            // They poll a read again only if it is woken itself.
+            let mut reads = FuturesUnordered::from_iter([next(reader)]);
+            while let Some(read) = leave.unless(reads.next()).await {
+                writer.write_all(&ANSWER).await.ok()?;
+                reads.push(next(read??));
+            }
+            Some(())
+        });
+        let (mut client, server) = duplex(4);
+        let control = begin(&process, BufWriter::new(server));
+        say(&mut client, &EMPTY).await;
+        let quiet = timeout(Duration::from_secs(1), control.quiet());
+        let said = timeout(Duration::from_secs(2), client.write_all(&EMPTY));
+        let (quiet, said) = tokio::join!(quiet, said);
+        quiet.expect_err("the client has not taken the answer");
+        said.expect("it is read").expect("the connection stays");
+        sleep(Duration::from_millis(1)).await;
+        let mut answers = [0; 2 * ANSWER.len()];
+        let read = timeout(Duration::from_secs(1), client.read_exact(&mut answers));
+        let (left, read) = tokio::join!(control.quiet(), read);
+        assert!(left && read.is_ok() && answers == [ANSWER; 2].as_flattened());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_nothing_is_cut_although_its_transport_takes_it() {
+        for flushes in [true, false] {
+            let (mut client, server) = duplex(4);
+            let control = begin(&parrot(&ANSWER, flushes), BufWriter::new(server));
+            say(&mut client, &EMPTY).await;
+            let left = timeout(Duration::from_secs(30), control.quiet()).await;
+            assert!(!left.expect("it is cut"), "flushes: {flushes}");
         }
     }
 
