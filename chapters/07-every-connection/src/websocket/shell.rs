@@ -198,6 +198,8 @@ impl Shared {
                 return Poll::Ready(Ok(()));
             };
             let released = self.machine.release(&self.unread, buf.remaining(), self.held);
+            // The next message has its own time.
+            self.in_message.take_if(|_| !self.machine.is_in_message());
             if released > 0 || buf.remaining() == 0 {
                 buf.put_slice(&self.unread.split_to(released));
                 self.asked = false;
@@ -585,6 +587,38 @@ mod tests {
             let left = timeout(Duration::from_secs(30), control.quiet()).await;
             assert!(!left.expect("it is cut"), "flushes: {flushes}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_has_its_time_however_long_the_one_before_took() {
+        const BEGINS: [u8; 6] = [0x01, 0x80, 0, 0, 0, 0];
+        const ENDS: [u8; 6] = [0x80, 0x80, 0, 0, 0, 0];
+        let process = Websockets::new("pair/1", async |mut gate: Gate, mut leave: Leave, (): ()| {
+            let mut read = [0; 6];
+            for _ in 0..2 {
+                leave.unless(gate.read_exact(&mut read)).await?.ok()?;
+            }
+            // And another one, which it needs.
+            for _ in 0..2 {
+                gate.read_exact(&mut read).await.ok()?;
+            }
+            gate.write_all(&ANSWER).await.ok()?;
+            leave.unless(gate.read(&mut read)).await.is_none().then_some(())
+        });
+        let (mut client, server) = duplex(100);
+        let control = begin(&process, server);
+        say(&mut client, &BEGINS).await;
+        let talk = async {
+            for (seconds, part) in [(9, ENDS), (2, BEGINS), (2, ENDS)] {
+                sleep(Duration::from_secs(seconds)).await;
+                say(&mut client, &part).await;
+            }
+            let mut read = ANSWER;
+            client.read_exact(&mut read).await.expect("the connection stays");
+            assert_eq!(read, ANSWER);
+        };
+        let (left, ()) = tokio::join!(control.quiet(), talk);
+        assert!(left);
     }
 
     /// Handovers that succeed, and handovers that are called off at any moment, while the client talks on and does not always
