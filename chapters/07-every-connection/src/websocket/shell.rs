@@ -373,13 +373,14 @@ impl Control {
         };
         let Some(mut client) = client.filter(|_| fits) else { return };
         let [high, low] = code.to_be_bytes();
-        let goodbye = async {
+        let goodbye = async move {
             client.write_all(&[0x80 | CLOSE, 2, high, low]).await?;
             client.shutdown().await?;
             copy(&mut client, &mut sink()).await
         };
-        // What the client answers is of no interest, but a close before it comes would be a reset.
-        let _ = timeout(LINGER_TIMEOUT, goodbye).await;
+        // What the client answers is of no interest, but a close before it comes would be a reset. In a task, because what waits
+        // for this may be dropped in the middle.
+        let _ = tokio::spawn(timeout(LINGER_TIMEOUT, goodbye)).await;
     }
 }
 
@@ -619,6 +620,17 @@ mod tests {
         };
         let (left, ()) = tokio::join!(control.quiet(), talk);
         assert!(left);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_goodbye_that_has_begun_is_said_to_its_end() {
+        let (mut client, server) = duplex(2);
+        let control = begin(&parrot(&ANSWER, true), server);
+        let closed = timeout(Duration::from_secs(1), control.close(true)).await;
+        closed.expect_err("the client has not read all of it");
+        let mut read = Vec::new();
+        client.read_to_end(&mut read).await.expect("it is closed");
+        assert_eq!(read, [0x80 | CLOSE, 2, 3, 233]);
     }
 
     /// Handovers that succeed, and handovers that are called off at any moment, while the client talks on and does not always
