@@ -184,7 +184,7 @@ async fn moving(bytes: &[u8]) -> (Socket, Vec<u8>, bool) {
         Websockets::new("fuzz/1", move |gate, leave, count| behind_gate(handlers.clone(), gate, leave, count));
     let process = process.message_timeout(Duration::from_secs(3600));
     let (mut state, mut steps) = (Bytes::from_static(FRESH), bytes);
-    loop {
+    'processes: loop {
         process.check(&state).expect("it was just written");
         let control = process.resume(Box::new(socket.clone()), state).expect("its state is understood");
         let mut quiet = None;
@@ -226,7 +226,7 @@ async fn moving(bytes: &[u8]) -> (Socket, Vec<u8>, bool) {
                 b'm' => {
                     let waits = quiet.get_or_insert_with(|| control.quiet());
                     for _ in 0..POLLS {
-                        if poll_fn(|cx| Poll::Ready(waits.as_mut().poll(cx))).await.is_ready() {
+                        if is_ready(waits).await {
                             quiet = None;
                             break;
                         }
@@ -241,31 +241,38 @@ async fn moving(bytes: &[u8]) -> (Socket, Vec<u8>, bool) {
                 _ => {}
             }
         };
-        drop(quiet);
         if let Some(left) = taken {
             state = left;
             continue;
         }
-        // The rest arrives, and the client takes all it gets.
-        let rest = said.split_off(sent);
+        // The rest arrives, and the client takes all it gets; a handover may still be wanted.
         socket.change(|state| {
-            state.arrived.extend(&rest);
+            state.arrived.extend(&said[sent..]);
             (state.room, state.ended) = (None, true);
         });
-        // Ours, and that of the handlers to come: no process has it any more.
-        poll_until(|| Arc::strong_count(&socket.0) == 2).await;
-        return (socket, [said, rest].concat(), blocked);
+        sent = said.len();
+        for _ in 0..MOST_POLLS {
+            // Ours, and that of the handlers to come: no process has it any more.
+            if Arc::strong_count(&socket.0) == 2 {
+                return (socket, said, blocked);
+            }
+            if let Some(waits) = &mut quiet
+                && is_ready(waits).await
+            {
+                quiet = None;
+                if let Some(left) = control.take() {
+                    state = left;
+                    continue 'processes;
+                }
+            }
+            yield_now().await;
+        }
+        panic!("a handler waits for ever");
     }
 }
 
-async fn poll_until(ends: impl Fn() -> bool) {
-    for _ in 0..MOST_POLLS {
-        if ends() {
-            return;
-        }
-        yield_now().await;
-    }
-    panic!("a handler waits for ever");
+async fn is_ready(waits: &mut Pin<Box<dyn Future<Output = bool> + Send + '_>>) -> bool {
+    poll_fn(|cx| Poll::Ready(waits.as_mut().poll(cx).is_ready())).await
 }
 
 /// A frame as a client sends it, of a length up to 17 KiB.
