@@ -92,9 +92,7 @@ impl Machine {
         record.truncate(length);
         match kind {
             DATA => {
-                if length > 0 {
-                    self.updates = 0;
-                }
+                self.updates = 0;
                 return Ok(Some(record));
             }
             HANDSHAKE => self.update(&record)?,

@@ -221,9 +221,6 @@ fn updates_without_end_are_refused() {
         let record = client.seals(TELLS);
         verdict(&mut client, &mut machine, &record).0.expect("that is not too many");
         client.writes.update().expect("there is always a next secret");
-        // Nothing in between, if in a record.
-        let record = client.seals(b"\x17");
-        assert_eq!(verdict(&mut client, &mut machine, &record), (Ok(Opened::Nothing), None));
     }
     let record = client.seals(TELLS);
     refused(&mut client, &mut machine, &record, Alert::UnexpectedMessage);
