@@ -81,9 +81,11 @@ impl<S: HttpService> Connection<S> {
     #[expect(clippy::manual_async_fn, reason = "the future of an async function keeps its arguments twice")]
     pub(crate) fn serve(mut self, mut socket: Socket, mut begin: Begin) -> impl Future<Output = ()> + Send {
         async move {
-            while let Some((to, idle, _permit)) = self.serve_here(socket, begin).await {
+            // What is boxed, most connections have no need of.
+            while !socket.is_encrypted() || Box::pin(self.handshake(&mut socket)).await {
+                let Some((to, idle, _permit)) = self.serve_here(socket, begin).await else { return };
                 let back = match idle.offer() {
-                    Ok(idle) => to.send(idle).await,
+                    Ok(idle) => Box::pin(to.send(idle)).await,
                     Err(idle) => Some(idle),
                 };
                 let Some(back) = back else {
@@ -101,15 +103,7 @@ impl<S: HttpService> Connection<S> {
     }
 
     /// Serves it until it ends, or can go to a successor.
-    async fn serve_here(
-        &mut self,
-        mut socket: Socket,
-        begin: Begin,
-    ) -> Option<(Arc<Departures>, Idle, Option<Permit>)> {
-        // Boxed: most connections have no need of it.
-        if socket.is_encrypted() && !Box::pin(self.handshake(&mut socket)).await {
-            return None;
-        }
+    async fn serve_here(&mut self, socket: Socket, begin: Begin) -> Option<(Arc<Departures>, Idle, Option<Permit>)> {
         let (gate, state) = match begin {
             Begin::Bytes(bytes) => (Gate::adopt(socket, bytes), None),
             Begin::Http2(state) => (Gate::passing(socket, Protocol::Http2), Some(state)),
