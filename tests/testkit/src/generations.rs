@@ -160,3 +160,15 @@ impl Generations {
         None
     }
 }
+
+/// Waits for the end of the process that was started, and of all others, and asserts that no request was cut.
+///
+/// # Panics
+/// If one was, with the whole log.
+#[track_caller]
+pub fn assert_ends_well(mut server: Generations) {
+    let end = server.program.wait();
+    let log = server.program.wait_all();
+    assert_eq!(end, End::Exited(0), "everything was answered, so the status should be 0; the log:\n{log}");
+    assert!(!log.contains("ERROR"), "everything was answered, so there is nothing to complain about:\n{log}");
+}

@@ -26,6 +26,7 @@
 //! when it is dropped, and panics if the model does not allow it. `cargo test -- --nocapture` then says so of each.
 
 mod census;
+mod certificate;
 mod connected;
 mod deployment;
 mod end;
@@ -47,10 +48,11 @@ mod transitions;
 mod wire;
 
 pub use census::{Census, Descriptor, is_in_mask};
+pub use certificate::{CERTIFICATE, CERTIFICATE_AND_KEY, make_certificate};
 pub use connected::connected;
 pub use deployment::Deployment;
 pub use end::{End, await_exit, try_await_exit};
-pub use generations::Generations;
+pub use generations::{Generations, assert_ends_well};
 pub use moment::{
     Gate, Lease, await_refusal, children, descendants, freeze, hold, is_stopped, let_go, sleeps_in_its_runtime, thaw,
     wait_until,

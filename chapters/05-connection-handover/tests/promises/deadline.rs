@@ -3,9 +3,9 @@
 use std::thread;
 use std::time::Duration;
 
-use testkit::{End, Ending, Generations, Wire, load::allow_descriptors};
+use testkit::{End, Ending, Generations, Wire, assert_ends_well, load::allow_descriptors};
 
-use crate::server::{assert_cuts, assert_ends_well, drain, start};
+use crate::server::{assert_cuts, drain, start};
 
 /// A request that never ends by itself, under way.
 fn endless(server: &Generations) -> Wire {

@@ -1,9 +1,9 @@
 //! Clients that close their sending side behind a request, and want the answer (RFC 9112, section 9.6); and clients that are
 //! gone. To the server both look alike, until it writes.
 
-use testkit::{End, Ending, Wire, await_exit};
+use testkit::{End, Ending, Wire, assert_ends_well, await_exit};
 
-use crate::server::{assert_ends_well, assert_served_by, drain, replace, start};
+use crate::server::{assert_served_by, drain, replace, start};
 
 #[test]
 fn a_half_closed_client_is_answered() {

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use testkit::{Ending, Generations, Wire};
+use testkit::{Ending, Generations, Wire, assert_ends_well};
 
-use crate::server::{assert_cuts, assert_ends_well, drain, start};
+use crate::server::{assert_cuts, drain, start};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 

@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use testkit::{Ending, Wire};
+use testkit::{Ending, Wire, assert_ends_well};
 
-use crate::server::{assert_ends_well, drain, freeze, start};
+use crate::server::{drain, freeze, start};
 
 /// The answer arrives and says `close`, and then the connection ends.
 #[track_caller]

@@ -3,9 +3,9 @@
 use std::io::Write as _;
 use std::thread;
 
-use testkit::{Ending, Reply, Wire};
+use testkit::{Ending, Reply, Wire, assert_ends_well};
 
-use crate::server::{assert_ends_well, drain, start};
+use crate::server::{drain, start};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: lab\r\n\r\n";
 const POST: &str = "POST /echo HTTP/1.1\r\nHost: lab\r\nContent-Length: 4\r\n\r\nbody";

@@ -39,15 +39,6 @@ pub(crate) fn freeze(server: &Generations) {
     testkit::freeze(server.program.pid());
 }
 
-/// Waits for the end of the process that was started, and of all others, and asserts that no request was cut.
-#[track_caller]
-pub(crate) fn assert_ends_well(mut server: Generations) {
-    let end = server.program.wait();
-    let log = server.program.wait_all();
-    assert_eq!(end, End::Exited(0), "everything was answered, so the status should be 0; the log:\n{log}");
-    assert!(!log.contains("ERROR"), "everything was answered, so there is nothing to complain about:\n{log}");
-}
-
 /// Waits for the end of the process that was started, and asserts that its deadline cut this many requests and that the
 /// log says so.
 #[track_caller]

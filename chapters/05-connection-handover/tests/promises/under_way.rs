@@ -3,9 +3,9 @@
 use std::io::Write as _;
 use std::thread;
 
-use testkit::{Ending, Wire};
+use testkit::{Ending, Wire, assert_ends_well};
 
-use crate::server::{assert_ends_well, drain, start};
+use crate::server::{drain, start};
 
 #[test]
 fn a_stream_is_delivered_to_its_last_line() {

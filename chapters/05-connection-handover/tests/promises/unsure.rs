@@ -1,9 +1,9 @@
 //! A connection that the HTTP library may read differently from the gate: it stays in its process, which closes it as
 //! politely as one that could have gone.
 
-use testkit::{Ending, Reply, Wire, await_exit};
+use testkit::{Ending, Reply, Wire, assert_ends_well, await_exit};
 
-use crate::server::{assert_ends_well, assert_last, drain, start};
+use crate::server::{assert_last, drain, start};
 
 /// The library takes a line that ends with LF alone; other parsers do not.
 const UNSURE: &str = "GET / HTTP/1.1\r\nHost: lab\nX: y\r\n\r\n";

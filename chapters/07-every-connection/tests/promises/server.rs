@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use nix::sys::signal::Signal;
-use testkit::{End, Generations, await_exit};
+use testkit::{Generations, await_exit};
 
 /// The program of this chapter.
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_every-connection");
@@ -42,13 +42,4 @@ pub(crate) fn replace(server: &mut Generations) {
 pub(crate) fn drain(server: &mut Generations) {
     server.signal(Signal::SIGTERM);
     server.program.line(&format!("draining pid={} ", server.serving));
-}
-
-/// Waits for the end of the process that was started, and of all others, and asserts that no request was cut.
-#[track_caller]
-pub(crate) fn assert_ends_well(mut server: Generations) {
-    let end = server.program.wait();
-    let log = server.program.wait_all();
-    assert_eq!(end, End::Exited(0), "everything was answered, so the status should be 0; the log:\n{log}");
-    assert!(!log.contains("ERROR"), "everything was answered, so there is nothing to complain about:\n{log}");
 }

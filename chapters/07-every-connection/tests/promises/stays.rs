@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use testkit::{Deployment, Ending, Generations, Wire, await_exit, example};
+use testkit::{Deployment, Ending, Generations, Wire, assert_ends_well, await_exit, example};
 
 use crate::client::{ANY_STREAM, Client, DATA, GOAWAY, HEADERS};
-use crate::server::{BINARY, assert_ends_well, drain, start};
+use crate::server::{BINARY, drain, start};
 
 /// Waits for the end that GOAWAY brings, and asserts that this generation has answered what was asked before.
 #[track_caller]

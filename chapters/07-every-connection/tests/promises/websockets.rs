@@ -2,9 +2,9 @@
 
 use std::process::Command;
 
-use testkit::{Deployment, Ending, Generations, await_exit, example};
+use testkit::{Deployment, Ending, Generations, assert_ends_well, await_exit, example};
 
-use crate::server::{BINARY, assert_ends_well, drain, replace};
+use crate::server::{BINARY, drain, replace};
 use crate::websocket::{CLOSE, FIN, PING, PONG, TEXT, Websocket, frame};
 
 pub(crate) fn start(more: &[&str]) -> Generations {

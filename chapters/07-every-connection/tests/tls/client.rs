@@ -8,7 +8,7 @@ use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject as _};
 use rustls::version::TLS13;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
-use testkit::Generations;
+use testkit::{CERTIFICATE, Generations};
 
 use crate::server::Files;
 
@@ -22,7 +22,7 @@ pub(crate) fn rustls(server: &Generations, files: &Files) -> Client {
 /// What it needs to know, and keeps in mind: tickets.
 pub(crate) fn config(files: &Files) -> Arc<ClientConfig> {
     let mut trusted = RootCertStore::empty();
-    let certificate = CertificateDer::from_pem_file(files.path("certificate")).expect("it was made for this");
+    let certificate = CertificateDer::from_pem_file(files.path(CERTIFICATE)).expect("it was made for this");
     trusted.add(certificate).expect("it is a certificate");
     let config = ClientConfig::builder_with_provider(default_provider().into())
         .with_protocol_versions(&[&TLS13])

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use testkit::{End, Generations, await_exit, example};
+use testkit::{Generations, assert_ends_well, await_exit, example};
 
 use crate::server::{BINARY, Files};
 
@@ -20,7 +20,7 @@ impl Page {
     pub(crate) fn start() -> Option<Page> {
         let files = Files::make()?;
         let mut command = Command::new(example(BINARY, "page"));
-        command.env("NO_COLOR", "1").arg(files.path("both")).arg("127.0.0.1:0");
+        command.env("NO_COLOR", "1").arg(files.certificate_and_key()).arg("127.0.0.1:0");
         Some(Page { server: Generations::start(&mut command, 1), files, old: None })
     }
 
@@ -33,11 +33,8 @@ impl Page {
 
     /// Ends it, and asserts that nothing was cut.
     #[track_caller]
-    pub(crate) fn ends_well(mut self) {
+    pub(crate) fn ends_well(self) {
         self.server.signal(Signal::SIGTERM);
-        let end = self.server.program.wait();
-        let log = self.server.program.wait_all();
-        assert_eq!(end, End::Exited(0), "everything was answered, so the status should be 0; the log:\n{log}");
-        assert!(!log.contains("ERROR"), "{log}");
+        assert_ends_well(self.server);
     }
 }

@@ -1,49 +1,34 @@
 //! The program under test, with a certificate that was made for it.
 
-use std::fs::write;
 use std::path::PathBuf;
 use std::process::Command;
 
 use tempfile::TempDir;
-use testkit::{End, Generations, await_exit, require_program};
+use testkit::{
+    CERTIFICATE, CERTIFICATE_AND_KEY, Generations, assert_ends_well, await_exit, make_certificate, require_program,
+};
 
 /// The program of this chapter.
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_every-connection");
 
-/// A certificate that is no authority's, and its key. The files live as long as this.
+/// A certificate, and what else a test wants to write. The files live as long as this.
 pub(crate) struct Files(TempDir);
-
-/// What `openssl` is told about it.
-const CONFIG: &str = "
-    [req]
-    distinguished_name = name
-    x509_extensions = extensions
-    prompt = no
-    [name]
-    CN = localhost
-    [extensions]
-    basicConstraints = critical, CA:FALSE
-    subjectAltName = DNS:localhost, IP:127.0.0.1
-";
 
 impl Files {
     /// `None`: there is no `openssl` here to make a certificate with.
     pub(crate) fn make() -> Option<Files> {
         let openssl = require_program("openssl", "openssl")?;
         let files = Files(tempfile::tempdir().expect("there is room"));
-        write(files.path("config"), CONFIG).expect("there is room");
-        let mut request = Command::new(openssl);
-        request.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]);
-        request.arg("-config").arg(files.path("config"));
-        request.arg("-keyout").arg(files.path("key")).arg("-out").arg(files.path("certificate"));
-        let made = request.output().expect("it can be started");
-        assert!(made.status.success(), "no certificate: {}", String::from_utf8_lossy(&made.stderr));
-        let read = |name| std::fs::read_to_string(files.path(name)).expect("it was just written");
-        write(files.path("both"), read("certificate") + &read("key")).expect("there is room");
+        make_certificate(&openssl, files.0.path()).expect("openssl makes one");
         Some(files)
     }
 
-    /// Where a file of this name is. What a server needs is in `both`, and what a client trusts in `certificate`.
+    /// What a server needs.
+    pub(crate) fn certificate_and_key(&self) -> PathBuf {
+        self.path(CERTIFICATE_AND_KEY)
+    }
+
+    /// Where a file of this name is.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
@@ -72,12 +57,12 @@ impl Server {
     /// The same, by a command that only lacks the arguments.
     pub(crate) fn start_by(mut command: Command) -> Option<Server> {
         let files = Files::make()?;
-        command.arg("--tls").arg(files.path("both"));
+        command.arg("--tls").arg(files.certificate_and_key());
         Some(Server { generations: start(command), files })
     }
 
     pub(crate) fn certificate(&self) -> PathBuf {
-        self.files.path("certificate")
+        self.files.path(CERTIFICATE)
     }
 
     /// Another file.
@@ -102,15 +87,6 @@ impl Server {
     #[track_caller]
     pub(crate) fn ends_well(self) {
         self.generations.signal(nix::sys::signal::Signal::SIGTERM);
-        assert_ended_well(self.generations);
+        assert_ends_well(self.generations);
     }
-}
-
-/// Waits for the end of the process that was started, and of all others, and asserts that nothing was cut.
-#[track_caller]
-pub(crate) fn assert_ended_well(mut generations: Generations) {
-    let end = generations.program.wait();
-    let log = generations.program.wait_all();
-    assert_eq!(end, End::Exited(0), "everything was answered, so the status should be 0; the log:\n{log}");
-    assert!(!log.contains("ERROR"), "{log}");
 }

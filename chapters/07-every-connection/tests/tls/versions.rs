@@ -4,10 +4,10 @@ use std::io::{Read as _, Write as _};
 use std::process::Command;
 
 use nix::sys::signal::Signal;
-use testkit::{Deployment, Wire, await_exit};
+use testkit::{Deployment, Wire, assert_ends_well, await_exit};
 
 use crate::client::{answer, ask, rustls};
-use crate::server::{BINARY, Files, assert_ended_well, start};
+use crate::server::{BINARY, Files, start};
 
 const SLOW: &str = "/sleep/?duration=300ms";
 
@@ -19,7 +19,7 @@ fn a_plain_connection_stays_where_it_was_if_the_next_version_encrypts() {
     let [mut idle, mut busy] = [(); 2].map(|()| Wire::connect(server.address()));
     assert!(!idle.ask("/").says_close());
     busy.get(SLOW);
-    deployment.put_script(&format!(r#"exec '{BINARY}' "$@" --tls '{}'"#, files.path("both").display()));
+    deployment.put_script(&format!(r#"exec '{BINARY}' "$@" --tls '{}'"#, files.certificate_and_key().display()));
     let old = server.upgrade();
     let line = server.program.line("connections are left to the old process");
     assert!(line.contains("everything is encrypted on"), "{line}");
@@ -35,7 +35,7 @@ fn a_plain_connection_stays_where_it_was_if_the_next_version_encrypts() {
     await_exit(old);
     assert!(ask(&mut rustls(&server, &files)).ends_with(" generation 2\n"));
     server.signal(Signal::SIGTERM);
-    assert_ended_well(server);
+    assert_ends_well(server);
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn an_encrypted_connection_stays_where_it_was_if_the_next_version_does_not_encry
     let Some(files) = Files::make() else { return };
     let deployment = Deployment::of(BINARY);
     let mut command = Command::new(deployment.server());
-    command.arg("--tls").arg(files.path("both"));
+    command.arg("--tls").arg(files.certificate_and_key());
     let mut server = start(command);
     let [mut idle, mut busy] = [(); 2].map(|()| rustls(&server, &files));
     ask(&mut idle);
@@ -63,5 +63,5 @@ fn an_encrypted_connection_stays_where_it_was_if_the_next_version_does_not_encry
     await_exit(old);
     assert!(Wire::connect(server.address()).ask("/").text().ends_with(" generation 2\n"));
     server.signal(Signal::SIGTERM);
-    assert_ended_well(server);
+    assert_ends_well(server);
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nix::sys::signal::Signal;
-use testkit::{GaveUp, Program};
+use testkit::{CERTIFICATE_AND_KEY, GaveUp, Program};
 
 use crate::restart::{CannotMeasure, Running, Strategy};
 use crate::server_binary::Built;
@@ -135,14 +135,14 @@ impl Peer {
         // Programs of ours that encrypt, or serve websockets, do nothing else.
         doors.probed = self.kind != Kind::UpgradesItself || matches!(protocol, Protocol::Http1 | Protocol::Http2);
         if protocol == Protocol::Tls {
-            tls::make_certificate(directory.path())?;
+            tls::certify(directory.path())?;
             doors.relay = Some(Relay::start(doors.of_protocol(), directory.path())?);
         }
         fs::copy(program, directory.path().join(SERVER)).map_err(failed)?;
         self.configure(directory.path(), &doors, protocol).map_err(failed)?;
         let mut command = self.command(directory.path(), &doors);
         if self.kind == Kind::UpgradesItself && protocol == Protocol::Tls {
-            command.args(["--tls", tls::WITH_KEY]);
+            command.args(["--tls", CERTIFICATE_AND_KEY]);
         }
         let started = Program::try_start(&mut command).map_err(failed)?;
         Server::new(self.kind, started, directory, doors)
