@@ -38,6 +38,8 @@
 //! | who has the secret of the tickets can pretend to be the server to clients that come back within two hours; it opens nothing that was recorded | `tickets` |
 
 mod alert;
+#[cfg(test)]
+mod believer;
 mod handshake;
 mod keys;
 mod layer;

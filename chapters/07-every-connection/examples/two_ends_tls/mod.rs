@@ -1,6 +1,7 @@
 //! What all steps have in common: a client under TLS 1.3 that asks again on the same connection, and records by hand.
 #![allow(dead_code, reason = "no step needs all of it")]
 
+#[path = "../../src/tls/believer.rs"]
 mod believer;
 pub(crate) mod records;
 
@@ -9,9 +10,10 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex};
 
-use rustls::pki_types::ServerName;
-use rustls::version::TLS13;
-use rustls::{ClientConfig, ClientConnection, KeyLog, ServerConnection};
+use rustls::{ClientConnection, KeyLog, ServerConnection};
+
+/// `TLS_AES_128_GCM_SHA256`, the one that `records` knows.
+const SUITE: u16 = 0x1301;
 
 pub(crate) struct Client {
     rustls: ClientConnection,
@@ -32,12 +34,7 @@ pub(crate) fn after_one_request() -> Result<Connection, Box<dyn Error>> {
     let (theirs, mut socket) = UnixStream::pair()?;
     let secret = Arc::<Secret>::default();
     let mut old = server(Arc::clone(&secret) as Arc<dyn KeyLog>)?;
-    let config = ClientConfig::builder_with_provider(believer::provider())
-        .with_protocol_versions(&[&TLS13])?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(believer::Believer))
-        .with_no_client_auth();
-    let rustls = ClientConnection::new(Arc::new(config), ServerName::try_from("lab")?)?;
+    let rustls = believer::rustls_client(SUITE);
     let mut client = Client { rustls, socket: theirs };
     while old.is_handshaking() {
         client.send()?;
@@ -59,7 +56,7 @@ pub(crate) fn after_one_request() -> Result<Connection, Box<dyn Error>> {
 
 /// rustls, as a server.
 pub(crate) fn server(key_log: Arc<dyn KeyLog>) -> Result<ServerConnection, Box<dyn Error>> {
-    let mut config = believer::server_config()?;
+    let mut config = believer::server_config(SUITE);
     config.enable_secret_extraction = true;
     config.key_log = key_log;
     Ok(ServerConnection::new(Arc::new(config))?)

@@ -69,7 +69,8 @@ impl Older {
 
 #[cfg(test)]
 mod tests {
-    use super::super::peers::{OLDER_SUITE, hears, shaken};
+    use super::super::believer::OLDER_SUITE;
+    use super::super::peers::{hears, shaken};
     use super::*;
 
     #[test]

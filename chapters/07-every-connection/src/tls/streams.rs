@@ -12,8 +12,9 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Du
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::believer::{OLDER_SUITE, rustls_client, server_config};
 use super::ownership::Arrival;
-use super::peers::{Client, OLDER_SUITE, SUITES, raw, rustls_client, server_config};
+use super::peers::{Client, SUITES, raw};
 use super::record::{ALERT, HANDSHAKE, MOST};
 use super::shell::{Tls, TlsStream};
 
@@ -163,6 +164,24 @@ fn connected(suite: u16) -> (StreamOwned<ClientConnection, StdStream>, TlsStream
     (client, Tls::new(server_config(suite)).accept(socket))
 }
 
+/// Says more and more, and hears it again; then closes in order.
+fn asks(mut client: StreamOwned<ClientConnection, StdStream>, updates: bool) -> io::Result<()> {
+    for round in 0..60_u8 {
+        if updates && round % 3 == 1 {
+            client.conn.refresh_traffic_keys().expect("the handshake is over");
+        }
+        let data = vec![round; 1 + 700 * usize::from(round)];
+        client.write_all(&data)?;
+        let mut back = vec![0; data.len()];
+        client.read_exact(&mut back)?;
+        assert_eq!(back, data);
+    }
+    client.conn.send_close_notify();
+    client.flush()?;
+    assert_eq!(client.read(&mut [0])?, 0);
+    Ok(())
+}
+
 /// Moves a stream on, if that is possible now.
 fn moved<S>(stream: TlsStream<S>) -> (TlsStream<S>, bytes::Bytes)
 where
@@ -181,23 +200,8 @@ where
 #[tokio::test(flavor = "multi_thread")]
 async fn what_goes_there_and_back_is_whole_in_stream_after_stream() {
     for suite in SUITES {
-        let (mut client, mut stream) = connected(suite);
-        let client = thread::spawn(move || -> io::Result<()> {
-            for round in 0..60_u8 {
-                if round % 3 == 1 {
-                    client.conn.refresh_traffic_keys().expect("the handshake is over");
-                }
-                let data = vec![round; 1 + 700 * usize::from(round)];
-                client.write_all(&data)?;
-                let mut back = vec![0; data.len()];
-                client.read_exact(&mut back)?;
-                assert_eq!(back, data);
-            }
-            client.conn.send_close_notify();
-            client.flush()?;
-            assert_eq!(client.read(&mut [0])?, 0);
-            Ok(())
-        });
+        let (client, mut stream) = connected(suite);
+        let client = thread::spawn(move || asks(client, true));
         let mut moves = 0;
         let mut buffer = vec![0; 5_000];
         loop {
@@ -254,20 +258,8 @@ async fn a_stream_in_its_handshake_does_not_go() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_goes_there_and_back_under_tls_1_2_is_whole_and_stays() {
-    let (mut client, mut stream) = connected(OLDER_SUITE);
-    let client = thread::spawn(move || -> io::Result<()> {
-        for round in 0..60_u8 {
-            let data = vec![round; 1 + 700 * usize::from(round)];
-            client.write_all(&data)?;
-            let mut back = vec![0; data.len()];
-            client.read_exact(&mut back)?;
-            assert_eq!(back, data);
-        }
-        client.conn.send_close_notify();
-        client.flush()?;
-        assert_eq!(client.read(&mut [0])?, 0);
-        Ok(())
-    });
+    let (client, mut stream) = connected(OLDER_SUITE);
+    let client = thread::spawn(move || asks(client, false));
     let mut buffer = vec![0; 5_000];
     loop {
         let length = stream.read(&mut buffer).await.expect("it ends in order");

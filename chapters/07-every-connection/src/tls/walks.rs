@@ -28,7 +28,7 @@ fn whatever_the_pieces_the_handshake_ends_and_what_came_behind_it_is_read() {
 
 #[test]
 fn a_client_that_speaks_no_tls_is_told_so() {
-    let config = super::peers::server_config(0x1301);
+    let config = super::believer::server_config(0x1301);
     for nonsense in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[22, 3, 1, 0xff, 0xff], &[22, 3, 1, 0, 0]] {
         let mut handshake = super::handshake::Handshake::new(&config).expect("it is fine");
         handshake.received.extend_from_slice(nonsense);

@@ -8,6 +8,9 @@
 #[path = "../../../../chapters/07-every-connection/src/tls/alert.rs"]
 mod alert;
 #[allow(dead_code)]
+#[path = "../../../../chapters/07-every-connection/src/tls/believer.rs"]
+mod believer;
+#[allow(dead_code)]
 #[path = "../../../../chapters/07-every-connection/src/tls/keys.rs"]
 mod keys;
 #[allow(dead_code)]

@@ -3,17 +3,18 @@
 use std::io::Read as _;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{
     ActiveKeyExchange, CryptoProvider, GetRandomFailed, SecureRandom, SharedSecret, SupportedKxGroup, aws_lc_rs,
 };
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::sign::{CertifiedKey, Signer, SigningKey, SingleCertAndKey};
 use rustls::version::TLS13;
 use rustls::{
-    ClientConfig, ClientConnection, DigitallySignedStruct, Error, KeyLog, NamedGroup, ServerConfig, ServerConnection,
-    SignatureAlgorithm, SignatureScheme,
+    ClientConfig, ClientConnection, Error, KeyLog, NamedGroup, ServerConfig, ServerConnection, SignatureAlgorithm,
+    SignatureScheme,
 };
+
+use super::believer::Believer;
 
 /// All of TLS 1.3.
 const SUITES: [u16; 3] = [0x1301, 0x1302, 0x1303];
@@ -53,7 +54,7 @@ impl Recorded {
             .with_protocol_versions(&[&TLS13])
             .expect("the suite is one of TLS 1.3")
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Constant))
+            .with_custom_certificate_verifier(Arc::new(Believer))
             .with_no_client_auth();
         let name = ServerName::try_from("localhost").expect("it is a name");
         let mut client = ClientConnection::new(Arc::new(trusting), name).expect("the configuration is fine");
@@ -175,40 +176,5 @@ impl Signer for Constant {
 
     fn scheme(&self) -> SignatureScheme {
         SignatureScheme::ECDSA_NISTP256_SHA256
-    }
-}
-
-impl ServerCertVerifier for Constant {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        vec![SignatureScheme::ECDSA_NISTP256_SHA256]
     }
 }
