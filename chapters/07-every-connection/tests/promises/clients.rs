@@ -93,19 +93,9 @@ fn httpx_loses_nothing() {
 
 #[test]
 fn go_loses_nothing() {
-    const PACKAGES: &str = "/usr/share/gocode";
-    let Some(go) = require_program("go", "golang-go") else { return };
-    let there = Path::new(PACKAGES).join("src/golang.org/x/net/http2").exists();
-    if !require(there, "this test needs Go's x/net: install it with `apt-get install golang-golang-x-net-dev`") {
-        return;
-    }
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let client = target.join("with_x_net");
-    let mut go = Command::new(go);
-    go.env("GO111MODULE", "off").env("GOPATH", PACKAGES).env("GOCACHE", target.join("go-cache"));
-    let built = go.args(["build", "-o"]).args([&client, &script("with_x_net.go")]).output().expect("go was found");
-    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-    loses_nothing(start(&[]), &mut Command::new(client));
+    let files = tempfile::tempdir().expect("there is room");
+    let Some(mut client) = crate::go::client(&files) else { return };
+    loses_nothing(start(&[]), &mut client);
 }
 
 fn start_grpc() -> Generations {

@@ -6,6 +6,8 @@
 
 mod client;
 mod clients;
+#[path = "../go/mod.rs"]
+mod go;
 mod load;
 mod moves;
 mod rooms;

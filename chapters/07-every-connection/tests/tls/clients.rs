@@ -5,11 +5,10 @@
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::path::Path;
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
-use testkit::{End, Program, await_exit, require, require_program};
+use testkit::{End, Program, await_exit, require_program};
 
 use crate::client::{answer, ask, rustls};
 use crate::server::{BINARY, Server};
@@ -34,13 +33,11 @@ fn upgraded_under(server: &mut Server, command: &mut Command, connections: usize
     verdict
 }
 
-/// One connection, and requests one after another, most of which are under way when an upgrade begins.
-fn curl(version: &str, answers: &str) {
-    let Some(curl) = require_program("curl", "curl") else { return };
-    let Some(mut server) = Server::start() else { return };
-    let mut config = String::new();
-    let address = server.address();
-    let requests = 20 * upgrades();
+/// curl with these options, which asks one request after another and says of each what it was; most are under way when an upgrade
+/// begins.
+pub(crate) fn asking_curl(server: &Server, options: &[&str], requests: usize) -> Option<Command> {
+    let mut command = Command::new(require_program("curl", "curl")?);
+    let (mut config, address) = (String::new(), server.address());
     for number in 0..requests {
         let path = if number % 10 == 0 { "stream?chunks=9&interval=3ms" } else { "sleep/?duration=20ms" };
         let said = "connects=%{num_connects} version=%{http_version} status=%{http_code}\\n";
@@ -48,9 +45,16 @@ fn curl(version: &str, answers: &str) {
             .expect("a string");
     }
     std::fs::write(server.file("curl"), config).expect("there is room");
-    let mut command = Command::new(curl);
-    command.args(["--silent", "--show-error", "--fail", version, "--cacert"]).arg(server.certificate());
+    command.args(["--silent", "--show-error", "--fail"]).args(options).arg("--cacert").arg(server.certificate());
     command.arg("--config").arg(server.file("curl"));
+    Some(command)
+}
+
+/// It has one connection.
+fn curl(version: &str, answers: &str) {
+    let Some(mut server) = Server::start() else { return };
+    let requests = 20 * upgrades();
+    let Some(mut command) = asking_curl(&server, &[version], requests) else { return };
     let verdict = upgraded_under(&mut server, &mut command, 1);
     let (first, rest) = (format!("connects=1 {answers} status=200"), format!("connects=0 {answers} status=200"));
     let count = |line: &str| verdict.lines().filter(|said| *said == line).count();
@@ -119,22 +123,11 @@ fn python_has_one_connection_and_closes_it_in_order() {
 
 /// Go with this version of HTTP.
 fn go(version: &str, answers: &str) {
-    const PACKAGES: &str = "/usr/share/gocode";
-    let Some(go) = require_program("go", "golang-go") else { return };
-    let there = Path::new(PACKAGES).join("src/golang.org/x/net/http2").exists();
-    if !require(there, "this test needs Go's x/net: install it with `apt-get install golang-golang-x-net-dev`") {
-        return;
-    }
+    let files = tempfile::tempdir().expect("there is room");
+    let Some(mut command) = crate::go::client(&files) else { return };
     let Some(mut server) = Server::start() else { return };
-    let (target, client) = (Path::new(env!("CARGO_TARGET_TMPDIR")), server.file("with_go"));
-    let mut command = Command::new(go);
-    command.env("GO111MODULE", "off").env("GOPATH", PACKAGES).env("GOCACHE", target.join("go-cache"));
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls/with_go.go");
-    let built = command.args(["build", "-o"]).args([&client, &script]).output().expect("go was found");
-    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let last = upgrades() + 1;
-    let mut command = Command::new(client);
     command.args([&server.address(), &last.to_string()]).arg(server.certificate()).arg(version);
     let mut client = Program::start(&mut command);
     client.line(&format!("generation 1 answers over {answers}"));

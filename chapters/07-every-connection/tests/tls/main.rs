@@ -4,6 +4,8 @@
 mod chromium;
 mod client;
 mod clients;
+#[path = "../go/mod.rs"]
+mod go;
 mod memory;
 mod openssl;
 mod page;

@@ -1,10 +1,8 @@
 //! Clients that speak TLS 1.2 alone: no request fails, and their connections end where they began.
 
-use std::fmt::Write as _;
-use std::process::Command;
+use testkit::{Program, await_exit};
 
-use testkit::{Program, await_exit, require_program};
-
+use crate::clients::asking_curl;
 use crate::openssl::Client;
 use crate::server::Server;
 
@@ -13,19 +11,8 @@ const UPGRADES: usize = 5;
 
 /// curl connects again when it is told to.
 fn curl(version: &str, answers: &str) {
-    let Some(curl) = require_program("curl", "curl") else { return };
     let Some(mut server) = Server::start() else { return };
-    let (mut config, address) = (String::new(), server.address());
-    for number in 0..100 {
-        let path = if number % 10 == 0 { "stream?chunks=9&interval=3ms" } else { "sleep/?duration=20ms" };
-        let said = "connects=%{num_connects} version=%{http_version} status=%{http_code}\\n";
-        write!(config, "url = https://{address}/{path}\noutput = /dev/null\nwrite-out = \"{said}\"\n")
-            .expect("a string");
-    }
-    std::fs::write(server.file("curl"), config).expect("there is room");
-    let mut command = Command::new(curl);
-    command.args(["--silent", "--show-error", "--fail", "--tls-max", "1.2", version, "--cacert"]);
-    command.arg(server.certificate()).arg("--config").arg(server.file("curl"));
+    let Some(mut command) = asking_curl(&server, &["--tls-max", "1.2", version], 100) else { return };
     let mut client = Program::start(&mut command);
     let mut upgrades = 0;
     while client.is_running() {
