@@ -19,6 +19,7 @@ use hyper::body::{Body, Incoming};
 use hyper::header::{CONNECTION, HeaderValue, UPGRADE};
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
+use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt as _;
@@ -336,8 +337,10 @@ fn counted<S: HttpService>(
     service_fn(move |mut request: Request<Incoming>| {
         let (exchange, here) = (Exchange::begin(&here.connection, &here.server), Arc::clone(&here));
         async move {
+            // Most requests come without an extension, so this costs them nothing.
+            let may_upgrade = request.extensions().get::<OnUpgrade>().is_some();
             request.extensions_mut().insert(here.client);
-            if request.headers().contains_key(UPGRADE) {
+            if may_upgrade && request.headers().contains_key(UPGRADE) {
                 here.offer.get_or_init(Offer::default).ask(&mut request, &here.shared);
             }
             let line = LogLine::of(&request, here.client);
