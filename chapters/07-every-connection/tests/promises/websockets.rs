@@ -1,8 +1,13 @@
 //! Everything that can be on a websocket when it goes over, and what keeps one from it.
 
+use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::process::Command;
 
-use testkit::{Deployment, Ending, Generations, assert_ends_well, await_exit, example};
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
+use testkit::{Deployment, Ending, Generations, assert_ends_well, await_exit, example, wait_until};
 
 use crate::server::{BINARY, drain, replace};
 use crate::websocket::{CLOSE, FIN, PING, PONG, TEXT, Websocket, frame};
@@ -160,11 +165,25 @@ fn what_is_sent_without_waiting_is_answered_in_order() {
 fn a_handler_that_thinks_is_waited_for() {
     let mut server = start(&[]);
     let mut client = Websocket::open(&server);
-    client.say("think");
-    // In this order, so the handler is at it.
+    let directory = tempfile::tempdir().expect("there is room");
+    let pipe = directory.path().join("pipe");
+    mkfifo(&pipe, Mode::S_IRWXU).expect("our own directory");
+    let think = format!("think until {}", pipe.display());
+    client.say(&think);
+    // In this order, so it comes while the handler is at it.
     client.say("next");
+    // Without a reader, it cannot be opened so (fifo(7)).
+    let mut open = File::options();
+    let open = open.write(true).custom_flags(OFlag::O_NONBLOCK.bits());
+    let mut end = None;
+    wait_until("the handler is at it", || {
+        end = open.open(&pipe).ok();
+        end.is_some()
+    });
     let old = server.upgrade();
-    assert_eq!(client.answered("think"), 1);
+    server.program.line("draining");
+    drop(end);
+    assert_eq!(client.answered(&think), 1);
     client.answered("next");
     await_exit(old);
     client.assert_served_by(2);

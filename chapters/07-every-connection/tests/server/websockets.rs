@@ -74,8 +74,10 @@ async fn count(gate: Gate, mut leave: Leave, (mut path, mut count): State, gener
         }
         count += 1;
         let text = message.to_text().ok()?;
+        if let Some(pipe) = text.strip_prefix("think until ").map(str::to_owned) {
+            tokio::task::spawn_blocking(|| std::fs::read(pipe)).await.ok()?.ok()?;
+        }
         match text {
-            "think" => tokio::time::sleep(Duration::from_millis(300)).await,
             "ask" => {
                 socket.send("who?".into()).await.ok()?;
                 socket.next().await?.ok()?;
