@@ -91,13 +91,23 @@ fn what_the_successor_declines_is_served_on_and_told_to_leave() {
     let old = server.upgrade();
     let (mut kept, mut told) = (0, 0);
     for mut client in clients {
-        // One of the two comes first.
-        client.get(3, "/");
-        let answer = client.answer(3);
-        if answer.ends_with("generation 2\n") {
+        // The old process may answer some requests before one of the two happens.
+        let mut stream = 3;
+        let taken = loop {
+            client.get(stream, "/");
+            let answer = client.answer(stream);
+            stream += 2;
+            if answer.ends_with("generation 2\n") {
+                break true;
+            }
+            if client.skipped.iter().any(|frame| frame.kind == GOAWAY) {
+                break false;
+            }
+        };
+        if taken {
             kept += 1;
         } else {
-            assert_told(client, 5, 1);
+            assert_told(client, stream, 1);
             told += 1;
         }
     }
