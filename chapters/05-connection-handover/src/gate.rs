@@ -110,6 +110,8 @@ struct State {
     cut: bool,
     /// The task that waits for the connection to become quiet.
     controller: Option<Waker>,
+    /// The task that waits for its end.
+    watcher: Option<Waker>,
 }
 
 fn lock<S>(shared: &Mutex<Shared<S>>) -> MutexGuard<'_, Shared<S>> {
@@ -258,17 +260,23 @@ impl<S> Control<S> {
         state.writer.take().into_iter().for_each(Waker::wake);
     }
 
-    /// Waits until the socket is closed or taken. One task can wait at a time, for this or for [`quiet`](Control::quiet).
+    /// Waits until the socket is closed or taken. One task can wait at a time. It is woken, too, when the connection begins to
+    /// [pass](Control::passes).
     pub async fn closed(&self) {
         poll_fn(|cx| {
             let Shared { socket, state } = &mut *lock(&self.0);
             if socket.is_none() {
                 return Poll::Ready(());
             }
-            state.controller = Some(cx.waker().clone());
+            state.watcher = Some(cx.waker().clone());
             Poll::Pending
         })
         .await;
+    }
+
+    /// Whether the gate lets the connection pass, because its [`protocol`](Control::protocol) is not HTTP/1.
+    pub fn passes(&self) -> bool {
+        lock(&self.0).state.messages.is_blind()
     }
 
     /// Since when a [quiet](Control::is_quiet) connection has waited for its client: for the next request, or (`true`)
@@ -334,6 +342,9 @@ impl State {
         if self.controller.is_some() && (self.is_quiet() || self.never_quiet()) {
             self.controller.take().into_iter().for_each(Waker::wake);
         }
+        if self.watcher.is_some() && (self.ended || self.messages.is_blind()) {
+            self.watcher.take().into_iter().for_each(Waker::wake);
+        }
     }
 
     fn wake_reader(&mut self) {
@@ -375,6 +386,8 @@ impl State {
         loop {
             self.messages.decide(&self.unreleased, self.client_ended);
             if self.messages.protocol != Protocol::Undecided {
+                // What has arrived is the library's now, although it has not asked yet.
+                self.asked = false;
                 return Poll::Ready(self.messages.protocol);
             }
             match self.poll_read_ahead(socket, cx) {

@@ -43,6 +43,10 @@ pub trait Movable: Send + Sync {
     ///
     /// From now on, the library reads the end of the connection, and its writes are discarded. Drop it.
     fn take(&self) -> Option<Bytes>;
+
+    /// Says goodbye once nothing is under way, and closes the connection. `stops`: no other process serves on. If this is dropped
+    /// before, it is served on.
+    fn close(&self, stops: bool) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
 
 /// The library that every HTTP/2 connection has.

@@ -17,11 +17,13 @@ use tokio::time::timeout;
 
 use crate::arrivals::adopt_all;
 use crate::channel::{Channel, pair};
-use crate::connection::Connection;
+use crate::connection::{Connection, Library};
 use crate::counts::Counts;
 use crate::drain::{Phase, Shared, Timeouts, becomes};
 use crate::http2::Http2Gate;
+use crate::listener::GatedListener;
 use crate::secret::Secret;
+use crate::service::OwnLibrary;
 use crate::socket::Socket;
 use crate::tls::TlsLayer;
 use crate::transfer::{Begin, Departures};
@@ -147,16 +149,29 @@ impl Server {
 
     /// Serves the listener `name` with `service`.
     pub fn add<S: HttpService>(&mut self, name: impl Into<String>, service: S) {
+        self.serve(name.into(), move || OwnLibrary(service.clone()));
+    }
+
+    /// Serves the listener `name` with another server, which accepts from this one. What that server keeps is its own: requests
+    /// are not counted here, and a connection that [`Protocol`](crate::gate::Protocol) calls unsure, or a tunnel, stays until its
+    /// client ends it, the server does, or the deadline cuts it. So does HTTP/2 without [`hand_over_http2`](Self::hand_over_http2).
+    pub fn listener(&mut self, name: impl Into<String>) -> GatedListener {
+        let (library, listener) = GatedListener::new();
+        self.serve(name.into(), move || library.clone());
+        listener
+    }
+
+    fn serve<L: Library>(&mut self, name: String, library: impl Fn() -> L + Clone + Send + Sync + 'static) {
         let shared = Arc::clone(&self.shared);
         let start = move |address: Arc<str>, timeouts| -> Serving {
-            let (service, shared) = (service.clone(), Arc::clone(&shared));
+            let (library, shared) = (library.clone(), Arc::clone(&shared));
             Arc::new(move |socket, client, begin| {
                 let connection =
-                    Connection::new(service.clone(), Arc::clone(&address), client, timeouts, Arc::clone(&shared));
+                    Connection::new(library(), Arc::clone(&address), client, timeouts, Arc::clone(&shared));
                 shared.tasks.spawn(connection.serve(socket, begin));
             })
         };
-        self.services.insert(name.into(), Box::new(start));
+        self.services.insert(name, Box::new(start));
     }
 
     /// Whether this server or a successor will answer the next client: false from the moment this service stops. For a

@@ -3,7 +3,6 @@
 //! The invariant: a tunnel goes only if its protocol has offered it, and then every process that can get it, this one included,
 //! can go on with it.
 
-use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -28,14 +27,7 @@ pub trait TunnelProtocol: Send + Sync + 'static {
     fn check(&self, state: &[u8]) -> Result<(), String>;
 
     /// Goes on with a tunnel from this state. `None`: no process can, so it ends.
-    fn resume(&self, client: Box<dyn Transport>, state: Bytes) -> Option<Box<dyn Tunnel>>;
-}
-
-/// The server's side of a tunnel that can go.
-pub trait Tunnel: Movable {
-    /// Says goodbye once nothing is under way, and closes the connection. `stops`: no other process serves on. If this is dropped
-    /// before, everything is as before.
-    fn close(&self, stops: bool) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+    fn resume(&self, client: Box<dyn Transport>, state: Bytes) -> Option<Box<dyn Movable>>;
 }
 
 /// Serves the connection of this request from `state` on, once the answer, a 101, is written. Its protocol must be
@@ -60,9 +52,9 @@ pub fn tunnel<B>(request: &mut Request<B>, state: Bytes) -> Result<(), String> {
     Ok(())
 }
 
-/// A tunnel that can go, as soon as there is one.
+/// What lets a connection go that this chapter's gate lets pass, as soon as there is one.
 #[derive(Clone, Default)]
-pub(crate) struct Offer(Arc<SetOnce<Box<dyn Tunnel>>>);
+pub(crate) struct Offer(Arc<SetOnce<Box<dyn Movable>>>);
 
 /// What [`tunnel`] needs to know of the server; an extension of each request that asks for another protocol.
 #[derive(Clone)]
@@ -72,15 +64,20 @@ struct Asked {
 }
 
 impl Offer {
-    pub(crate) fn made(tunnel: Box<dyn Tunnel>) -> Offer {
-        Offer(Arc::new(SetOnce::new_with(Some(tunnel))))
+    pub(crate) fn made(gate: Box<dyn Movable>) -> Offer {
+        Offer(Arc::new(SetOnce::new_with(Some(gate))))
     }
 
     pub(crate) fn ask<B>(&self, request: &mut Request<B>, shared: &Arc<Shared>) {
         request.extensions_mut().insert(Asked { shared: Arc::clone(shared), offer: self.clone() });
     }
 
-    pub(crate) async fn wait(&self) -> &dyn Tunnel {
+    /// Whether nothing is under way, for all that is known. It takes the connection away from its library.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.0.get().is_some_and(|gate| gate.take().is_some())
+    }
+
+    pub(crate) async fn wait(&self) -> &dyn Movable {
         &**self.0.wait().await
     }
 }

@@ -29,7 +29,7 @@ mod setup;
 mod systemd;
 
 pub use builder::{Builder, Error, Prepared};
-pub use connection_handover::Server;
+pub use connection_handover::{GatedListener, Server, Transport};
 pub use fd_reserve::{FdReserve, FdReserveError};
 pub use graceful_shutdown::{Address, ClientAddress, ClientTimeouts, Outcome, Stream, block_on};
 pub use graceful_upgrade::{Limits, Upgrader};

@@ -7,7 +7,7 @@ use std::net::UdpSocket;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use connection_handover::{Http2Gate, Server, TlsLayer, TunnelProtocol};
+use connection_handover::{GatedListener, Http2Gate, Server, TlsLayer, TunnelProtocol};
 use graceful_shutdown::{ClientAddress, HttpService, Outcome, Stream};
 use hyper_util::service::TowerToHyperService;
 use tokio::sync::watch;
@@ -50,6 +50,14 @@ impl Setup {
     pub fn hyper(&mut self, name: &str, service: impl HttpService) {
         self.served.push(name.to_owned());
         self.server.add(name, service);
+    }
+
+    /// Serves the listener `name`, which speaks HTTP, with another server, such as axum's or tonic's: it accepts from this one, and
+    /// its HTTP/1.1 connections are handed over, and closed politely, as ours are. See
+    /// [`Server::listener`](connection_handover::Server::listener) for what stays.
+    pub fn listener(&mut self, name: &str) -> GatedListener {
+        self.served.push(name.to_owned());
+        self.server.listener(name)
     }
 
     /// Hands HTTP/2 connections over, too, through gates that this makes (chapter 7 has one); without, they are closed politely, as

@@ -17,7 +17,7 @@ mod streams;
 mod walks;
 
 use bytes::Bytes;
-use connection_handover::{Http2Gate, Http2Placed, Transport};
+use connection_handover::{GatedListener, Http2Gate, Http2Placed, Transport};
 
 use limits::Limits;
 use machine::Machine;
@@ -34,6 +34,16 @@ impl Http2 {
     #[must_use]
     pub fn new() -> Http2 {
         Http2 { limits: Limits::of_the_library() }
+    }
+
+    /// For connections of a server that accepts from a [`GatedListener`]. `serve` is called once, with a listener of its own: it
+    /// begins such a server, which is asked what it allows. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// In a sentence, if it does not speak HTTP/2.
+    pub async fn of_server<F: Future>(serve: impl FnOnce(GatedListener) -> F) -> Result<Http2, String> {
+        let limits = Limits::of(serve).await.ok_or("the server behind the listener does not speak HTTP/2")?;
+        Ok(Http2 { limits })
     }
 }
 

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
-use connection_handover::{Transport, Tunnel, TunnelProtocol, tunnel};
+use connection_handover::{Movable, Transport, TunnelProtocol, tunnel};
 use hyper::Request;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -123,7 +123,7 @@ impl<S: Serialize + DeserializeOwned + Send + 'static> TunnelProtocol for Websoc
         self.read(Bytes::copy_from_slice(state)).map(|_| ())
     }
 
-    fn resume(&self, client: Box<dyn Transport>, state: Bytes) -> Option<Box<dyn Tunnel>> {
+    fn resume(&self, client: Box<dyn Transport>, state: Bytes) -> Option<Box<dyn Movable>> {
         let (state, unread) = self.read(state).ok()?;
         Some(Box::new(shell::serve(self.clone(), client, unread, state)))
     }

@@ -13,6 +13,7 @@ mod faults;
 mod half_closed;
 mod http2;
 mod idle;
+mod listener;
 mod load;
 mod neighbours;
 mod pipelining;

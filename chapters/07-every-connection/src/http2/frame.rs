@@ -100,6 +100,18 @@ pub(super) fn put_settings_ack(to: &mut BytesMut) {
     Head { length: 0, kind: SETTINGS, flags: ACK, stream: 0 }.put(to);
 }
 
+pub(super) fn put_ping(to: &mut BytesMut, payload: [u8; 8]) {
+    Head { length: 8, kind: PING, flags: 0, stream: 0 }.put(to);
+    to.put_slice(&payload);
+}
+
+/// Without an error.
+pub(super) fn put_goaway(to: &mut BytesMut, last: u32) {
+    Head { length: 8, kind: GOAWAY, flags: 0, stream: 0 }.put(to);
+    to.put_u32(last);
+    to.put_u32(0);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

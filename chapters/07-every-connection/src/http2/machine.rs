@@ -8,8 +8,8 @@ use std::io::IoSlice;
 use bytes::{Buf as _, Bytes, BytesMut};
 
 use super::frame::{
-    DATA, END_STREAM, GOAWAY, Head, PADDED, PING, PREFACE, PUSH_PROMISE, SETTINGS, WINDOW_UPDATE, number,
-    put_settings_ack, put_window_update,
+    DATA, END_STREAM, GOAWAY, Head, PADDED, PING, PREFACE, PUSH_PROMISE, SETTINGS, WINDOW_UPDATE, number, put_goaway,
+    put_ping, put_settings_ack, put_window_update,
 };
 use super::settings::{FIRST_WINDOW, HEADER_TABLE_SIZE, MAX_FRAME_SIZE, Settings};
 use super::state::State;
@@ -24,6 +24,12 @@ const MOST_UNREAD: usize = 2 * 1024 * 1024;
 
 /// The most that is kept of what the library writes, while the client or its socket takes no more.
 const MOST_UNSENT: usize = 64 * 1024;
+
+/// What the client is pinged with when it is warned.
+const GOODBYE: [u8; 8] = *b"goodbye.";
+
+/// The highest number of a stream, in a GOAWAY: the client is only warned.
+const ANY_STREAM: u32 = (1 << 31) - 1;
 
 /// A window can have no more (RFC 9113, section 6.9.1).
 const LARGEST_WINDOW: u32 = (1 << 31) - 1;
@@ -55,6 +61,19 @@ enum Verdict {
     Wait,
     /// No library accepts it.
     Refuse,
+}
+
+/// How far the goodbye has got.
+#[derive(Debug, Default, PartialEq)]
+enum Goodbye {
+    #[default]
+    Unsaid,
+    /// The warning waits for a place between two frames.
+    Wanted,
+    /// The client was warned, and pinged.
+    Warned,
+    /// It has answered: whatever it asked before the warning has come.
+    Heard,
 }
 
 /// How many bytes of bodies the client may still send, on all streams together.
@@ -120,6 +139,7 @@ pub(super) struct Machine {
     pings: u32,
     /// The client has acknowledged our first SETTINGS: from now on, its header blocks depend on none before.
     stateless: bool,
+    goodbye: Goodbye,
 }
 
 impl Machine {
@@ -185,6 +205,32 @@ impl Machine {
     /// Whether it will never be quiet.
     pub(super) fn ends(&self) -> bool {
         self.ends
+    }
+
+    // ANCHOR: goodbye
+    /// Warns the client, which then begins no new streams (RFC 9113, section 6.8).
+    pub(super) fn warn(&mut self) {
+        if self.goodbye == Goodbye::Unsaid {
+            self.goodbye = Goodbye::Wanted;
+            self.speak();
+        }
+    }
+
+    /// Whether the client has heard the warning.
+    pub(super) fn is_warned(&self) -> bool {
+        self.goodbye == Goodbye::Heard
+    }
+
+    /// Names the last stream that was answered. The connection must be [quiet](Self::is_quiet).
+    pub(super) fn end(&mut self) {
+        self.ends = true;
+        put_goaway(&mut self.to_client, self.streams.last());
+    }
+    // ANCHOR_END: goodbye
+
+    /// Whether the client has opened a stream, here or before.
+    pub(super) fn was_asked(&self) -> bool {
+        self.streams.last() > 0
     }
 
     /// From now on, the library is given no new stream.
@@ -268,7 +314,7 @@ impl Machine {
             }
         }
         // Once for all that came late: a frame may have ten bytes, and a credit has thirteen.
-        self.credit();
+        self.speak();
         if self.arrived.is_empty() {
             // An empty buffer may still own memory, for as long as the connection lasts.
             self.arrived = BytesMut::new();
@@ -361,6 +407,13 @@ impl Machine {
                 }
                 self.owed += 1;
             }
+            // Ours, or a predecessor's whose goodbye was called off.
+            PING if head.is_ack() && self.arrived[Head::SIZE..].starts_with(&GOODBYE) => {
+                if self.goodbye == Goodbye::Warned {
+                    self.goodbye = Goodbye::Heard;
+                }
+                return Verdict::Drop;
+            }
             // Otherwise, it is the answer to a predecessor's.
             PING if head.is_ack() && self.pings == 0 => return Verdict::Drop,
             PING if head.is_ack() => self.pings -= 1,
@@ -387,12 +440,22 @@ impl Machine {
         Verdict::Drop
     }
 
-    /// Grants the client what the library believes that it has.
-    fn credit(&mut self) {
+    /// Tells the client what the gate has to say by itself, between two frames.
+    fn speak(&mut self) {
+        if self.streams.in_answer_block() {
+            return;
+        }
+        // What the library believes that the client was granted.
         let more = self.receive.belief.saturating_sub(self.receive.truth);
-        if more > 0 && !self.streams.in_answer_block() {
+        if more > 0 {
             self.receive.truth += more;
             put_window_update(&mut self.to_client, more);
+        }
+        // Not before the client has heard our settings.
+        if self.goodbye == Goodbye::Wanted && self.stateless {
+            self.goodbye = Goodbye::Warned;
+            put_goaway(&mut self.to_client, ANY_STREAM);
+            put_ping(&mut self.to_client, GOODBYE);
         }
     }
 
@@ -408,7 +471,7 @@ impl Machine {
         };
         // Nothing is to be made up for in either direction.
         let even = self.send.excess == 0 && self.receive.belief <= self.receive.truth;
-        let clear = empty && even && matches!(self.stage, Stage::Open);
+        let clear = empty && even && self.goodbye != Goodbye::Wanted && matches!(self.stage, Stage::Open);
         if !clear || !each_head(bufs, plain) {
             return false;
         }
@@ -469,7 +532,7 @@ impl Machine {
             self.send_waiting();
         }
         // In case it was put off.
-        self.credit();
+        self.speak();
     }
 
     /// The library says what it allows. To the client, the table is always 0: so each of its header blocks depends on none before,
@@ -1019,6 +1082,61 @@ mod tests {
         next.write(&block[1]);
         let credit = frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]);
         assert_eq!(out(&mut next.to_client), [&block[1][..], &credit].concat());
+    }
+
+    /// Of GOAWAY and PING, as a client gets them.
+    fn warning() -> Vec<u8> {
+        let warns = frame(GOAWAY, 0, 0, &[0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
+        [warns, frame(PING, 0, 0, &GOODBYE)].concat()
+    }
+
+    #[test]
+    fn a_goodbye_names_the_last_stream_that_was_answered_once_its_warning_was_heard() {
+        let mut machine = greeted();
+        for _ in 0..2 {
+            machine.warn();
+        }
+        assert_eq!(out(&mut machine.to_client), warning(), "it is said once");
+        // On its way when the warning came.
+        read(&mut machine, &request(1));
+        assert_eq!(out(&mut machine.to_library), request(1));
+        assert!(!machine.is_warned());
+        read(&mut machine, &frame(PING, ACK, 0, &GOODBYE));
+        assert!(machine.is_warned() && !machine.is_quiet() && machine.to_library.is_empty());
+        machine.write(&request(1));
+        out(&mut machine.to_client);
+        assert!(machine.is_quiet());
+        machine.end();
+        assert_eq!(out(&mut machine.to_client), frame(GOAWAY, 0, 0, &[0, 0, 0, 1, 0, 0, 0, 0]));
+        assert!(!machine.is_quiet());
+    }
+
+    #[test]
+    fn a_warning_comes_after_our_settings_and_does_not_interrupt_a_header_block() {
+        let mut fresh = Machine::fresh();
+        fresh.warn();
+        assert_eq!(out(&mut fresh.to_client), b"");
+        let mut machine = greeted();
+        read(&mut machine, &request(1));
+        let block = [frame(HEADERS, END_STREAM, 1, b"block"), frame(CONTINUATION, END_HEADERS, 1, b"rest")];
+        machine.write(&block[0]);
+        machine.warn();
+        assert_eq!(out(&mut machine.to_client), block[0]);
+        assert!(!machine.sends(&[IoSlice::new(&block[1])]), "a warning is due");
+        machine.write(&block[1]);
+        assert_eq!(out(&mut machine.to_client), [&block[1][..], &warning()].concat());
+    }
+
+    #[test]
+    fn an_answer_to_a_warning_of_a_predecessor_is_for_no_library() {
+        let mut next = moved_after_a_request();
+        next.write(&frame(PING, 0, 0, &[1; 8]));
+        read(&mut next, &[frame(PING, ACK, 0, &GOODBYE), frame(PING, ACK, 0, &[1; 8])].concat());
+        assert!(!next.is_warned());
+        assert_eq!(out(&mut next.to_library), frame(PING, ACK, 0, &[1; 8]));
+        out(&mut next.to_client);
+        next.warn();
+        assert_eq!(out(&mut next.to_client), warning(), "it can still be said");
     }
 
     #[test]

@@ -73,7 +73,8 @@ impl Settings {
     /// # Errors
     /// Which setting is the obstacle.
     pub(super) fn cover(&self, told: &Settings) -> Result<(), String> {
-        for number in told.0.keys().filter(|number| **number != HEADER_TABLE_SIZE) {
+        // What the client was not told is as unlimited as what is not named here.
+        for number in told.0.keys().chain(self.0.keys()).filter(|number| **number != HEADER_TABLE_SIZE) {
             let (ours, theirs) = (self.get(*number), told.get(*number));
             if ours < theirs {
                 return Err(format!("HTTP/2 setting {number} is {ours} here, and the client was told {theirs}"));
@@ -103,9 +104,10 @@ mod tests {
         ours.update(&told(&[(INITIAL_WINDOW_SIZE, 7)]));
         assert_eq!(ours, told(&[(INITIAL_WINDOW_SIZE, 7)]));
         // A library that names no limit of streams has none.
-        for covered in [(INITIAL_WINDOW_SIZE, 7), (HEADER_TABLE_SIZE, 1 << 20), (MAX_CONCURRENT_STREAMS, u32::MAX)] {
-            assert_eq!(ours.cover(&told(&[covered])), Ok(()));
+        for covered in [(INITIAL_WINDOW_SIZE, 6), (HEADER_TABLE_SIZE, 1 << 20), (MAX_CONCURRENT_STREAMS, u32::MAX)] {
+            assert_eq!(ours.cover(&told(&[(INITIAL_WINDOW_SIZE, 7), covered])), Ok(()));
         }
         ours.cover(&told(&[(INITIAL_WINDOW_SIZE, 8)])).expect_err("it is more");
+        ours.cover(&told(&[])).expect_err("a window is wider if nothing is said of it");
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use connection_handover::{Movable, Transport};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf, empty};
 use tokio::time::timeout;
 
 use super::machine::Machine;
@@ -24,6 +24,9 @@ const WAIT: Duration = Duration::from_millis(250);
 /// How long new streams are held then, until the open ones have ended. The requests on them wait for as long.
 const HOLD: Duration = Duration::from_millis(250);
 // ANCHOR_END: phases
+
+/// How long a goodbye waits for what the client may do first: ask for something and be answered, and hear the warning.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How much is read at a time: a frame, unless the client was told that they may be longer.
 const READ: usize = 16 * 1024 + 9;
@@ -79,11 +82,11 @@ pub(super) fn gate(client: Box<dyn Transport>, machine: Machine) -> (Gate, Contr
 impl Movable for Control {
     fn quiet(&self) -> Pin<Box<dyn Future<Output = bool> + Send + '_>> {
         Box::pin(async {
-            if let Ok(quiet) = timeout(WAIT, self.becomes_quiet()).await {
+            if let Ok(quiet) = timeout(WAIT, self.becomes(Shared::is_quiet)).await {
                 return quiet;
             }
             let held = Held::begin(self);
-            let quiet = timeout(HOLD, self.becomes_quiet()).await.unwrap_or(false);
+            let quiet = timeout(HOLD, self.becomes(Shared::is_quiet)).await.unwrap_or(false);
             if quiet {
                 // It is taken with what was held.
                 std::mem::forget(held);
@@ -101,14 +104,34 @@ impl Movable for Control {
         shared.wake_reader();
         Some(shared.machine.take().write())
     }
+
+    fn close(&self, _stops: bool) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async {
+            // A client that gets a GOAWAY before its first answer may take the connection for broken (curl does).
+            let _ = timeout(PATIENCE, self.becomes(|shared| shared.is_quiet() && shared.machine.was_asked())).await;
+            lock(&self.0).warn();
+            let _ = timeout(PATIENCE, self.becomes(|shared| shared.machine.is_warned())).await;
+            while self.becomes(Shared::is_quiet).await {
+                let Some((mut client, rest)) = lock(&self.0).end_quiet() else { continue };
+                // In a task, because what waits for this may be dropped in the middle.
+                tokio::spawn(async move {
+                    client.write_all(&rest).await?;
+                    client.shutdown().await
+                });
+                return;
+            }
+        })
+    }
 }
 
 impl Control {
-    async fn becomes_quiet(&self) -> bool {
+    /// Waits until this is so (`true`), or the connection will never be quiet.
+    async fn becomes(&self, so: impl Fn(&Shared) -> bool) -> bool {
         std::future::poll_fn(|cx| {
             let shared = &mut *lock(&self.0);
-            if shared.is_quiet() || shared.never_quiet() {
-                return Poll::Ready(shared.is_quiet());
+            let is = so(shared);
+            if is || shared.never_quiet() {
+                return Poll::Ready(is);
             }
             shared.controller = Some(cx.waker().clone());
             Poll::Pending
@@ -144,8 +167,29 @@ impl Shared {
         self.ended || self.machine.ends()
     }
 
+    fn warn(&mut self) {
+        self.machine.warn();
+        // The library's task sends it.
+        self.wake_reader();
+    }
+
+    /// Takes a quiet connection away from the library, to say the end of the goodbye: the client, and what it should get.
+    fn end_quiet(&mut self) -> Option<(Box<dyn Transport>, BytesMut)> {
+        if !self.is_quiet() {
+            return None;
+        }
+        self.machine.end();
+        (self.ended, self.taken) = (true, true);
+        self.wake_reader();
+        Some((self.leave_client(), std::mem::take(&mut self.machine.to_client)))
+    }
+
+    fn leave_client(&mut self) -> Box<dyn Transport> {
+        std::mem::replace(&mut self.client, Box::new(empty()))
+    }
+
     fn wake_controller(&mut self) {
-        if self.controller.is_some() && (self.is_quiet() || self.never_quiet()) {
+        if self.controller.is_some() && (self.is_quiet() || self.never_quiet() || self.machine.is_warned()) {
             self.controller.take().into_iter().for_each(Waker::wake);
         }
     }
@@ -229,7 +273,7 @@ impl Shared {
 
     fn advance(&mut self) {
         self.machine.advance();
-        if self.machine.ends() {
+        if self.machine.ends() || self.machine.is_warned() {
             self.wake_controller();
         }
     }
@@ -332,8 +376,14 @@ impl AsyncWrite for Gate {
 
 impl Drop for Gate {
     fn drop(&mut self) {
-        let shared = &mut *lock(&self.0);
+        let mut shared = lock(&self.0);
         shared.ended = true;
         shared.wake_controller();
+        if !shared.taken {
+            // The end of the connection, although the server still has its side.
+            let client = shared.leave_client();
+            drop(shared);
+            drop(client);
+        }
     }
 }

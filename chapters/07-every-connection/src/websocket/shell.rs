@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use connection_handover::{Movable, Transport, Tunnel};
+use connection_handover::{Movable, Transport};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf, copy, sink};
@@ -339,9 +339,7 @@ impl Movable for Control {
         shared.wake_handler();
         Some(state)
     }
-}
 
-impl Tunnel for Control {
     fn close(&self, stops: bool) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(async move {
             let _goes = Goes::begin(&self.shared);
@@ -506,7 +504,7 @@ mod tests {
         })
     }
 
-    fn begin(process: &Websockets<()>, server: impl Transport + 'static) -> Box<dyn Tunnel> {
+    fn begin(process: &Websockets<()>, server: impl Transport + 'static) -> Box<dyn Movable> {
         let state = process.write(&(), b"").expect("it is JSON");
         process.resume(Box::new(server), state).expect("its state is understood")
     }

@@ -1,12 +1,10 @@
 //! Upgrades under load: not one request lost, and no HTTP/2 connection closed.
 
-use std::process::Command;
 use std::time::Duration;
 
 use testkit::load::{Client, Plan, Request};
-use testkit::{Generations, await_exit, example};
 
-use crate::server::{BINARY, start, upgrades};
+use crate::server::{start, upgrades};
 
 const CONNECTIONS: u32 = 4;
 const THINK: std::ops::Range<Duration> = Duration::ZERO..Duration::from_millis(20);
@@ -48,28 +46,6 @@ fn clients_that_are_answered_slowly_keep_their_connections() {
     nothing_is_lost_and_nothing_closed(|plan| {
         plan.client(Client::StrictHttp2 { streams: 2 }).request(slow.clone()).think(THINK)
     });
-}
-
-/// By chapter 6's builder, and with its probation.
-#[test]
-fn clients_of_an_axum_service_keep_their_connections() {
-    let mut command = Command::new(example(BINARY, "axum_http2"));
-    let mut server = Generations::start(command.arg("127.0.0.1:0").env("NO_COLOR", "1"), 1);
-    let plan = Plan::new(server.address()).connections(CONNECTIONS).client(Client::StrictHttp2 { streams: 4 });
-    let load = plan.start();
-    load.wait_until_warm();
-    let mut old = None;
-    for _ in 0..upgrades() {
-        // The next upgrade ends the probation of the one before.
-        if let Some(older) = old.replace(server.upgrade()) {
-            await_exit(older);
-        }
-        load.wait_for_generation(server.generation);
-    }
-    let tally = load.stop();
-    tally.assert_nothing_lost();
-    assert_eq!(tally.closed_announced, 0, "a connection was closed, if politely: {tally:#?}");
-    assert_eq!(tally.connections, u64::from(CONNECTIONS), "a client had to connect again: {tally:#?}");
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod moves;
 mod rooms;
 mod rooms_load;
 mod server;
+mod servers;
 mod stays;
 mod websocket;
 mod websocket_clients;
