@@ -3,13 +3,15 @@
 //! The old process stays for its probation, until the next upgrade ends that.
 
 use std::process::Command;
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use testkit::load::{Client, Plan};
-use testkit::{Generations, Program, assert_ends_well, await_exit, connected, example};
+use testkit::{Ending, Generations, Program, Wire, assert_ends_well, await_exit, connected, example, freeze};
 
-use crate::server::{BINARY, upgrades};
+use crate::client;
+use crate::server::{BINARY, replace, start_other, upgrades};
 
 const CONNECTIONS: u32 = 4;
 
@@ -28,7 +30,7 @@ fn upgrade(server: &mut Generations, old: &mut Option<Pid>) {
 fn keeps_all_connections(name: &str, clients: &[Client]) {
     for client in clients {
         let mut server = start(name);
-        let load = Plan::new(server.address()).connections(CONNECTIONS).client(client.clone()).start();
+        let load = Plan::new(server.address()).connections(CONNECTIONS).client(*client).start();
         load.wait_until_warm();
         let mut old = None;
         for _ in 0..upgrades() {
@@ -77,4 +79,99 @@ fn tonics_own_server() {
     assert!(said.lines().last().is_some_and(|line| line.starts_with("answered=")), "{said}");
     server.signal(Signal::SIGTERM);
     assert_ends_well(server);
+}
+
+/// The chapter's program, served by an accept loop around hyper.
+fn listener(more: &[&str]) -> Generations {
+    start_other(&example(BINARY, "listener"), more)
+}
+
+#[test]
+fn half_a_request_goes_over_to_another_server() {
+    let mut server = listener(&[]);
+    let mut clients = [(); 2].map(|()| Wire::connect(server.address()));
+    let [asked, fresh] = &mut clients;
+    asked.ask("/");
+    for client in [asked, fresh] {
+        client.send("GET / HTTP/1.1\r\nHo");
+    }
+    for _ in 0..2 {
+        replace(&mut server);
+    }
+    for mut client in clients {
+        client.send("st: lab\r\n\r\n");
+        assert!(client.reply().text().ends_with("generation 3\n"));
+    }
+}
+
+/// The other server's task may run after the look at the clock that finds its client silent.
+#[test]
+fn a_request_to_another_server_that_arrives_before_the_idle_timeout_is_noticed_is_answered() {
+    let server = listener(&["--idle-timeout", "2s", "--head-timeout", "1s"]);
+    let (mut fresh, mut kept): (Vec<_>, Vec<_>) =
+        (0..20).map(|_| (Wire::connect(server.address()), Wire::connect(server.address()))).unzip();
+    for client in &mut kept {
+        assert_eq!(client.ask("/").status, 200);
+    }
+    freeze(server.serving);
+    for client in fresh.iter_mut().chain(&mut kept) {
+        client.get("/");
+    }
+    // Until both timeouts are over.
+    std::thread::sleep(Duration::from_millis(2500));
+    server.signal(Signal::SIGCONT);
+    for client in fresh.iter_mut().chain(&mut kept) {
+        assert_eq!(client.reply().status, 200);
+    }
+    for client in fresh.iter_mut().chain(&mut kept) {
+        assert_eq!(client.ending(), Ending::Eof, "and then it was idle");
+    }
+}
+
+/// With HTTP/2, one that has been answered, and one that has not asked.
+#[test]
+fn a_stop_says_goodbye_to_the_clients_of_another_server() {
+    let mut server = listener(&["--drain-timeout", "1h"]);
+    let mut clients = [(); 2].map(|()| client::Client::greet(&server));
+    clients[0].assert_served_by(1, 1);
+    replace(&mut server);
+    clients[0].assert_served_by(3, 2);
+    crate::server::drain(&mut server);
+    for (mut client, last) in clients.into_iter().zip([3, 0]) {
+        assert_eq!(client.goaway(), client::ANY_STREAM);
+        client.answer_ping();
+        assert_eq!(client.goaway(), last);
+        assert_eq!(client.wire.ending(), Ending::Eof);
+    }
+    assert_ends_well(server);
+}
+
+/// A request that is on its way when the warning comes is answered, and one that comes behind the end is given back.
+#[test]
+fn a_client_of_another_server_that_says_nothing_of_the_warning_is_not_waited_for() {
+    let mut server = listener(&["--drain-timeout", "1h"]);
+    let mut client = client::Client::greet(&server);
+    client.assert_served_by(1, 1);
+    crate::server::drain(&mut server);
+    assert_eq!(client.goaway(), client::ANY_STREAM);
+    client.get(3, "/");
+    client.assert_answered_by(3, 1);
+    assert_eq!(client.goaway(), 3);
+    assert_eq!(client.wire.ending(), Ending::Eof);
+    assert_ends_well(server);
+}
+
+#[test]
+fn a_stream_of_another_server_is_finished_although_its_client_was_told() {
+    let mut server = listener(&["--drain-timeout", "1h"]);
+    let mut client = client::Client::greet(&server);
+    client.get(1, "/stream?chunks=2&interval=3s");
+    client.data(1);
+    let old = server.upgrade();
+    assert_eq!(client.goaway(), client::ANY_STREAM);
+    client.answer_ping();
+    assert_eq!(client.answer(1), "line 2 of 2\n");
+    assert_eq!(client.goaway(), 1);
+    assert_eq!(client.wire.ending(), Ending::Eof);
+    await_exit(old);
 }
