@@ -12,6 +12,7 @@
 //! | draw how a cost grows with the work, as the benchmark does | [`curve`] |
 //! | write what the book includes | [`book`] |
 //! | write a measured number with as many digits as it is worth | [`digits`] |
+//! | speak to a websocket | [`websocket`] |
 //! | build the servers, and say where they were measured | [`server_binary`], [`machine`] |
 //!
 //! The program `lab` composes them; its [`options`] say how, and a person who waits sees how far it is ([`show`]). It stands
@@ -31,3 +32,4 @@ pub mod server_binary;
 pub mod show;
 pub mod timeline;
 pub mod upgrade_run;
+pub mod websocket;

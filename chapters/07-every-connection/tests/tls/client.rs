@@ -2,27 +2,20 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject as _};
 use rustls::version::TLS13;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
-use testkit::{CERTIFICATE, Generations};
-
-use crate::server::Files;
 
 pub(crate) type Client = StreamOwned<ClientConnection, TcpStream>;
 
-/// rustls' own client, connected.
-pub(crate) fn rustls(server: &Generations, files: &Files) -> Client {
-    connect(server.address(), &config(files))
-}
-
-/// What it needs to know, and keeps in mind: tickets.
-pub(crate) fn config(files: &Files) -> Arc<ClientConfig> {
+/// What a client needs to know, and keeps in mind: the certificate that it trusts, and tickets.
+pub(crate) fn config(certificate: &Path) -> Arc<ClientConfig> {
     let mut trusted = RootCertStore::empty();
-    let certificate = CertificateDer::from_pem_file(files.path(CERTIFICATE)).expect("it was made for this");
+    let certificate = CertificateDer::from_pem_file(certificate).expect("it was made for this");
     trusted.add(certificate).expect("it is a certificate");
     let config = ClientConfig::builder_with_provider(default_provider().into())
         .with_protocol_versions(&[&TLS13])
@@ -63,6 +56,7 @@ pub(crate) fn ask(client: &mut Client) -> String {
 
 /// The same, of another path.
 pub(crate) fn ask_for(client: &mut Client, path: &str) -> String {
-    write!(client, "GET {path} HTTP/1.1\r\nHost: lab\r\n\r\n").expect("it is open");
+    // In one piece: the kernel holds a second small one back until the first is acknowledged.
+    client.write_all(format!("GET {path} HTTP/1.1\r\nHost: lab\r\n\r\n").as_bytes()).expect("it is open");
     answer(client)
 }

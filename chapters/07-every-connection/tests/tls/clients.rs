@@ -10,8 +10,8 @@ use std::sync::{Mutex, PoisonError};
 
 use testkit::{End, Program, await_exit, require_program};
 
-use crate::client::{answer, ask, rustls};
-use crate::server::{BINARY, Server};
+use crate::client::{answer, ask};
+use crate::server::{BINARY, Server, rustls};
 
 /// How many upgrades at least find the client's connection open. `UPGRADES=100` tries as many.
 pub(crate) fn upgrades() -> usize {

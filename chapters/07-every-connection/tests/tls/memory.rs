@@ -14,8 +14,8 @@ use rustls::ConnectionTrafficSecrets::{Aes128Gcm, Aes256Gcm, Chacha20Poly1305};
 use rustls::{ClientConfig, KeyLog};
 use testkit::{TIMEOUT, await_exit};
 
-use crate::client::{ask, config, connect, rustls};
-use crate::server::{BINARY, Server};
+use crate::client::{ask, config, connect};
+use crate::server::{BINARY, Server, rustls};
 
 /// The size of a thread's stack (`std::thread`).
 const STACK: u64 = 2 << 20;
@@ -56,7 +56,7 @@ fn what_has_gone_leaves_none_of_its_secrets_behind() {
     command.args(["--drain-timeout", "1h"]);
     let Some(mut server) = Server::start_by(command) else { return };
     let secrets = Arc::<Secrets>::default();
-    let mut logs = ClientConfig::clone(&config(&server.files));
+    let mut logs = ClientConfig::clone(&config(&server.certificate()));
     logs.key_log = Arc::clone(&secrets) as Arc<dyn KeyLog>;
     logs.enable_secret_extraction = true;
     let mut goes = connect(&server.address(), &Arc::new(logs));

@@ -8,6 +8,8 @@ use testkit::{
     CERTIFICATE, CERTIFICATE_AND_KEY, Generations, assert_ends_well, await_exit, make_certificate, require_program,
 };
 
+use crate::client::{Client, config, connect};
+
 /// The program of this chapter.
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_every-connection");
 
@@ -28,6 +30,11 @@ impl Files {
         self.path(CERTIFICATE_AND_KEY)
     }
 
+    /// What a client trusts.
+    pub(crate) fn certificate(&self) -> PathBuf {
+        self.path(CERTIFICATE)
+    }
+
     /// Where a file of this name is.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
@@ -40,6 +47,11 @@ pub(crate) fn start(mut command: Command) -> Generations {
         command.env_remove(variable);
     }
     Generations::start(command.args(["--listen", "127.0.0.1:0"]), 1)
+}
+
+/// rustls' own client, connected.
+pub(crate) fn rustls(server: &Generations, files: &Files) -> Client {
+    connect(server.address(), &config(&files.certificate()))
 }
 
 /// A server that encrypts.
@@ -62,7 +74,7 @@ impl Server {
     }
 
     pub(crate) fn certificate(&self) -> PathBuf {
-        self.files.path(CERTIFICATE)
+        self.files.certificate()
     }
 
     /// Another file.

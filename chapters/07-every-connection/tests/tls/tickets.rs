@@ -23,7 +23,7 @@ fn resumes(config: &Arc<ClientConfig>, address: &str, path: &str, generation: u6
 #[test]
 fn a_session_resumes_in_every_generation() {
     let Some(mut server) = Server::start() else { return };
-    let config = config(&server.files);
+    let config = config(&server.certificate());
     for generation in 1..=4 {
         resumes(&config, &server.address(), "/", generation);
         server.replace();
@@ -34,7 +34,7 @@ fn a_session_resumes_in_every_generation() {
 #[test]
 fn a_session_resumes_under_chapter_6_too() {
     let Some(mut page) = Page::start() else { return };
-    let config = config(&page.files);
+    let config = config(&page.files.certificate());
     for generation in 1..=4 {
         resumes(&config, page.server.address(), "/generation", generation);
         page.upgrade();

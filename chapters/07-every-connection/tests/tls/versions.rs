@@ -6,8 +6,8 @@ use std::process::Command;
 use nix::sys::signal::Signal;
 use testkit::{Deployment, Wire, assert_ends_well, await_exit};
 
-use crate::client::{answer, ask, rustls};
-use crate::server::{BINARY, Files, start};
+use crate::client::{answer, ask};
+use crate::server::{BINARY, Files, rustls, start};
 
 const SLOW: &str = "/sleep/?duration=300ms";
 

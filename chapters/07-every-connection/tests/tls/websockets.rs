@@ -2,9 +2,9 @@
 
 use tokio_tungstenite::tungstenite::{Message, client};
 
-use crate::client::rustls;
 use crate::clients::upgrades;
 use crate::page::Page;
+use crate::server::rustls;
 
 #[test]
 fn a_websocket_counts_on_through_all_generations() {

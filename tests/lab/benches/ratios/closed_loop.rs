@@ -1,7 +1,7 @@
 //! As much load as a number of connections can make.
 //!
 //! The invariant: while it runs, every connection has exactly one request on its way; and every answer is read to its
-//! last byte and is a 200.
+//! last byte and is a 200, or a message.
 //!
 //! The client goes round its connections, reads the answer of each and asks again: a write and a read for each request,
 //! and nothing else. So most of the machine's time is the server's, and what the server costs shows. (The clients of
@@ -11,11 +11,14 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use lab::websocket;
+
+use crate::websocket_client;
+
 /// As many as the program `lab` uses.
 const CONNECTIONS: usize = 32;
 
-/// The status line and the last line of the answer of generation 1.
-const FIRST_BYTES: &[u8] = b"HTTP/1.1 200 ";
+/// How the answer of generation 1 ends.
 const LAST_BYTES: &[u8] = b", generation 1\n";
 
 /// How connections are used.
@@ -25,6 +28,33 @@ pub(crate) enum Mode {
     KeepAlive,
     /// One request on each, then another connection.
     PerRequest,
+    /// One message after the other on each.
+    Websocket,
+}
+
+impl Mode {
+    fn request(self) -> &'static [u8] {
+        match self {
+            Mode::KeepAlive => b"GET / HTTP/1.1\r\nHost: lab\r\n\r\n",
+            Mode::PerRequest => b"GET / HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n",
+            Mode::Websocket => websocket::HELLO,
+        }
+    }
+
+    /// How an answer begins.
+    fn first_bytes(self) -> &'static [u8] {
+        match self {
+            Mode::KeepAlive | Mode::PerRequest => b"HTTP/1.1 200 ",
+            Mode::Websocket => &[websocket::TEXT],
+        }
+    }
+
+    fn connect(self, address: SocketAddr) -> TcpStream {
+        match self {
+            Mode::KeepAlive | Mode::PerRequest => TcpStream::connect(address).expect("the server listens"),
+            Mode::Websocket => websocket_client::connect(address),
+        }
+    }
 }
 
 /// The client.
@@ -67,7 +97,7 @@ impl ClosedLoop {
             let more = Instant::now() < end;
             for connection in &mut connections {
                 self.hear(connection, &mut answer);
-                let whole = answer.starts_with(FIRST_BYTES) && answer.ends_with(LAST_BYTES);
+                let whole = answer.starts_with(self.mode.first_bytes()) && answer.ends_with(LAST_BYTES);
                 assert!(whole, "this is no answer: {:?}", String::from_utf8_lossy(&answer));
                 answers += 1;
                 if more {
@@ -82,18 +112,14 @@ impl ClosedLoop {
     }
 
     fn ask(&self, connection: &mut Option<TcpStream>) {
-        let connect = || TcpStream::connect(self.address).expect("the server listens");
-        let request: &[u8] = match self.mode {
-            Mode::KeepAlive => b"GET / HTTP/1.1\r\nHost: lab\r\n\r\n",
-            Mode::PerRequest => b"GET / HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n",
-        };
-        connection.get_or_insert_with(connect).write_all(request).expect("the server reads");
+        let connect = || self.mode.connect(self.address);
+        connection.get_or_insert_with(connect).write_all(self.mode.request()).expect("the server reads");
     }
 
     fn hear(&self, connection: &mut Option<TcpStream>, answer: &mut Vec<u8>) {
         let socket = connection.as_mut().expect("it was asked, so it is open");
         match self.mode {
-            Mode::KeepAlive => {
+            Mode::KeepAlive | Mode::Websocket => {
                 answer.resize(self.length, 0);
                 socket.read_exact(answer).expect("the server answers");
             }

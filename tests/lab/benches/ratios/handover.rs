@@ -5,16 +5,19 @@
 
 use std::time::Duration;
 
-use indicatif::HumanCount;
 use lab::curve::{Chart, Curve, Unit};
+use testkit::Wire;
 use testkit::load::Plan;
 
+use crate::busy::{CLIENTS, INTERVAL};
 use crate::descriptors;
+use crate::many_idle::ManyIdle;
 use crate::measured::Measured;
-use crate::others::{self, CLIENTS, INTERVAL, kept};
+use crate::others;
 use crate::process::memory;
 use crate::row::Row;
 use crate::servers::Binaries;
+use crate::upgrades::kept;
 
 const CONNECTIONS: [u32; 4] = [100, 2_500, 5_000, 10_000];
 
@@ -28,28 +31,25 @@ const TURNS: usize = 9;
 pub(crate) fn measure(binaries: &Binaries) -> Measured {
     let most = CONNECTIONS[CONNECTIONS.len() - 1];
     let allowed = descriptors::allow_connections(most);
-    let (sizes, too_many): (Vec<_>, Vec<_>) = CONNECTIONS.into_iter().partition(|connections| *connections <= allowed);
-    let left_out = |connections: u32| {
-        let count = HumanCount(connections.into());
-        format!("{count} connections handed over: `ulimit -Hn` leaves room for {allowed}, so raise it in this shell")
+    let start = || binaries.ours();
+    let idle = |count| ManyIdle { key: "handover", count, what: "connections", start: &start, connect: &Wire::connect };
+    let (sizes, too_many): (Vec<_>, Vec<_>) = CONNECTIONS.map(idle).into_iter().partition(|idle| idle.count <= allowed);
+    let left_out = |idle: ManyIdle<'_, Wire>| {
+        format!("{idle} handed over: `ulimit -Hn` leaves room for {allowed}, so raise it in this shell")
     };
-    let mut by_size: Vec<_> = sizes.iter().map(|connections| (*connections, Vec::new())).collect();
+    let mut samples = vec![Vec::new(); sizes.len()];
     for _ in 0..ROUNDS {
-        for (connections, samples) in &mut by_size {
-            samples.push(hand_over(binaries, *connections));
+        for (idle, samples) in sizes.iter().zip(&mut samples) {
+            samples.push(idle.hand_over());
         }
     }
-    let row = |(connections, samples): &(u32, Vec<Duration>)| {
-        let count = HumanCount((*connections).into());
-        let row = Row::millis(
-            format!("handover_{connections}"),
-            format!("{count} idle connections handed over, and the old process gone"),
-            samples.iter().copied(),
-        );
-        if *connections == most { row.at_most(500.0) } else { row }
+    let row = |(idle, samples): (&ManyIdle<'_, Wire>, &Vec<Duration>)| {
+        let what = format!("{idle} handed over, and the old process gone");
+        let row = Row::millis(format!("handover_{}", idle.count), what, samples.iter().copied());
+        if idle.count == most { row.at_most(500.0) } else { row }
     };
-    let mut rows: Vec<_> = by_size.iter().map(row).collect();
-    let points = rows.iter().zip(&sizes).map(|(row, size)| row.point(f64::from(*size))).collect();
+    let rows: Vec<_> = sizes.iter().zip(&samples).map(row).collect();
+    let points = rows.iter().zip(&sizes).map(|(row, idle)| row.point(f64::from(idle.count))).collect();
     let curve = Curve { key: "handover", what: "handed over, and the old process gone", points };
     let chart = Chart {
         name: "handover",
@@ -59,23 +59,11 @@ pub(crate) fn measure(binaries: &Binaries) -> Measured {
         unit: Unit::Millis,
         curves: vec![curve],
     };
-    let others = others::measure(binaries, sizes[sizes.len() - 1]);
-    rows.extend(others.rows);
-    rows.extend(twice_a_second(binaries));
-    rows.push(adopted(binaries));
-    let left_out = too_many.into_iter().map(left_out).chain(others.left_out);
-    Measured::all(rows).and_charts([chart]).without(left_out)
-}
-
-/// From the line `draining` until all connections are in the new process and the old one is gone.
-fn hand_over(binaries: &Binaries, connections: u32) -> Duration {
-    let mut server = binaries.ours();
-    let mut idle = server.idle(connections);
-    let took = server.replace();
-    for client in &mut idle {
-        assert_eq!(client.ask("/").header("x-generation"), Some("2"), "a connection did not go over");
-    }
-    took
+    Measured::all(rows)
+        .and_charts([chart])
+        .and(others::measure(&sizes[sizes.len() - 1], &others::P999))
+        .and(Measured::all(twice_a_second(binaries).into_iter().chain([adopted(binaries)])))
+        .without(too_many.into_iter().map(left_out))
 }
 
 /// What clients notice of two upgrades a second.

@@ -5,28 +5,36 @@
 //! that any machine should keep; so the verdict is about the server and not about the machine. A time without a limit
 //! is there to be compared with its neighbours. If a figure is missed, the exit status is 1.
 //!
-//! Follow a figure: its module measures, with servers from [`servers`] and clients from [`closed_loop`] or [`fresh`],
-//! and makes [`row::Row`]s of its samples, and curves of rows that differ in nothing but the size of the work; [`table`]
+//! Follow a figure: its module measures, with servers from [`servers`] and clients from [`closed_loop`], [`fresh`] or
+//! [`client`], and makes [`row::Row`]s of its samples, and curves of rows that differ in nothing but the size of the work; [`table`]
 //! prints them. To be its own plain hyper server, among others, this program starts itself again: see [`roles`].
 
 mod background_load;
 mod book;
 mod both_accept;
+mod busy;
+mod client;
 mod closed_loop;
+mod compared;
 mod descriptors;
 mod dispatch;
+mod echo;
 mod first_answer;
 mod fresh;
 mod generations;
+mod h2load;
 mod handover;
 mod http2;
+mod http2_client;
 mod idle;
 mod instructions;
 mod listeners;
+mod many_idle;
 mod measured;
 mod memory;
 mod old_gone;
 mod others;
+mod pairs;
 mod process;
 mod roles;
 mod row;
@@ -35,7 +43,12 @@ mod sized;
 mod spawn;
 mod table;
 mod throughput;
+mod tls;
+#[path = "../../../../chapters/07-every-connection/tests/tls/client.rs"]
+mod tls_client;
 mod upgrades;
+mod websocket;
+mod websocket_client;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -56,7 +69,7 @@ struct Figure {
     measure: fn(&Binaries) -> Measured,
 }
 
-const FIGURES: [Figure; 14] = [
+const FIGURES: [Figure; 16] = [
     Figure { name: "throughput", title: "cost of a request, ours / plain hyper", measure: throughput::measure },
     Figure {
         name: "instructions",
@@ -86,6 +99,8 @@ const FIGURES: [Figure; 14] = [
     Figure { name: "generations", title: "a hundred generations, one after the other", measure: generations::measure },
     Figure { name: "handover", title: "connections handed to the new process", measure: handover::measure },
     Figure { name: "http2", title: "HTTP/2 connections, with chapter 7's gate", measure: http2::measure },
+    Figure { name: "websocket", title: "websockets, with chapter 7's gate", measure: websocket::measure },
+    Figure { name: "tls", title: "connections under chapter 7's TLS, ours / tokio-rustls", measure: tls::measure },
     Figure { name: "dispatch", title: "from kill(2) to the code that has the signal", measure: dispatch::measure },
 ];
 

@@ -32,6 +32,14 @@ impl Measured {
         Measured { rows: rows.into_iter().collect(), charts: Vec::new(), left_out: Vec::new() }
     }
 
+    /// With all of another behind it.
+    pub(crate) fn and(mut self, more: Measured) -> Measured {
+        self.rows.extend(more.rows);
+        self.charts.extend(more.charts);
+        self.left_out.extend(more.left_out);
+        self
+    }
+
     /// With these charts of its rows, except those that have too few sizes left for a line.
     pub(crate) fn and_charts(self, charts: impl IntoIterator<Item = Chart>) -> Measured {
         let has_lines = |chart: &Chart| chart.curves.iter().all(|curve| curve.points.len() > 1);
@@ -40,7 +48,7 @@ impl Measured {
 
     /// With the sentences on what is missing.
     pub(crate) fn without(self, left_out: impl IntoIterator<Item = String>) -> Measured {
-        Measured { left_out: left_out.into_iter().collect(), ..self }
+        Measured { left_out: self.left_out.into_iter().chain(left_out).collect(), ..self }
     }
 
     /// The lines through all curves.

@@ -103,12 +103,17 @@ impl Row {
 
     /// Asks for a median of no more than `limit`, in the row's unit.
     pub(crate) fn at_most(self, limit: f64) -> Row {
-        Row { asked: Asked::AtMost(limit), ..self }
+        self.asking(Asked::AtMost(limit))
     }
 
     /// Asks for a median of no less than `limit`, in the row's unit.
     pub(crate) fn at_least(self, limit: f64) -> Row {
-        Row { asked: Asked::AtLeast(limit), ..self }
+        self.asking(Asked::AtLeast(limit))
+    }
+
+    /// Asks for this.
+    pub(crate) fn asking(self, asked: Asked) -> Row {
+        Row { asked, ..self }
     }
 
     /// Adds what else there is to say.

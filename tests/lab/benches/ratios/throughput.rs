@@ -1,13 +1,13 @@
 //! What our server costs a request.
 //!
-//! The invariant: ours and the plain one take turns, so that whatever else the machine does falls on both; a ratio is
-//! made of two turns next to each other. Both are started anew several times: where a process finds its memory makes a
-//! difference, too.
+//! The invariant: ours and the plain one take turns (see [`crate::pairs`]). Both are started anew several times: where a
+//! process finds its memory makes a difference, too.
 
 use std::time::{Duration, Instant};
 
 use crate::closed_loop::{ClosedLoop, Mode};
 use crate::measured::Measured;
+use crate::pairs::pairs;
 use crate::process::cpu_time;
 use crate::row::Row;
 use crate::servers::{Binaries, Server};
@@ -28,10 +28,13 @@ struct Turn {
 }
 
 pub(crate) fn measure(binaries: &Binaries) -> Measured {
-    let modes = [(Mode::KeepAlive, STARTS_KEEP_ALIVE), (Mode::PerRequest, STARTS_PER_REQUEST)];
-    let rows = modes.into_iter().flat_map(|(mode, starts)| {
-        let ours = in_mode(binaries, mode, starts, ("", "ours", Binaries::ours));
-        ours.into_iter().chain(in_mode(binaries, mode, starts, ("_polite", "chapter 4's", Binaries::polite)))
+    let modes = [
+        (Mode::KeepAlive, STARTS_KEEP_ALIVE, "throughput_keep_alive", "32 keep-alive connections"),
+        (Mode::PerRequest, STARTS_PER_REQUEST, "throughput_per_request", "a connection per request"),
+    ];
+    let rows = modes.into_iter().flat_map(|mode| {
+        let ours = in_mode(binaries, mode, ("", "ours", Binaries::ours));
+        ours.into_iter().chain(in_mode(binaries, mode, ("_polite", "chapter 4's", Binaries::polite)))
     });
     Measured::all(rows)
 }
@@ -39,13 +42,12 @@ pub(crate) fn measure(binaries: &Binaries) -> Measured {
 /// A server that is compared: how its keys end, whose it is, and how it is started.
 type Compared = (&'static str, &'static str, fn(&Binaries) -> Server);
 
-fn in_mode(binaries: &Binaries, mode: Mode, starts: usize, (end, whose, start): Compared) -> Vec<Row> {
-    let (key, name) = match mode {
-        Mode::KeepAlive => ("throughput_keep_alive", "32 keep-alive connections"),
-        Mode::PerRequest => ("throughput_per_request", "a connection per request"),
-    };
+/// A way to ask, how often the servers are started for it, its key, and its name.
+type Asked = (Mode, usize, &'static str, &'static str);
+
+fn in_mode(binaries: &Binaries, (mode, starts, key, name): Asked, (end, whose, start): Compared) -> Vec<Row> {
     let key = format!("{key}{end}");
-    let pairs: Vec<_> = (0..starts).flat_map(|_| pairs(binaries, mode, start)).collect();
+    let pairs: Vec<_> = (0..starts).flat_map(|_| turns(binaries, mode, start)).collect();
     let [ours, plain] = [|pair: &(Turn, Turn)| pair.0.per_second, |pair: &(Turn, Turn)| pair.1.per_second];
     let cpu = |(ours, plain): &(Turn, Turn)| ours.cpu_per_request.div_duration_f64(plain.cpu_per_request);
     let ratios = pairs.iter().map(|pair| ours(pair) / plain(pair));
@@ -59,24 +61,13 @@ fn in_mode(binaries: &Binaries, mode: Mode, starts: usize, (end, whose, start): 
 }
 
 /// Turns of ours and of the plain one.
-fn pairs(binaries: &Binaries, mode: Mode, start: fn(&Binaries) -> Server) -> Vec<(Turn, Turn)> {
+fn turns(binaries: &Binaries, mode: Mode, start: fn(&Binaries) -> Server) -> Vec<(Turn, Turn)> {
     let servers = [start(binaries), binaries.plain()];
     let mut clients = servers.each_ref().map(|server| ClosedLoop::new(&server.address, mode));
     for client in &mut clients {
         client.run(TURN);
     }
-    let mut turn = |which: usize| turn(&servers[which], &mut clients[which]);
-    let pair = |number| {
-        // Neither is always the first.
-        if number % 2 == 0 {
-            let ours = turn(0);
-            (ours, turn(1))
-        } else {
-            let plain = turn(1);
-            (turn(0), plain)
-        }
-    };
-    (0..TURNS).map(pair).collect()
+    pairs(TURNS, |which| turn(&servers[which], &mut clients[which]))
 }
 
 fn turn(server: &Server, client: &mut ClosedLoop) -> Turn {

@@ -5,10 +5,10 @@
 
 use std::time::{Duration, Instant};
 
-use testkit::load::Plan;
+use testkit::load::{Plan, Tally};
 
+use crate::busy::{CLIENTS, INTERVAL};
 use crate::measured::Measured;
-use crate::others::{CLIENTS, INTERVAL, kept};
 use crate::row::Row;
 use crate::servers::Binaries;
 
@@ -52,4 +52,11 @@ fn round(binaries: &Binaries) -> [Duration; 2] {
     }
     let latency = kept(load.stop(), CLIENTS).latency;
     [latency.during, latency.rest].map(|latency| latency.quantile(0.99))
+}
+
+/// The tally of a load that lost nothing, and no connection.
+pub(crate) fn kept(tally: Tally, connections: u32) -> Tally {
+    tally.assert_nothing_lost();
+    assert_eq!(tally.connections, u64::from(connections), "a connection was closed");
+    tally
 }

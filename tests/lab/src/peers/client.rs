@@ -48,7 +48,7 @@ impl Client {
         let (request, next): (_, Next) = match protocol {
             Protocol::Http1 | Protocol::Tls => (REQUEST.to_vec(), http1),
             Protocol::Http2 => (http2::request(), http2::next),
-            Protocol::Websocket => (websocket::REQUEST.to_vec(), websocket::next),
+            Protocol::Websocket => (crate::websocket::REQUEST.to_vec(), websocket::next),
         };
         socket.write_all(&request)?;
         let mut client = Client { socket, next, received: Vec::new(), answered: false, ended: false };

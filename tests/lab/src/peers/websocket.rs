@@ -6,17 +6,13 @@ use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
-use super::client::News;
+use crate::websocket::HELLO;
 
-/// What a client sends first. The key is the example in the RFC.
-pub(super) const REQUEST: &[u8] = b"GET /idle HTTP/1.1\r\nHost: lab\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\
-    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+use super::client::News;
 
 const SWITCHING: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\
     Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
-/// A text, `hello`. A client has to mask it, and the mask may be zero.
-const FROM_CLIENT: &[u8] = b"\x81\x85\0\0\0\0hello";
 const FROM_SERVER: &[u8] = b"\x81\x05hello";
 
 const CLOSE: u8 = 0x88;
@@ -27,7 +23,7 @@ pub(super) fn next(received: &mut Vec<u8>) -> Option<News> {
         let end = received.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
         let is_one = received.starts_with(b"HTTP/1.1 101 ");
         received.drain(..end);
-        return Some(if is_one { News::Reply(FROM_CLIENT.to_vec()) } else { News::End });
+        return Some(if is_one { News::Reply(HELLO.to_vec()) } else { News::End });
     }
     // No server here has more than 125 bytes to say.
     let [first, length] = *received.first_chunk::<2>()?;
@@ -57,7 +53,7 @@ fn serve(mut socket: &TcpStream) -> io::Result<()> {
         head.extend(byte);
     }
     socket.write_all(SWITCHING)?;
-    let mut frame = [0; FROM_CLIENT.len()];
+    let mut frame = [0; HELLO.len()];
     loop {
         socket.read_exact(&mut frame)?;
         socket.write_all(FROM_SERVER)?;
