@@ -1,5 +1,6 @@
 //! At the limit of descriptors, threads or processes: an upgrade may fail then, and nothing else does.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -8,7 +9,7 @@ use std::process::Command;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getuid};
 use rustix::process::{Resource, Rlimit, getrlimit, prlimit};
-use testkit::{Generations, Program, Wire, await_exit, await_refusal, hold, let_go, wait_until};
+use testkit::{Census, Generations, Program, Wire, await_exit, await_refusal, hold, let_go, wait_until};
 
 use crate::server::{BINARY, deployment};
 
@@ -61,12 +62,22 @@ fn listens(server: &Generations) -> bool {
     server.program.count("generation=2 name") > 0
 }
 
+/// Whether a process holds a socket twice, as one that accepts does its listener: once for successors, and once to accept.
+fn accepts(pid: Pid) -> bool {
+    let census = Census::of(pid);
+    let sockets: BTreeSet<_> = census.targets("socket:").map(|(_, socket)| &socket.target).collect();
+    sockets.len() < census.targets("socket:").count()
+}
+
 #[test]
 fn a_process_that_has_no_descriptor_to_come_back_with_answers_what_it_owes() {
     let deployment = deployment();
     let mut server = deployment.start(&["--drain-timeout", "1h"]);
+    assert!(accepts(server.serving));
     let held = hold(server.address());
     let first = server.upgrade();
+    // Otherwise, it would still try to answer those in the queue when it stops.
+    wait_until("the old process accepts no more", || !accepts(first));
     limit_descriptors(first, 4);
     kill(server.serving, Signal::SIGKILL).expect("it serves");
     server.program.line("Too many open files (os error 24); check the limits of this process (ulimit -a); then start");
