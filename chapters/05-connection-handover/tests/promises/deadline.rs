@@ -61,7 +61,8 @@ fn a_deadline_of_zero_cuts_at_once() {
 /// An upgrade with a request that does not end: the old process cuts it at its deadline, and nothing else.
 #[test]
 fn an_upgrade_cuts_what_is_under_way_at_its_deadline() {
-    let mut server = start(&["--drain-timeout", "300ms"]);
+    // Time enough for a slow machine to hand one connection over.
+    let mut server = start(&["--drain-timeout", "3s"]);
     let cut = endless(&server);
     let mut idle = Wire::connect(server.address());
     idle.ask("/");
