@@ -1,22 +1,19 @@
 //! The option that says whether connections go to the new process.
 
-use testkit::{Ending, Wire, await_exit};
+use testkit::{Ending, Wire, await_exit, wait_until};
 
 use crate::server::{BINARY, deployment, start};
 
-/// Asks until an answer says that it is the last one, and asserts that `generation` gives them. A request that comes together
-/// with the news of the upgrade is answered as always; the next one is not.
+/// Asks until an answer says that it is the last one, and asserts that `generation` gives them all. It answers as always until
+/// it has found that its successor takes no connections.
 #[track_caller]
 fn assert_closed_politely(mut client: Wire, generation: &str) {
-    for _ in 0..2 {
+    wait_until("an answer says that the connection will be closed", || {
         let reply = client.ask("/");
         assert_eq!(reply.header("x-generation"), Some(generation), "the connection should not have changed hands");
-        if reply.says_close() {
-            assert_eq!(client.ending(), Ending::Eof);
-            return;
-        }
-    }
-    panic!("two answers in a drain, and none says that the connection will be closed");
+        reply.says_close()
+    });
+    assert_eq!(client.ending(), Ending::Eof);
 }
 
 /// A connection that has been used.
