@@ -171,6 +171,12 @@ impl Client {
         u32::from_be_bytes(payload[..4].try_into().expect("a GOAWAY has eight bytes"))
     }
 
+    /// Lets the server send as much as it likes on this connection, so that a test may ask until something happens.
+    pub(crate) fn take_all(&mut self) {
+        // The most that a window may be (RFC 9113, section 6.9.1), less what it is at first.
+        self.send(WINDOW_UPDATE, 0, 0, &u32::to_be_bytes((1 << 31) - 1 - 65_535));
+    }
+
     /// Pings the server.
     pub(crate) fn ping(&mut self, number: u64) {
         self.send(PING, 0, 0, &number.to_be_bytes());

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use nix::sys::signal::Signal;
-use testkit::{Generations, await_exit};
+use testkit::{Generations, try_await_exit};
 
 /// The program of this chapter.
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_every-connection");
@@ -35,7 +35,8 @@ pub(crate) fn start_other(program: &Path, more: &[&str]) -> Generations {
 
 /// Upgrades, and waits until the old process is gone: with its connections, wherever they are now.
 pub(crate) fn replace(server: &mut Generations) {
-    await_exit(server.upgrade());
+    let old = server.upgrade();
+    assert!(try_await_exit(old).is_ok(), "its connections should have gone; the log:\n{}", server.program.output());
 }
 
 /// Sends SIGTERM, and returns when the drain has begun.

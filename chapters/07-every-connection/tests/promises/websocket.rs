@@ -1,6 +1,6 @@
 //! A client of websockets, frame by frame (RFC 6455), so that the test decides what it does and when.
 
-use testkit::{Ending, Generations, Wire};
+use testkit::{Ending, Generations, Wire, wait_until};
 
 pub(crate) const TEXT: u8 = 1;
 pub(crate) const CLOSE: u8 = 8;
@@ -84,6 +84,15 @@ impl Websocket {
     pub(crate) fn assert_served_by(&mut self, generation: u64) {
         self.say("hello");
         assert_eq!(self.answered("hello"), generation);
+    }
+
+    /// Talks until this generation answers.
+    #[track_caller]
+    pub(crate) fn goes_to(&mut self, generation: u64) {
+        wait_until("the websocket goes over", || {
+            self.say("over?");
+            self.answered("over?") == generation
+        });
     }
 
     /// Asserts that the server says goodbye with this code, and closes the connection.
