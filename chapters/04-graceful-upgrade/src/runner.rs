@@ -180,15 +180,16 @@ impl Runner {
                 self.announce();
             }
         }
-        match transition.event {
-            Event::SuccessorAccepts => self.to_successor(&Message::Replaced),
-            // A signal that came in the meantime may belong to this stop, and is only read now.
-            Event::StopAsked | Event::StopPassedOn => self.asked.renew(Instant::now()),
-            _ => {}
+        if transition.event == Event::SuccessorAccepts {
+            self.to_successor(&Message::Replaced);
         }
         let begins_to_drain = drains(transition.to) && !drains(transition.from);
         if begins_to_drain && !transition.actions.contains(&Action::ActivateSuccessor) {
             self.log_draining();
+        }
+        if matches!(transition.event, Event::StopAsked | Event::StopPassedOn) {
+            // Last of all: a signal that came in the meantime may belong to this stop, and is only read now.
+            self.asked.renew(Instant::now());
         }
     }
 

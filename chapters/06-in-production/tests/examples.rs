@@ -3,11 +3,13 @@
 use std::error::Error as _;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpStream, UdpSocket};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use axum::http::uri::PathAndQuery;
+use graceful_shutdown::ONE_WISH;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http2::{SendRequest, handshake};
@@ -16,7 +18,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use testkit::load::Plan;
-use testkit::{Generations, TIMEOUT, Wire, await_exit, example, field, wait_until};
+use testkit::{Generations, Program, StalledPipe, TIMEOUT, Wire, await_exit, example, field, freeze, thaw, wait_until};
 use tokio::runtime::Builder;
 use tokio::sync::Mutex;
 use tonic::{Code, body::Body, client::Grpc};
@@ -25,13 +27,17 @@ use tower::{service_fn, util::BoxCloneService};
 
 const UPGRADES: u64 = 20;
 
+fn path(name: &str) -> PathBuf {
+    example(env!("CARGO_BIN_EXE_graceful-demo"), name)
+}
+
 fn start(name: &str) -> Generations {
     start_on(1, name)
 }
 
 /// Starts one that listens on this many addresses.
 fn start_on(addresses: usize, name: &str) -> Generations {
-    let mut command = Command::new(example(env!("CARGO_BIN_EXE_graceful-demo"), name));
+    let mut command = Command::new(path(name));
     // Their log has colours otherwise.
     Generations::start(command.arg("127.0.0.1:0").env("NO_COLOR", "1"), addresses)
 }
@@ -62,6 +68,37 @@ fn is_upgraded_without_a_loss(server: &mut Generations) {
 #[test]
 fn a_hyper_service() {
     is_upgraded_without_a_loss(&mut start("hyper_hello"));
+}
+
+/// Its log waits for the reader, and so the second signal is read late.
+#[test]
+fn two_signals_that_come_close_together_are_one_wish_however_long_a_line_takes_in_between() {
+    let mut log = StalledPipe::new();
+    let mut command = Command::new("sh");
+    command.args(["-c", r#"exec "$0" 127.0.0.1:0 2>"$1""#]).arg(path("hyper_hello")).arg(log.path());
+    let mut program = Program::start(command.env("NO_COLOR", "1"));
+    let mut said = String::new();
+    wait_until("it listens", || {
+        said.push_str(&log.read());
+        said.contains("address=")
+    });
+    let address = field(&said, "address").expect("it says where");
+    let mut client = Wire::connect(address);
+    client.send("GET / HTTP/1.1\r\n");
+    // In this order, so the process has the half of the other head.
+    assert_eq!(Wire::connect(address).ask("/").status, 200);
+
+    log.fill();
+    freeze(program.pid());
+    program.signal(Signal::SIGTERM);
+    program.signal(Signal::SIGINT);
+    thaw(program.pid());
+    std::thread::sleep(4 * ONE_WISH);
+    wait_until("it drains", || log.read().contains("draining"));
+    client.send("Host: lab\r\n\r\n");
+    assert_eq!(client.reply().status, 200, "one stop cuts nothing");
+    drop(client);
+    assert_eq!(program.wait().code(), 0);
 }
 
 /// With a stream of events that is told to end at each upgrade, and comes again.
@@ -189,7 +226,7 @@ fn streams_are_counted_from_their_accept_to_their_end_or_cut_over_an_upgrade_as_
     assert_eq!(counted(&mut client), [5, 1, 4, 0]);
     // The second time, it cuts what is left.
     kill(first, Signal::SIGTERM).expect("it has two streams");
-    std::thread::sleep(2 * graceful_shutdown::ONE_WISH);
+    std::thread::sleep(2 * ONE_WISH);
     kill(first, Signal::SIGTERM).expect("it has two streams");
     server.program.line("the end generation=1");
     await_exit(first);

@@ -1,6 +1,6 @@
 //! A pipe whose reader has stopped reading.
 //!
-//! The invariant: it is full until the test reads it.
+//! The invariant: once it is full, it stays so until the test reads it.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
@@ -33,9 +33,14 @@ impl StalledPipe {
         mkfifo(&path, Mode::S_IRWXU).expect("our own directory");
         // Both ends, so that no open(2) waits for the other one (fifo(7)).
         let open = OpenOptions::new().read(true).write(true).custom_flags(O_NONBLOCK).open(&path);
-        let mut pipe = open.expect("we have just made it");
-        while pipe.write(b"\n").is_ok() {}
-        StalledPipe { _directory: directory, path, pipe }
+        let mut pipe = StalledPipe { _directory: directory, path, pipe: open.expect("we have just made it") };
+        pipe.fill();
+        pipe
+    }
+
+    /// Fills it (again).
+    pub fn fill(&mut self) {
+        while self.pipe.write(b"\n").is_ok() {}
     }
 
     /// Its name.
