@@ -85,7 +85,8 @@ fn a_child_whose_parent_was_killed_answers_what_is_under_way_and_ends() {
     assert!(answer.any(|line| line == "line 2 of 2"), "the request was cut:\n{}", program.output());
     drop(answer);
     testkit::await_exit(child);
-    assert_eq!(program.count("drained"), 1, "the child should have drained:\n{}", program.output());
+    let log = program.wait_all();
+    assert_eq!(program.count("drained"), 1, "the child should have drained:\n{log}");
     TcpListener::bind(&address).expect("the port is free once parent and child are gone");
 }
 

@@ -157,8 +157,8 @@ fn of_two_that_find_the_same_file_left_behind_one_serves() {
     let mut first = Program::start(&mut slow);
     wait_until("the first has bound its socket", || ![None, stale].contains(&made(&path)));
     let mut second = Program::start(&mut command(&["--listen", &listen]));
-    assert_eq!(second.wait(), End::Exited(1), "{}", second.output());
-    assert!(second.output().contains("it is taken"), "{}", second.output());
+    second.line("it is taken");
+    assert_eq!(second.wait(), End::Exited(1));
     assert_eq!(first.listening(), listen);
     assert_eq!(Wire::connect(&listen).ask("/").status, 200);
 }
