@@ -18,17 +18,20 @@ struct Args {
     options: Options,
     #[command(flatten)]
     ready: ReadyTimeout,
+    #[cfg(feature = "tls")]
+    #[arg(long, value_name = "FILE")]
+    tls: Option<std::path::PathBuf>,
 }
 
 fn main() -> ExitCode {
     demo::run(|args: Args| serve(&args))
 }
 
-fn serve(Args { options, ready }: &Args) -> Result<ExitCode, Box<dyn Error>> {
+fn serve(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
     log_to_stderr()?;
-    let Options { listen, drain_timeout, idle_timeout, head_timeout } = options;
+    let Options { listen, drain_timeout, idle_timeout, head_timeout } = &args.options;
     let addresses = listen.iter().map(|address| address.parse::<Address>()).collect::<Result<Vec<_>, _>>()?;
-    let limits = Limits { drain_timeout: *drain_timeout, ready_timeout: ready.ready_timeout };
+    let limits = Limits { drain_timeout: *drain_timeout, ready_timeout: args.ready.ready_timeout };
     let mut upgrader = Upgrader::from_env(limits)?;
     let timeouts = ClientTimeouts { idle: *idle_timeout, head: *head_timeout };
     let mut server = Server::new(*drain_timeout).with_timeouts(timeouts);
@@ -38,6 +41,10 @@ fn serve(Args { options, ready }: &Args) -> Result<ExitCode, Box<dyn Error>> {
         for (name, _) in demo::names().zip(listen) {
             let service = demo::service(&name, upgrader.generation(), server.readiness());
             server.hand_over_http2(Http2::of_server(|listener| accept(listener, service.clone())).await?);
+            #[cfg(feature = "tls")]
+            if let Some(pem) = &args.tls {
+                server.encrypt(&name, every_connection::tls::Tls::from_pem_file(pem)?);
+            }
             tokio::spawn(accept(server.listener(name), service));
         }
         Ok(upgrader.run(server).await?)

@@ -8,7 +8,7 @@ use std::net::TcpStream;
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
-use testkit::{End, Program, await_exit, require_program};
+use testkit::{End, Program, await_exit, example, require_program};
 
 use crate::client::{answer, ask};
 use crate::server::{BINARY, Server, rustls};
@@ -72,10 +72,10 @@ fn curl_with_http2_has_one_connection() {
     curl("--http2", "version=2");
 }
 
-#[test]
-fn h2load_loses_nothing() {
+#[track_caller]
+fn h2load_loses_nothing(server: impl FnOnce() -> Option<Server>) {
     let Some(h2load) = require_program("h2load", "nghttp2-client") else { return };
-    let Some(mut server) = Server::start() else { return };
+    let Some(mut server) = server() else { return };
     let mut command = Command::new(h2load);
     let requests = 800 * upgrades();
     command.args(["-n", &requests.to_string(), "-c", "16", "-m", "4", "--rps", "100"]);
@@ -85,6 +85,16 @@ fn h2load_loses_nothing() {
         format!("{requests} total, {requests} started, {requests} done, {requests} succeeded, 0 failed, 0 errored");
     assert!(verdict.contains(&all) && verdict.contains("TLSv1.3"), "{verdict}");
     server.ends_well();
+}
+
+#[test]
+fn h2load_has_all_its_connections() {
+    h2load_loses_nothing(Server::start);
+}
+
+#[test]
+fn h2load_has_all_its_connections_to_another_server() {
+    h2load_loses_nothing(|| Server::start_by(Command::new(example(BINARY, "listener"))));
 }
 
 /// Every third request has a body of up to 300,000 bytes. The close has to be answered with one (`unwrap`).
