@@ -64,7 +64,8 @@ fn adopt<'services>(
     let Arrival { address, begin, tls, socket } = arrival;
     let start = services.get(&address).ok_or_else(|| format!("nothing is served on {address}"))?;
     if let Begin::Http2(state) = &begin {
-        shared.http2.get().ok_or("this version takes no HTTP/2 connections over")?.check(state)?;
+        let gate = start.origin.http2.as_ref();
+        gate.ok_or_else(|| format!("no HTTP/2 connections are taken over on {address}"))?.check(state)?;
     }
     if let Begin::Tunnel(state) = &begin {
         shared.tunnel_protocol(state)?.check(state)?;

@@ -19,22 +19,29 @@ use tokio::time::sleep;
 use crate::counts::Tally;
 use crate::drain::{Phase, Shared, becomes};
 use crate::gate::{Control, Gate, Protocol};
-use crate::http2::Movable;
+use crate::http2::{Http2Gate, Movable};
 use crate::socket::Socket;
 use crate::transfer::{Begin, Departures, Idle, Permit};
 use crate::tunnel::Offer;
 use crate::watched::until;
 
 /// The least time between two looks, even if a timeout is zero, or a request has arrived and is not read yet.
-const SHORTEST_LOOK: Duration = Duration::from_millis(10);
+pub(crate) const SHORTEST_LOOK: Duration = Duration::from_millis(10);
+
+/// What the connections of one listener have in common.
+pub(crate) struct Origin {
+    /// The address of the listener.
+    pub(crate) address: Arc<str>,
+    pub(crate) timeouts: ClientTimeouts,
+    /// Without one, HTTP/2 connections stay here.
+    pub(crate) http2: Option<Arc<dyn Http2Gate>>,
+}
 
 /// A connection without its socket.
 pub(crate) struct Connection<L> {
     pub(crate) library: L,
-    /// The address of the listener that accepted it.
-    address: Arc<str>,
+    pub(crate) origin: Arc<Origin>,
     pub(crate) client: ClientAddress,
-    pub(crate) timeouts: ClientTimeouts,
     pub(crate) exchanges: Arc<Count>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) phase: watch::Receiver<Phase>,
@@ -72,15 +79,9 @@ pub(crate) enum Leave {
 }
 
 impl<L: Library> Connection<L> {
-    pub(crate) fn new(
-        library: L,
-        address: Arc<str>,
-        client: ClientAddress,
-        timeouts: ClientTimeouts,
-        shared: Arc<Shared>,
-    ) -> Connection<L> {
+    pub(crate) fn new(library: L, origin: Arc<Origin>, client: ClientAddress, shared: Arc<Shared>) -> Connection<L> {
         let (phase, exchanges, declined_by) = (shared.phase.subscribe(), Arc::default(), Weak::new());
-        Connection { library, address, client, timeouts, exchanges, shared, phase, declined_by, gone: false }
+        Connection { library, origin, client, exchanges, shared, phase, declined_by, gone: false }
     }
 
     /// Serves it until it ends, or until another process has it. `begin`: where it has got to.
@@ -139,7 +140,11 @@ impl<L: Library> Connection<L> {
         };
         match why {
             Leave::Go(to, socket, begin, permit) => {
-                return Some((to, Idle { address: Arc::clone(&self.address), socket, begin, tls: None }, permit));
+                return Some((
+                    to,
+                    Idle { address: Arc::clone(&self.origin.address), socket, begin, tls: None },
+                    permit,
+                ));
             }
             Leave::Silent(socket) => {
                 // The gate's close waits for the client to close, too.
@@ -162,7 +167,7 @@ impl<L: Library> Connection<L> {
     async fn handshake(&mut self, socket: &mut Socket) -> bool {
         tokio::select! {
             done = socket.handshake() => done.is_ok(),
-            () = sleep(self.timeouts.head) => false,
+            () = sleep(self.origin.timeouts.head) => false,
             () = becomes(&mut self.phase, Phase::is_cut) => {
                 self.shared.tally.untold.fetch_add(1, Relaxed);
                 false
@@ -170,15 +175,18 @@ impl<L: Library> Connection<L> {
         }
     }
 
-    /// Waits for the end of a connection that the gate lets pass, or until it goes to a successor. It counts as one more
-    /// exchange for as long as it is open.
+    /// Waits for the end of a connection that the gate lets pass, or until it goes to a successor. Unless it speaks HTTP/2, it
+    /// counts as one more exchange for as long as it is open.
     pub(crate) async fn passing(&mut self, control: &Control<Socket>, offer: Offer) -> Option<Leave> {
-        let _open = Exchange::begin(&self.exchanges, &self.shared.exchanges);
+        let http2 = control.protocol() == Protocol::Http2;
+        let _open = (!http2).then(|| Exchange::begin(&self.exchanges, &self.shared.exchanges));
         let mut phase = self.phase.clone();
         tokio::select! {
             () = control.closed() => None,
             () = becomes(&mut phase, Phase::is_cut) => {
-                Some(Leave::Cut { owed: usize::from(!offer.is_quiet()), untold: false })
+                // One that has ended only waits for its client to close, too.
+                let (ended, quiet) = (control.has_ended(), offer.is_quiet());
+                Some(Leave::Cut { owed: usize::from(!ended && !quiet), untold: !ended && quiet })
             }
             goes = leave_passing(&mut self.phase, control, &offer, &self.declined_by) => Some(goes),
         }
@@ -190,7 +198,7 @@ impl<L: Library> Connection<L> {
         control: &Control<Socket>,
         mut library: Pin<&mut F>,
     ) -> Result<F::Output, Leave> {
-        let mut overdue = pin!(overdue(&self.timeouts, control, &self.exchanges));
+        let mut overdue = pin!(overdue(&self.origin.timeouts, control, &self.exchanges));
         loop {
             let ended = {
                 let mut drains = pin!(becomes(&mut self.phase, |phase| !phase.accepts()));
@@ -380,7 +388,7 @@ async fn leave_passing(
             tokio::select! {
                 biased;
                 _ = phase.changed() => continue,
-                () = gate.close(now.stops()) => {}
+                () = gate.close(now.stops(), now.idle()) => {}
             }
         }
         let _ = phase.changed().await;
@@ -394,18 +402,21 @@ pub(crate) async fn go_passing(
     to: &Departures,
 ) -> Option<(Socket, Bytes, Option<Permit>)> {
     let mut permit = Some(to.permit().await);
-    let mut quiet = gate.quiet();
-    let quiet = poll_fn(|cx| {
-        let quiet = quiet.as_mut().poll(cx);
-        if quiet.is_pending() {
-            permit = None;
+    loop {
+        let mut quiet = gate.quiet();
+        let quiet = poll_fn(|cx| {
+            let quiet = quiet.as_mut().poll(cx);
+            if quiet.is_pending() {
+                permit = None;
+            }
+            quiet
+        });
+        if !quiet.await {
+            return None;
         }
-        quiet
-    });
-    if !quiet.await {
-        return None;
+        // The library of another server runs beside us: it may have been given something meanwhile.
+        let Some(state) = gate.take() else { continue };
+        let (socket, unread) = control.take_passing()?;
+        return Some((socket, [state, unread].concat().into(), permit.flatten()));
     }
-    let state = gate.take()?;
-    let (socket, unread) = control.take_passing()?;
-    Some((socket, [state, unread].concat().into(), permit.flatten()))
 }

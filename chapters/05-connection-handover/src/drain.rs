@@ -3,7 +3,7 @@
 //! The invariant: the phase follows the goal, which [`Server`](crate::Server) sets, and a task that watches either
 //! misses a drain only if it was called off.
 
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use graceful_shutdown::{Count, IDLE_TIMEOUT};
@@ -11,7 +11,6 @@ use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use crate::counts::{Counts, Tally};
-use crate::http2::Http2Gate;
 use crate::transfer::Departures;
 use crate::tunnel::TunnelProtocol;
 
@@ -45,6 +44,14 @@ impl Phase {
         matches!(self, Phase::Stopping(_) | Phase::Cut)
     }
 
+    /// How long a connection may be idle in this drain.
+    pub(crate) fn idle(&self) -> Duration {
+        match self {
+            Phase::Closing(idle) | Phase::Stopping(idle) => *idle,
+            _ => IDLE_TIMEOUT,
+        }
+    }
+
     pub(crate) fn is_cut(&self) -> bool {
         matches!(self, Phase::Cut)
     }
@@ -69,8 +76,6 @@ pub(crate) struct Shared {
     pub(crate) sockets: TaskTracker,
     pub(crate) exchanges: Arc<Count>,
     pub(crate) tally: Tally,
-    /// Without one, HTTP/2 connections stay here.
-    pub(crate) http2: OnceLock<Box<dyn Http2Gate>>,
     /// Tunnels of other protocols stay here.
     pub(crate) tunnels: RwLock<Vec<Arc<dyn TunnelProtocol>>>,
 }
@@ -82,8 +87,8 @@ impl Shared {
         tasks.close();
         sockets.close();
         let [goal, phase] = [(); 2].map(|()| watch::Sender::new(Phase::Serving));
-        let (exchanges, tally, http2, tunnels) = (Arc::default(), Tally::default(), OnceLock::new(), RwLock::default());
-        Arc::new(Shared { goal, phase, tasks, sockets, exchanges, tally, http2, tunnels })
+        let (exchanges, tally, tunnels) = (Arc::default(), Tally::default(), RwLock::default());
+        Arc::new(Shared { goal, phase, tasks, sockets, exchanges, tally, tunnels })
     }
 
     /// The protocol of a tunnel in this state.

@@ -110,8 +110,8 @@ struct State {
     cut: bool,
     /// The task that waits for the connection to become quiet.
     controller: Option<Waker>,
-    /// The task that waits for its end.
-    watcher: Option<Waker>,
+    /// The task that waits for its end, and whether it knows that the connection passes.
+    watcher: Option<(Waker, bool)>,
 }
 
 fn lock<S>(shared: &Mutex<Shared<S>>) -> MutexGuard<'_, Shared<S>> {
@@ -268,10 +268,15 @@ impl<S> Control<S> {
             if socket.is_none() {
                 return Poll::Ready(());
             }
-            state.watcher = Some(cx.waker().clone());
+            state.watcher = Some((cx.waker().clone(), state.messages.is_blind()));
             Poll::Pending
         })
         .await;
+    }
+
+    /// Whether the library has closed the connection, which may still wait for the client to close it, too; or has it no more.
+    pub fn has_ended(&self) -> bool {
+        lock(&self.0).state.ended
     }
 
     /// Whether the gate lets the connection pass, because its [`protocol`](Control::protocol) is not HTTP/1.
@@ -342,8 +347,9 @@ impl State {
         if self.controller.is_some() && (self.is_quiet() || self.never_quiet()) {
             self.controller.take().into_iter().for_each(Waker::wake);
         }
-        if self.watcher.is_some() && (self.ended || self.messages.is_blind()) {
-            self.watcher.take().into_iter().for_each(Waker::wake);
+        if let Some((watcher, _)) = self.watcher.take_if(|(_, knows)| self.ended || !*knows && self.messages.is_blind())
+        {
+            watcher.wake();
         }
     }
 

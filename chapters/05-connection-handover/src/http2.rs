@@ -3,7 +3,7 @@
 //! The invariant: what one process takes from such a gate is all that the next one needs to go on, besides the socket.
 
 use std::pin::Pin;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use graceful_shutdown::ClientTimeouts;
@@ -39,14 +39,15 @@ pub trait Movable: Send + Sync {
     fn quiet(&self) -> Pin<Box<dyn Future<Output = bool> + Send + '_>>;
 
     /// Takes a quiet connection away from the library: its state, to which bytes that come next from the client can be
-    /// appended. `None` if it is not quiet.
+    /// appended. `None` if it is not quiet (any more): everything is as before.
     ///
     /// From now on, the library reads the end of the connection, and its writes are discarded. Drop it.
     fn take(&self) -> Option<Bytes>;
 
-    /// Says goodbye once nothing is under way, and closes the connection. `stops`: no other process serves on. If this is dropped
-    /// before, it is served on.
-    fn close(&self, stops: bool) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+    /// Says goodbye once nothing is under way, and closes the connection. `stops`: no other process serves on. `idle`: how long it
+    /// may wait for a client that says nothing. If this is dropped before, the connection is served on, although its client may
+    /// have been warned.
+    fn close(&self, stops: bool, idle: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
 
 /// The library that every HTTP/2 connection has.

@@ -10,8 +10,9 @@ use std::task::Poll;
 use bytes::Bytes;
 use graceful_shutdown::ClientAddress;
 use tokio::sync::mpsc;
+use tokio::time::sleep;
 
-use crate::connection::{Connection, Leave, Library};
+use crate::connection::{Connection, Leave, Library, SHORTEST_LOOK};
 use crate::gate::{Control, Gate};
 use crate::http2::Transport;
 use crate::socket::Socket;
@@ -40,12 +41,20 @@ impl GatedListener {
 
     /// Waits for the next client, which has connected, or was another process's. Cancel safe.
     ///
-    /// Serve it at once: from the first request on, it waits for you. When its connection goes to the next process, the library
-    /// reads the end of it.
+    /// Serve it at once: from its first byte on, it waits for you. Read and write it in one task, as hyper does. When its connection
+    /// goes to the next process, the library reads the end of it.
     pub async fn accept(&mut self) -> (Box<dyn Transport>, ClientAddress) {
         match self.0.recv().await {
             Some(accepted) => accepted,
             None => pending().await,
+        }
+    }
+}
+
+impl Drop for GatedListener {
+    fn drop(&mut self) {
+        if self.0.sender_strong_count() > 0 {
+            tracing::warn!("the server that accepts from a listener has ended: its clients are closed from now on");
         }
     }
 }
@@ -65,6 +74,10 @@ impl Library for OtherLibrary {
     async fn http1(connection: &mut Connection<Self>, gate: Gate<Socket>, control: &Control<Socket>) -> Option<Leave> {
         connection.library.give(Box::new(gate), connection.client);
         loop {
+            if connection.phase.borrow().accepts() {
+                // A drain that was called off.
+                control.release();
+            }
             let mut closed = pin!(control.closed());
             let ends = poll_fn(|cx| if control.passes() { Poll::Ready(()) } else { closed.as_mut().poll(cx) });
             match connection.until_it_leaves(control, pin!(ends)).await {
@@ -72,7 +85,7 @@ impl Library for OtherLibrary {
                 Ok(()) if control.passes() => return Box::pin(connection.passing(control, Offer::default())).await,
                 Ok(()) => return None,
                 // It has just asked.
-                Err(Leave::Silent(None)) => {}
+                Err(Leave::Silent(None)) => sleep(SHORTEST_LOOK).await,
                 Err(why) => return Some(why),
             }
         }
@@ -85,7 +98,7 @@ impl Library for OtherLibrary {
         state: Option<Bytes>,
     ) -> Option<Leave> {
         let gate: Box<dyn Transport> = Box::new(gate);
-        let (transport, offer) = match connection.shared.http2.get() {
+        let (transport, offer) = match &connection.origin.http2 {
             Some(gates) => gates.place(gate, state).map(|(transport, gate)| (transport, Offer::made(gate)))?,
             None => (gate, Offer::default()),
         };

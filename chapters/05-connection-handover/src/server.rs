@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use crate::arrivals::adopt_all;
 use crate::channel::{Channel, pair};
-use crate::connection::{Connection, Library};
+use crate::connection::{Connection, Library, Origin};
 use crate::counts::Counts;
 use crate::drain::{Phase, Shared, Timeouts, becomes};
 use crate::http2::Http2Gate;
@@ -44,18 +44,19 @@ const CUT_GRACE: Duration = Duration::from_millis(250);
 pub(crate) struct Start {
     pub(crate) serve: Serving,
     pub(crate) tls: Option<Arc<dyn TlsLayer>>,
+    pub(crate) origin: Arc<Origin>,
 }
 
 type Serving = Arc<dyn Fn(Socket, ClientAddress, Begin) + Send + Sync>;
 
-/// Makes the [`Start`] of a listener from its address.
-type Service = Box<dyn Fn(Arc<str>, ClientTimeouts) -> Serving + Send>;
+type Service = Box<dyn Fn(Arc<Origin>) -> Serving + Send>;
 
 /// An HTTP/1 and HTTP/2 server for an [`Upgrader`], whose connections can go to the next process.
 pub struct Server {
     shared: Arc<Shared>,
     services: BTreeMap<String, Service>,
     layers: BTreeMap<String, Arc<dyn TlsLayer>>,
+    http2: BTreeMap<String, Arc<dyn Http2Gate>>,
     timeouts: Timeouts,
     client_timeouts: ClientTimeouts,
     /// Our end of the channel from the predecessor, until we serve.
@@ -76,6 +77,7 @@ impl Server {
             shared: Shared::new(),
             services: BTreeMap::new(),
             layers: BTreeMap::new(),
+            http2: BTreeMap::new(),
             timeouts: Timeouts::within(drain_timeout),
             client_timeouts: ClientTimeouts::default(),
             arrivals: None,
@@ -123,11 +125,10 @@ impl Server {
         });
     }
 
-    /// Hands HTTP/2 connections over, too, through gates that this makes; without this, they are closed politely. Only the first
-    /// call has an effect.
-    pub fn hand_over_http2(&mut self, gate: impl Http2Gate) {
-        // `Err`: there is one.
-        let _ = self.shared.http2.set(Box::new(gate));
+    /// Hands the HTTP/2 connections of the listener `name` over, too, through gates that this makes; without this, they are closed
+    /// politely.
+    pub fn hand_over_http2(&mut self, name: impl Into<String>, gate: impl Http2Gate) {
+        self.http2.insert(name.into(), Arc::new(gate));
     }
 
     /// Hands over the tunnels of this protocol, too, in which a handler [begins](crate::tunnel) one, and ends those that cannot go;
@@ -152,9 +153,12 @@ impl Server {
         self.serve(name.into(), move || OwnLibrary(service.clone()));
     }
 
-    /// Serves the listener `name` with another server, which accepts from this one. What that server keeps is its own: requests
-    /// are not counted here, and a connection that [`Protocol`](crate::gate::Protocol) calls unsure, or a tunnel, stays until its
-    /// client ends it, the server does, or the deadline cuts it. So does HTTP/2 without [`hand_over_http2`](Self::hand_over_http2).
+    /// Serves the listener `name` with another server, which accepts from this one. It need not stop its connections, nor accept no
+    /// more: that happens here.
+    ///
+    /// Three kinds of connections stay until the client ends them, or that server, or the deadline: HTTP/2 without
+    /// [`hand_over_http2`](Self::hand_over_http2), tunnels, and HTTP/1 that is [unsure](crate::gate::Protocol::Unsure). That server
+    /// also has to limit how long these, and HTTP/2 as a whole, may be idle. Requests are counted where they are answered: not here.
     pub fn listener(&mut self, name: impl Into<String>) -> GatedListener {
         let (library, listener) = GatedListener::new();
         self.serve(name.into(), move || library.clone());
@@ -163,11 +167,10 @@ impl Server {
 
     fn serve<L: Library>(&mut self, name: String, library: impl Fn() -> L + Clone + Send + Sync + 'static) {
         let shared = Arc::clone(&self.shared);
-        let start = move |address: Arc<str>, timeouts| -> Serving {
+        let start = move |origin: Arc<Origin>| -> Serving {
             let (library, shared) = (library.clone(), Arc::clone(&shared));
             Arc::new(move |socket, client, begin| {
-                let connection =
-                    Connection::new(library(), Arc::clone(&address), client, timeouts, Arc::clone(&shared));
+                let connection = Connection::new(library(), Arc::clone(&origin), client, Arc::clone(&shared));
                 shared.tasks.spawn(connection.serve(socket, begin));
             })
         };
@@ -191,8 +194,9 @@ impl Server {
         let service = self.services.get(name);
         let service = service.ok_or_else(|| io::Error::other(format!("no service is called {name:?}")))?;
         let address = listener.address()?.to_string();
-        let tls = self.layers.get(name).cloned();
-        Ok((address.clone(), Start { serve: service(address.into(), self.client_timeouts), tls }))
+        let (tls, http2) = (self.layers.get(name).cloned(), self.http2.get(name).cloned());
+        let origin = Arc::new(Origin { address: address.as_str().into(), timeouts: self.client_timeouts, http2 });
+        Ok((address, Start { serve: service(Arc::clone(&origin)), tls, origin }))
     }
 
     /// What to do with each accepted connection.

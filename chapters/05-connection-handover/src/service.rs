@@ -61,7 +61,7 @@ impl<S: HttpService> Library for OwnLibrary<S> {
                 tokio::select! {
                     _ = library => None,
                     // Half a head, or an answer that its client does not read.
-                    () = sleep(connection.timeouts.idle) => None,
+                    () = sleep(connection.origin.timeouts.idle) => None,
                     () = becomes(&mut connection.phase, Phase::is_cut) => {
                         Some(Leave::Cut { owed: owed(control, &connection.exchanges), untold: false })
                     }
@@ -80,11 +80,11 @@ impl<S: HttpService> Library for OwnLibrary<S> {
     ) -> Option<Leave> {
         let here = Here::of(connection, control);
         let gate: Box<dyn Transport> = Box::new(gate);
-        let (transport, gate) = match connection.shared.http2.get() {
+        let (transport, gate) = match &connection.origin.http2 {
             Some(gates) => gates.place(gate, state).map(|(transport, gate)| (transport, Some(gate)))?,
             None => (gate, None),
         };
-        let library = http2_library(&connection.timeouts);
+        let library = http2_library(&connection.origin.timeouts);
         let mut library = pin!(library.serve_connection(TokioIo::new(transport), counted(Arc::clone(&here))));
         let leave =
             leave_http2(&mut connection.phase, control, gate.as_deref(), &here.answered, &connection.declined_by);
@@ -261,6 +261,8 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::{TcpListener, TcpStream};
 
+    use crate::connection::Origin;
+
     use super::*;
 
     #[tokio::test]
@@ -274,9 +276,9 @@ mod tests {
         });
         let shared = Shared::new();
         let socket = Socket::adopted(accepted.into(), shared.sockets.token()).expect("the runtime waits on it");
+        let origin = Origin { address: "".into(), timeouts: ClientTimeouts::default(), http2: None };
         let half = Bytes::from_static(b"GET / HTTP/1.1\r\nHost: lab\r\n");
-        let connection =
-            Connection::new(OwnLibrary(whose), "".into(), socket.client(), ClientTimeouts::default(), shared);
+        let connection = Connection::new(OwnLibrary(whose), Arc::new(origin), socket.client(), shared);
         tokio::spawn(connection.serve(socket, Begin::Bytes(half)));
         client.write_all(b"Connection: close\r\n\r\n").await.expect("it is connected");
         let mut answer = String::new();

@@ -60,10 +60,10 @@ impl Setup {
         self.server.listener(name)
     }
 
-    /// Hands HTTP/2 connections over, too, through gates that this makes (chapter 7 has one); without, they are closed politely, as
-    /// they are where [`handover`](crate::Builder::handover) is off.
-    pub fn hand_over_http2(&mut self, gate: impl Http2Gate) {
-        self.server.hand_over_http2(gate);
+    /// Hands the HTTP/2 connections of the listener `name` over, too, through gates that this makes (chapter 7 has one); without, they
+    /// are closed politely, as they are where [`handover`](crate::Builder::handover) is off.
+    pub fn hand_over_http2(&mut self, name: &str, gate: impl Http2Gate) {
+        self.server.hand_over_http2(name, gate);
     }
 
     /// Hands over the tunnels of this protocol, too, such as websockets of chapter 7.

@@ -13,7 +13,7 @@ fn main() -> Result<ExitCode, graceful::Error> {
     let address = std::env::args().nth(1).unwrap_or("127.0.0.1:48567".to_owned());
     Builder::new().listen("web", address).run(async |setup| {
         let generation = setup.generation().to_string();
-        setup.hand_over_http2(Http2::new());
+        setup.hand_over_http2("web", Http2::new());
         let hello =
             async move || ([("x-generation", generation.clone())], format!("hello from generation {generation}\n"));
         setup.tower("web", Router::new().route("/", get(hello)));

@@ -16,7 +16,7 @@ fn main() -> Result<ExitCode, graceful::Error> {
         let generation = setup.generation().to_string();
         let hello =
             async move || ([("x-generation", generation.clone())], format!("hello from generation {generation}\n"));
-        setup.hand_over_http2(Http2::of_server(|listener| serve(listener, Router::new())).await?);
+        setup.hand_over_http2("web", Http2::of_server(|listener| serve(listener, Router::new())).await?);
         tokio::spawn(serve(setup.listener("web"), Router::new().route("/", get(hello))));
         Ok(())
     })

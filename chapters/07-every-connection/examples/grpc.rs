@@ -45,7 +45,6 @@ fn serve(Args { options, ready }: &Args) -> Result<ExitCode, Box<dyn Error>> {
     let mut upgrader = Upgrader::from_env(limits)?;
     let mut server = Server::new(options.drain_timeout);
     server.hand_over(&mut upgrader);
-    server.hand_over_http2(Http2::new());
     let generation = upgrader.generation();
     for (name, _) in demo::names().zip(&addresses) {
         // What `protoc` would have generated: from a request to a call, and from bytes to messages and back.
@@ -53,6 +52,7 @@ fn serve(Args { options, ready }: &Args) -> Result<ExitCode, Box<dyn Error>> {
             let call = tower::service_fn(move |request| std::future::ready(echo(request, generation)));
             Ok::<_, Infallible>(Grpc::new(ProstCodec::default()).unary(call, request).await)
         };
+        server.hand_over_http2(&name, Http2::new());
         server.add(name, service_fn(calls));
     }
     upgrader.listen(demo::names().zip(addresses))?;

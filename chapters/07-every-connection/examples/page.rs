@@ -25,7 +25,7 @@ fn main() -> Result<ExitCode, graceful::Error> {
         let generation = setup.generation();
         let counters = Websockets::new("counter/1", move |gate, leave, count| count_on(gate, leave, count, generation));
         setup.encrypt("web", Tls::from_pem_file(pem)?);
-        setup.hand_over_http2(Http2::new());
+        setup.hand_over_http2("web", Http2::new());
         setup.hand_over_tunnels(counters.clone());
         let pages = Router::new()
             .route("/", get(async || Html(include_str!("page.html"))))

@@ -27,7 +27,7 @@ fn main() -> std::result::Result<ExitCode, graceful::Error> {
     let address = std::env::args().nth(1).unwrap_or("127.0.0.1:48567".to_owned());
     Builder::new().listen("grpc", address).run(async |setup| {
         let generation = setup.generation();
-        setup.hand_over_http2(Http2::of_server(|listener| serve(listener, generation)).await?);
+        setup.hand_over_http2("grpc", Http2::of_server(|listener| serve(listener, generation)).await?);
         tokio::spawn(serve(setup.listener("grpc"), generation));
         Ok(())
     })

@@ -16,12 +16,19 @@ mod streams;
 #[cfg(test)]
 mod walks;
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use connection_handover::{GatedListener, Http2Gate, Http2Placed, Transport};
+
+use tokio::time::timeout;
 
 use limits::Limits;
 use machine::Machine;
 use state::State;
+
+/// How long a server may take to say what it allows: it has nothing else to do yet.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Gates for HTTP/2, for [`Server::hand_over_http2`](connection_handover::Server::hand_over_http2).
 #[derive(Debug)]
@@ -37,13 +44,14 @@ impl Http2 {
     }
 
     /// For connections of a server that accepts from a [`GatedListener`]. `serve` is called once, with a listener of its own: it
-    /// begins such a server, which is asked what it allows. Needs a tokio runtime.
+    /// begins such a server, which is asked what it allows. Needs a tokio runtime with a clock.
     ///
     /// # Errors
-    /// In a sentence, if it does not speak HTTP/2.
+    /// In a sentence, if it does not speak HTTP/2, or says nothing for five seconds.
     pub async fn of_server<F: Future>(serve: impl FnOnce(GatedListener) -> F) -> Result<Http2, String> {
-        let limits = Limits::of(serve).await.ok_or("the server behind the listener does not speak HTTP/2")?;
-        Ok(Http2 { limits })
+        let limits = timeout(ANSWER_TIMEOUT, Limits::of(serve)).await;
+        let limits = limits.map_err(|_| "the server that should accept from a listener says nothing")?;
+        Ok(Http2 { limits: limits.ok_or("the server that should accept from a listener does not speak HTTP/2")? })
     }
 }
 

@@ -39,8 +39,8 @@ fn serve(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
     let timeouts = ClientTimeouts { idle: *idle_timeout, head: *head_timeout };
     let mut server = Server::new(*drain_timeout).with_timeouts(timeouts);
     server.hand_over(&mut upgrader);
-    server.hand_over_http2(Http2::new());
     for (name, _) in demo::names().zip(listen) {
+        server.hand_over_http2(&name, Http2::new());
         server.add(&name, demo::service(&name, upgrader.generation(), server.readiness()));
         #[cfg(feature = "tls")]
         if let Some(pem) = &args.tls {

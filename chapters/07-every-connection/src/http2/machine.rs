@@ -74,6 +74,8 @@ enum Goodbye {
     Warned,
     /// It has answered: whatever it asked before the warning has come.
     Heard,
+    /// The library says it by itself.
+    Elsewhere,
 }
 
 /// How many bytes of bodies the client may still send, on all streams together.
@@ -196,9 +198,7 @@ impl Machine {
     /// Whether the library owes the client nothing, and the client owes it nothing that its successor would miss.
     pub(super) fn is_quiet(&self) -> bool {
         let passes = matches!(self.stage, Stage::Open) && self.stateless && !self.ends;
-        let answered = self.owed == 0 && self.unacknowledged == 0 && self.streams.are_over();
-        let buffers = [&self.to_library, &self.written, &self.waiting, &self.to_client];
-        passes && answered && self.passing == 0 && buffers.iter().all(|bytes| bytes.is_empty())
+        passes && self.owed == 0 && self.unacknowledged == 0 && self.is_done()
     }
     // ANCHOR_END: quiet
 
@@ -216,21 +216,39 @@ impl Machine {
         }
     }
 
-    /// Whether the client has heard the warning.
+    /// Whether the client has heard the warning: whatever it asked before has come.
     pub(super) fn is_warned(&self) -> bool {
         self.goodbye == Goodbye::Heard
     }
 
-    /// Names the last stream that was answered. The connection must be [quiet](Self::is_quiet).
+    /// Whether nothing is under way, so that the connection can end.
+    pub(super) fn is_done(&self) -> bool {
+        let buffers = [&self.to_library, &self.written, &self.waiting, &self.to_client];
+        self.streams.are_over() && self.passing == 0 && buffers.iter().all(|bytes| bytes.is_empty())
+    }
+
+    /// Names the last stream that was answered. The connection must be [done](Self::is_done).
     pub(super) fn end(&mut self) {
         self.ends = true;
         put_goaway(&mut self.to_client, self.streams.last());
     }
     // ANCHOR_END: goodbye
 
-    /// Whether the client has opened a stream, here or before.
-    pub(super) fn was_asked(&self) -> bool {
-        self.streams.last() > 0
+    /// Takes a [warning](Self::warn) back that was not sent yet.
+    pub(super) fn unwarn(&mut self) {
+        if self.goodbye == Goodbye::Wanted {
+            self.goodbye = Goodbye::Unsaid;
+        }
+    }
+
+    /// Whether the library ends the connection by itself.
+    pub(super) fn ends_by_itself(&self) -> bool {
+        self.goodbye == Goodbye::Elsewhere || matches!(self.stage, Stage::Blind)
+    }
+
+    /// Whether the client has had the beginning of an answer.
+    pub(super) fn has_answered(&self) -> bool {
+        self.streams.any_answer()
     }
 
     /// From now on, the library is given no new stream.
@@ -451,8 +469,9 @@ impl Machine {
             self.receive.truth += more;
             put_window_update(&mut self.to_client, more);
         }
-        // Not before the client has heard our settings.
-        if self.goodbye == Goodbye::Wanted && self.stateless {
+        // Not before our settings.
+        let greeted = self.stateless || self.unacknowledged > 0;
+        if self.goodbye == Goodbye::Wanted && greeted && !matches!(self.stage, Stage::Blind) {
             self.goodbye = Goodbye::Warned;
             put_goaway(&mut self.to_client, ANY_STREAM);
             put_ping(&mut self.to_client, GOODBYE);
@@ -517,7 +536,8 @@ impl Machine {
                 self.receive.belief += number(&frame);
                 return self.advance();
             }
-            GOAWAY | PUSH_PROMISE => self.ends = true,
+            GOAWAY => (self.ends, self.goodbye) = (true, Goodbye::Elsewhere),
+            PUSH_PROMISE => self.ends = true,
             _ => {}
         }
         self.streams.answered(head);
@@ -554,6 +574,7 @@ impl Machine {
             self.open();
         } else {
             self.tell(ours, &said);
+            self.speak();
         }
     }
 
@@ -1116,6 +1137,10 @@ mod tests {
         let mut fresh = Machine::fresh();
         fresh.warn();
         assert_eq!(out(&mut fresh.to_client), b"");
+        read(&mut fresh, &[PREFACE, &frame(SETTINGS, 0, 0, &[])].concat());
+        fresh.write(&frame(SETTINGS, 0, 0, &[]));
+        let said = out(&mut fresh.to_client);
+        assert!(said[3] == SETTINGS && said.ends_with(&warning()), "whether the client acknowledges them or not");
         let mut machine = greeted();
         read(&mut machine, &request(1));
         let block = [frame(HEADERS, END_STREAM, 1, b"block"), frame(CONTINUATION, END_HEADERS, 1, b"rest")];
@@ -1125,6 +1150,32 @@ mod tests {
         assert!(!machine.sends(&[IoSlice::new(&block[1])]), "a warning is due");
         machine.write(&block[1]);
         assert_eq!(out(&mut machine.to_client), [&block[1][..], &warning()].concat());
+    }
+
+    /// A client that is told of a higher stream than before ends the connection, and all that is under way on it.
+    #[test]
+    fn nothing_is_said_beside_the_goodbye_of_the_library() {
+        let mut machine = greeted();
+        read(&mut machine, &request(1));
+        machine.write(&frame(GOAWAY, 0, 0, &[0, 0, 0, 1, 0, 0, 0, 0]));
+        out(&mut machine.to_client);
+        machine.warn();
+        assert_eq!(out(&mut machine.to_client), b"");
+        assert!(machine.ends_by_itself());
+    }
+
+    #[test]
+    fn a_warning_that_was_not_sent_can_be_taken_back() {
+        let mut fresh = Machine::fresh();
+        fresh.warn();
+        fresh.unwarn();
+        read(&mut fresh, &[PREFACE, &frame(SETTINGS, 0, 0, &[])].concat());
+        fresh.write(&[frame(SETTINGS, 0, 0, &[]), frame(SETTINGS, ACK, 0, &[])].concat());
+        let said = out(&mut fresh.to_client);
+        read(&mut fresh, &frame(SETTINGS, ACK, 0, &[]));
+        assert_eq!((said[3], out(&mut fresh.to_client)), (SETTINGS, Vec::new()));
+        fresh.warn();
+        assert_eq!(out(&mut fresh.to_client), warning());
     }
 
     #[test]

@@ -25,9 +25,6 @@ const WAIT: Duration = Duration::from_millis(250);
 const HOLD: Duration = Duration::from_millis(250);
 // ANCHOR_END: phases
 
-/// How long a goodbye waits for what the client may do first: ask for something and be answered, and hear the warning.
-const PATIENCE: Duration = Duration::from_secs(2);
-
 /// How much is read at a time: a frame, unless the client was told that they may be longer.
 const READ: usize = 16 * 1024 + 9;
 
@@ -52,6 +49,8 @@ struct Shared {
     /// The library has closed ours, or the connection was taken.
     ended: bool,
     taken: bool,
+    /// A goodbye is said: the task that says it hears of whatever happens.
+    closes: bool,
     /// The library's task.
     reader: Option<Waker>,
     /// The task that waits for the connection to become quiet.
@@ -72,6 +71,7 @@ pub(super) fn gate(client: Box<dyn Transport>, machine: Machine) -> (Gate, Contr
         client_ended: false,
         ended: false,
         taken: false,
+        closes: false,
         reader: None,
         controller: None,
     };
@@ -82,11 +82,11 @@ pub(super) fn gate(client: Box<dyn Transport>, machine: Machine) -> (Gate, Contr
 impl Movable for Control {
     fn quiet(&self) -> Pin<Box<dyn Future<Output = bool> + Send + '_>> {
         Box::pin(async {
-            if let Ok(quiet) = timeout(WAIT, self.becomes(Shared::is_quiet)).await {
+            if let Ok(quiet) = timeout(WAIT, self.becomes(Shared::is_quiet, Shared::never_quiet)).await {
                 return quiet;
             }
             let held = Held::begin(self);
-            let quiet = timeout(HOLD, self.becomes(Shared::is_quiet)).await.unwrap_or(false);
+            let quiet = timeout(HOLD, self.becomes(Shared::is_quiet, Shared::never_quiet)).await.unwrap_or(false);
             if quiet {
                 // It is taken with what was held.
                 std::mem::forget(held);
@@ -98,6 +98,7 @@ impl Movable for Control {
     fn take(&self) -> Option<Bytes> {
         let shared = &mut *lock(&self.0);
         if !shared.is_quiet() {
+            shared.release();
             return None;
         }
         (shared.ended, shared.taken) = (true, true);
@@ -105,14 +106,20 @@ impl Movable for Control {
         Some(shared.machine.take().write())
     }
 
-    fn close(&self, _stops: bool) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        Box::pin(async {
+    fn close(&self, _stops: bool, idle: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async move {
+            let _closes = Closes::begin(self);
             // A client that gets a GOAWAY before its first answer may take the connection for broken (curl does).
-            let _ = timeout(PATIENCE, self.becomes(|shared| shared.is_quiet() && shared.machine.was_asked())).await;
+            let answered = self.becomes(|shared| shared.machine.has_answered(), Shared::ends_by_itself);
+            let _ = timeout(idle, answered).await;
             lock(&self.0).warn();
-            let _ = timeout(PATIENCE, self.becomes(|shared| shared.machine.is_warned())).await;
-            while self.becomes(Shared::is_quiet).await {
-                let Some((mut client, rest)) = lock(&self.0).end_quiet() else { continue };
+            let heard = self.becomes(|shared| shared.machine.is_warned(), Shared::ends_by_itself);
+            let _ = timeout(idle / 2, heard).await;
+            // The end gives back what comes now.
+            let held = Held::begin(self);
+            while self.becomes(Shared::is_done, Shared::ends_by_itself).await {
+                let Some((mut client, rest)) = lock(&self.0).end_done() else { continue };
+                std::mem::forget(held);
                 // In a task, because what waits for this may be dropped in the middle.
                 tokio::spawn(async move {
                     client.write_all(&rest).await?;
@@ -125,18 +132,36 @@ impl Movable for Control {
 }
 
 impl Control {
-    /// Waits until this is so (`true`), or the connection will never be quiet.
-    async fn becomes(&self, so: impl Fn(&Shared) -> bool) -> bool {
+    /// Waits until this is so (`true`), or it never will be.
+    async fn becomes(&self, so: impl Fn(&Shared) -> bool, never: impl Fn(&Shared) -> bool) -> bool {
         std::future::poll_fn(|cx| {
             let shared = &mut *lock(&self.0);
             let is = so(shared);
-            if is || shared.never_quiet() {
+            if is || never(shared) {
                 return Poll::Ready(is);
             }
             shared.controller = Some(cx.waker().clone());
             Poll::Pending
         })
         .await
+    }
+}
+
+/// As long as it is there, a goodbye is said.
+struct Closes<'control>(&'control Control);
+
+impl Closes<'_> {
+    fn begin(control: &Control) -> Closes<'_> {
+        lock(&control.0).closes = true;
+        Closes(control)
+    }
+}
+
+impl Drop for Closes<'_> {
+    fn drop(&mut self) {
+        let shared = &mut *lock(&self.0.0);
+        shared.closes = false;
+        shared.machine.unwarn();
     }
 }
 
@@ -152,9 +177,7 @@ impl Held<'_> {
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        let shared = &mut *lock(&self.0.0);
-        shared.machine.release();
-        shared.wake_reader();
+        lock(&self.0.0).release();
     }
 }
 
@@ -173,9 +196,23 @@ impl Shared {
         self.wake_reader();
     }
 
-    /// Takes a quiet connection away from the library, to say the end of the goodbye: the client, and what it should get.
-    fn end_quiet(&mut self) -> Option<(Box<dyn Transport>, BytesMut)> {
-        if !self.is_quiet() {
+    fn release(&mut self) {
+        self.machine.release();
+        self.wake_reader();
+    }
+
+    fn is_done(&self) -> bool {
+        self.asked && !self.unflushed && self.machine.is_done()
+    }
+
+    fn ends_by_itself(&self) -> bool {
+        self.ended || self.machine.ends_by_itself()
+    }
+
+    /// Takes a connection away from the library on which nothing is under way, to say the end of the goodbye: the client, and what
+    /// it should get.
+    fn end_done(&mut self) -> Option<(Box<dyn Transport>, BytesMut)> {
+        if !self.is_done() {
             return None;
         }
         self.machine.end();
@@ -189,7 +226,7 @@ impl Shared {
     }
 
     fn wake_controller(&mut self) {
-        if self.controller.is_some() && (self.is_quiet() || self.never_quiet() || self.machine.is_warned()) {
+        if self.controller.is_some() && (self.closes || self.is_quiet() || self.never_quiet()) {
             self.controller.take().into_iter().for_each(Waker::wake);
         }
     }
@@ -273,7 +310,7 @@ impl Shared {
 
     fn advance(&mut self) {
         self.machine.advance();
-        if self.machine.ends() || self.machine.is_warned() {
+        if self.closes || self.machine.ends() {
             self.wake_controller();
         }
     }

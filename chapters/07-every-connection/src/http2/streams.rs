@@ -17,6 +17,8 @@ pub(super) struct Streams {
     /// The client, or the library, is in the middle of a header block, which no other frame may interrupt.
     client_block: bool,
     library_block: bool,
+    /// The client has had the beginning of an answer, here or before.
+    any_answer: bool,
 }
 
 /// What has ended of an open stream.
@@ -29,7 +31,7 @@ struct Done {
 impl Streams {
     /// The streams after those of a predecessor.
     pub(super) fn after(last: u32) -> Streams {
-        Streams { predecessors: last, last, ..Streams::default() }
+        Streams { predecessors: last, last, any_answer: last > 0, ..Streams::default() }
     }
 
     pub(super) fn last(&self) -> u32 {
@@ -39,6 +41,10 @@ impl Streams {
     /// Whether no stream is open, and no header block half sent.
     pub(super) fn are_over(&self) -> bool {
         self.open.is_empty() && !self.client_block && !self.library_block
+    }
+
+    pub(super) fn any_answer(&self) -> bool {
+        self.any_answer
     }
 
     /// Whether the library is in the middle of a header block.
@@ -81,7 +87,10 @@ impl Streams {
     #[inline]
     pub(super) fn answered(&mut self, head: Head) {
         match head.kind {
-            HEADERS | CONTINUATION => self.library_block = !head.has(END_HEADERS),
+            HEADERS | CONTINUATION => {
+                self.library_block = !head.has(END_HEADERS);
+                self.any_answer = true;
+            }
             RST_STREAM => drop(self.open.remove(&head.stream)),
             _ => {}
         }

@@ -340,7 +340,7 @@ impl Movable for Control {
         Some(state)
     }
 
-    fn close(&self, stops: bool) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+    fn close(&self, stops: bool, _idle: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(async move {
             let _goes = Goes::begin(&self.shared);
             self.leaves().await;
@@ -624,7 +624,7 @@ mod tests {
     async fn a_goodbye_that_has_begun_is_said_to_its_end() {
         let (mut client, server) = duplex(2);
         let control = begin(&parrot(&ANSWER, true), server);
-        let closed = timeout(Duration::from_secs(1), control.close(true)).await;
+        let closed = timeout(Duration::from_secs(1), control.close(true, Duration::ZERO)).await;
         closed.expect_err("the client has not read all of it");
         let mut read = Vec::new();
         client.read_to_end(&mut read).await.expect("it is closed");

@@ -40,7 +40,7 @@ fn serve(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
     block_on(async {
         for (name, _) in demo::names().zip(listen) {
             let service = demo::service(&name, upgrader.generation(), server.readiness());
-            server.hand_over_http2(Http2::of_server(|listener| accept(listener, service.clone())).await?);
+            server.hand_over_http2(&name, Http2::of_server(|listener| accept(listener, service.clone())).await?);
             #[cfg(feature = "tls")]
             if let Some(pem) = &args.tls {
                 server.encrypt(&name, every_connection::tls::Tls::from_pem_file(pem)?);
