@@ -541,8 +541,9 @@ impl Machine {
             _ => {}
         }
         self.streams.answered(head);
-        // What is about the connection, or lets the client send, need not keep its place among the answers.
-        if head.stream == 0 || head.kind == WINDOW_UPDATE {
+        // What is about the connection, or lets the client send, need not keep its place among the answers; an acknowledgement does:
+        // what was said before it keeps to the settings before.
+        if head.stream == 0 && head.kind != SETTINGS || head.kind == WINDOW_UPDATE {
             self.to_client.unsplit(frame);
         } else if self.waiting.is_empty() && (head.kind != DATA || head.length <= self.send.truth) {
             self.send.truth -= if head.kind == DATA { head.length } else { 0 };
@@ -780,18 +781,36 @@ mod tests {
         assert_eq!(moved_after_a_request().pass(&frame(PRIORITY, 0, 1, &[0; 5])), 0, "it is late");
     }
 
-    #[test]
-    fn what_goes_as_it_is_uses_up_the_window_and_nothing_does_beyond_it() {
+    /// A process whose predecessor has sent all that the client takes, with a request.
+    fn moved_after_a_long_answer() -> Machine {
         let mut machine = greeted();
         read(&mut machine, &request(1));
         assert!(machine.sends(&[IoSlice::new(&frame(DATA, END_STREAM, 1, &vec![0; 65_535]))]));
         out(&mut machine.to_library);
         let mut next = moved(machine);
         read(&mut next, &request(3));
+        next
+    }
+
+    #[test]
+    fn what_goes_as_it_is_uses_up_the_window_and_nothing_does_beyond_it() {
+        let mut next = moved_after_a_long_answer();
         let byte = frame(DATA, 0, 3, b"?");
         assert!(!next.sends(&[IoSlice::new(&byte)]));
         next.write(&byte);
         assert!(next.to_client.is_empty(), "the client takes nothing");
+    }
+
+    #[test]
+    fn an_answer_that_waits_comes_before_the_acknowledgement_of_settings_that_it_does_not_keep() {
+        let mut next = moved_after_a_long_answer();
+        let (answer, acknowledged) = (frame(DATA, END_STREAM, 3, b"answer"), frame(SETTINGS, ACK, 0, &[]));
+        next.write(&answer);
+        // From their acknowledgement on, the client takes nothing on any stream.
+        read(&mut next, &frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]));
+        next.write(&acknowledged);
+        read(&mut next, &frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 9]));
+        assert_eq!(out(&mut next.to_client), [answer, acknowledged].concat());
     }
 
     #[test]
