@@ -308,10 +308,7 @@ impl Machine {
             Stage::Blind => return self.go_blind(),
         }
         self.give_passing();
-        if !self.held && self.passing == 0 {
-            self.unhold();
-        }
-        while let Some(head) = Head::read(&self.arrived) {
+        while let Some(head) = self.next_head() {
             // Before the frame is waited for: a client may announce up to 16 MiB.
             if self.is_refused(head) {
                 return self.go_blind();
@@ -337,6 +334,14 @@ impl Machine {
             // An empty buffer may still own memory, for as long as the connection lasts.
             self.arrived = BytesMut::new();
         }
+    }
+
+    /// Of what has come from the client. What was set aside goes first, as soon as it interrupts nothing.
+    fn next_head(&mut self) -> Option<Head> {
+        if !self.held && self.passing == 0 && !self.streams.in_request_block() {
+            self.unhold();
+        }
+        Head::read(&self.arrived)
     }
 
     fn give_passing(&mut self) {
@@ -847,6 +852,20 @@ mod tests {
         machine.release();
         read(&mut machine, &body[50..]);
         assert_eq!(out(&mut machine.to_library), [&body[50..], &request(3)].concat());
+    }
+
+    #[test]
+    fn what_was_held_interrupts_no_header_block_and_comes_before_what_follows() {
+        let mut machine = greeted();
+        read(&mut machine, &frame(HEADERS, END_HEADERS, 1, b"block"));
+        out(&mut machine.to_library);
+        machine.hold();
+        let trailers = [frame(HEADERS, END_STREAM, 1, b"trail"), frame(CONTINUATION, END_HEADERS, 1, b"ers")];
+        read(&mut machine, &[&request(3)[..], &trailers[0]].concat());
+        machine.release();
+        assert_eq!(out(&mut machine.to_library), trailers[0]);
+        read(&mut machine, &[&trailers[1][..], &request(5)].concat());
+        assert_eq!(out(&mut machine.to_library), [&trailers[1][..], &request(3), &request(5)].concat());
     }
 
     #[test]

@@ -47,6 +47,11 @@ impl Streams {
         self.any_answer
     }
 
+    /// Whether the client is in the middle of a header block.
+    pub(super) fn in_request_block(&self) -> bool {
+        self.client_block
+    }
+
     /// Whether the library is in the middle of a header block.
     pub(super) fn in_answer_block(&self) -> bool {
         self.library_block
