@@ -424,3 +424,67 @@ impl Drop for Gate {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::{DuplexStream, duplex};
+    use tokio::time::{sleep, timeout};
+
+    use super::super::frame::{ACK, END_HEADERS, END_STREAM, HEADERS, Head, PING, PREFACE, SETTINGS};
+
+    use super::*;
+
+    fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+        let mut frame = BytesMut::new();
+        Head { length: u32::try_from(payload.len()).expect("short"), kind, flags, stream }.put(&mut frame);
+        [&frame[..], payload].concat()
+    }
+
+    async fn say(to: &mut (impl AsyncWrite + Unpin), frames: &[Vec<u8>]) {
+        to.write_all(&frames.concat()).await.expect("it is connected");
+        to.flush().await.expect("it is connected");
+    }
+
+    async fn hear(library: &mut Gate) -> Vec<u8> {
+        let mut heard = vec![0; 1000];
+        let length = timeout(Duration::from_secs(1), library.read(&mut heard)).await.expect("it is given something");
+        heard.truncate(length.expect("it is connected"));
+        heard
+    }
+
+    /// A client that has asked on stream 1, and the library, which has been given that.
+    async fn asked() -> (DuplexStream, Gate, Control) {
+        let (mut client, server) = duplex(1000);
+        let (mut library, control) = gate(Box::new(server), Machine::fresh());
+        say(&mut client, &[PREFACE.to_vec(), frame(SETTINGS, 0, 0, &[])]).await;
+        hear(&mut library).await;
+        say(&mut library, &[frame(SETTINGS, 0, 0, &[]), frame(SETTINGS, ACK, 0, &[])]).await;
+        let request = frame(HEADERS, END_HEADERS | END_STREAM, 1, b"block");
+        say(&mut client, &[frame(SETTINGS, ACK, 0, &[]), request]).await;
+        hear(&mut library).await;
+        (client, library, control)
+    }
+
+    /// The library of another server runs beside the task that takes the connection.
+    #[tokio::test(start_paused = true)]
+    async fn what_is_given_something_after_it_was_quiet_is_not_taken_and_not_held() {
+        let (mut client, mut library, control) = asked().await;
+        let answer = async {
+            // By then, new streams are held.
+            sleep(WAIT + HOLD / 2).await;
+            say(&mut library, &[frame(HEADERS, END_HEADERS | END_STREAM, 1, b"block")]).await;
+            let more = timeout(Duration::from_millis(1), library.read(&mut [0; 1000])).await;
+            more.expect_err("the client says nothing");
+        };
+        let (quiet, ()) = tokio::join!(control.quiet(), answer);
+        assert!(quiet);
+        say(&mut client, &[frame(PING, 0, 0, &[1; 8])]).await;
+        assert_eq!(hear(&mut library).await, frame(PING, 0, 0, &[1; 8]));
+        assert!(control.take().is_none());
+        let request = frame(HEADERS, END_HEADERS | END_STREAM, 3, b"block");
+        say(&mut client, std::slice::from_ref(&request)).await;
+        assert_eq!(hear(&mut library).await, request);
+    }
+}

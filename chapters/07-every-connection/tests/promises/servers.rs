@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 use testkit::load::{Client, Plan};
 use testkit::{Ending, Generations, Program, Wire, assert_ends_well, await_exit, connected, example, freeze};
 
-use crate::client;
+use crate::client::{self, DATA};
 use crate::server::{BINARY, replace, start_other, upgrades};
 
 const CONNECTIONS: u32 = 4;
@@ -169,9 +169,47 @@ fn a_stream_of_another_server_is_finished_although_its_client_was_told() {
     client.data(1);
     let old = server.upgrade();
     assert_eq!(client.goaway(), client::ANY_STREAM);
+    assert!(!client.skipped.iter().any(|frame| frame.kind == DATA), "it is told at once: {:?}", client.skipped);
     client.answer_ping();
     assert_eq!(client.answer(1), "line 2 of 2\n");
     assert_eq!(client.goaway(), 1);
     assert_eq!(client.wire.ending(), Ending::Eof);
     await_exit(old);
+}
+
+#[test]
+fn a_client_that_asks_on_although_it_was_told_is_given_back_what_comes_late() {
+    const LAST: u32 = 41;
+    let mut server = listener(&["--drain-timeout", "1h"]);
+    let mut client = client::Client::greet(&server);
+    client.get(1, "/stream?chunks=2&interval=3s");
+    client.data(1);
+    crate::server::drain(&mut server);
+    assert_eq!(client.goaway(), client::ANY_STREAM);
+    client.answer_ping();
+    for stream in (3..LAST).step_by(2) {
+        client.get(stream, "/");
+        client.ping(stream.into());
+        client.pong(stream.into());
+    }
+    let taken = client.goaway();
+    assert!(taken < LAST / 2, "{taken} of {LAST}");
+    for stream in (1..=taken).step_by(2) {
+        client.answer(stream);
+    }
+    assert_eq!(client.wire.ending(), Ending::Eof);
+    assert_ends_well(server);
+}
+
+#[test]
+fn a_client_that_was_told_all_and_does_not_close_is_not_cut() {
+    let mut server = listener(&["--drain-timeout", "1s"]);
+    let mut client = client::Client::greet(&server);
+    client.assert_served_by(1, 1);
+    crate::server::drain(&mut server);
+    assert_eq!(client.goaway(), client::ANY_STREAM);
+    client.answer_ping();
+    assert_eq!(client.goaway(), 1);
+    // The process waits two seconds for it, and has one.
+    assert_ends_well(server);
 }
