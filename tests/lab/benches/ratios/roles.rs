@@ -79,7 +79,7 @@ impl Role {
     pub(crate) fn play(self) -> ExitCode {
         match self {
             Role::Plain => serve_plainly(None),
-            Role::PlainTls(file) => serve_plainly(Some(tls::acceptor(&file))),
+            Role::PlainTls(file) => serve_plainly(Some(&tls::acceptor(&file))),
             Role::Echo { gate } => echo::serve(gate),
             Role::Sized(bytes) => sized::upgradable(bytes),
             Role::Forking(bytes) => {
@@ -98,7 +98,7 @@ fn number(number: usize) -> OsString {
 /// hyper 1's example `hello.rs`, with the one thing that its documentation asks for (a timer, without which the header
 /// timeout does not work), our handler, and the backlog that our listeners have.
 #[tokio::main]
-async fn serve_plainly(tls: Option<TlsAcceptor>) -> ExitCode {
+async fn serve_plainly(tls: Option<&TlsAcceptor>) -> ExitCode {
     let address: Address = ANYWHERE.parse().expect("it is an address");
     let listener = address.bind().expect("any port will do");
     let listener = TcpListener::from_std(OwnedFd::from(listener).into()).expect("the runtime takes a listener");
@@ -107,7 +107,7 @@ async fn serve_plainly(tls: Option<TlsAcceptor>) -> ExitCode {
     println!("listening address={address} pid={}", std::process::id());
     loop {
         let Ok((stream, _)) = listener.accept().await else { continue };
-        let (service, tls) = (service.clone(), tls.clone());
+        let (service, tls) = (service.clone(), tls.cloned());
         tokio::spawn(async move {
             match tls {
                 None => serve_connection(stream, service).await,
