@@ -14,7 +14,7 @@ use bytes::Bytes;
 use graceful_shutdown::{ClientAddress, ClientTimeouts, Count, Exchange, IDLE_TIMEOUT};
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::counts::Tally;
 use crate::drain::{Phase, Shared, becomes};
@@ -395,28 +395,32 @@ async fn leave_passing(
     }
 }
 
+/// How long such a gate may take before its connection gives the permit back. A handler is a task of its own, and has to run before
+/// it has left. If none waited for that, all would be told to leave at once, and their clients would wait for the whole handover.
+const SHORTLY: Duration = Duration::from_millis(2);
+
 /// As [`go`], with another gate.
 pub(crate) async fn go_passing(
     control: &Control<Socket>,
     gate: &dyn Movable,
     to: &Departures,
 ) -> Option<(Socket, Bytes, Option<Permit>)> {
-    let mut permit = Some(to.permit().await);
+    let mut permit = to.permit().await;
     loop {
         let mut quiet = gate.quiet();
-        let quiet = poll_fn(|cx| {
-            let quiet = quiet.as_mut().poll(cx);
-            if quiet.is_pending() {
+        let quiet = match timeout(SHORTLY, &mut quiet).await {
+            Ok(quiet) => quiet,
+            Err(_) => {
                 permit = None;
+                quiet.await
             }
-            quiet
-        });
-        if !quiet.await {
+        };
+        if !quiet {
             return None;
         }
         // The library of another server runs beside us: it may have been given something meanwhile.
         let Some(state) = gate.take() else { continue };
         let (socket, unread) = control.take_passing()?;
-        return Some((socket, [state, unread].concat().into(), permit.flatten()));
+        return Some((socket, [state, unread].concat().into(), permit));
     }
 }

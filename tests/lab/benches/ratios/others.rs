@@ -108,7 +108,7 @@ pub(crate) fn measure<C: Client + 'static>(idle: &ManyIdle<'_, C>, percentile: &
 /// Upgrades a server under load, with a calm after each time that is as long.
 fn upgrades<C: Client + 'static>(idle: &ManyIdle<'_, C>) -> Measurement {
     let mut server = (idle.start)();
-    let _idle = idle.connected(&server, idle.count);
+    let mut silent = idle.connected(&server, idle.count);
     let busy = Busy::start(idle.connected(&server, CLIENTS));
     let (mut calm, mut during, mut whole) = (Vec::new(), Vec::new(), Vec::new());
     for upgrade in 0..UPGRADES {
@@ -124,6 +124,9 @@ fn upgrades<C: Client + 'static>(idle: &ManyIdle<'_, C>) -> Measurement {
         calm.push(Stretch { from, to, background });
     }
     let requests = busy.stop();
+    for client in &mut silent {
+        client.assert_answered_by(server.generation);
+    }
     let latencies = |counts: fn(&Stretch) -> bool| Latencies {
         calm: latencies(&requests, calm.iter().filter(|stretch| counts(stretch))),
         during: latencies(&requests, during.iter().filter(|stretch| counts(stretch))),
