@@ -408,14 +408,13 @@ pub(crate) async fn go_passing(
     let mut permit = to.permit().await;
     loop {
         let mut quiet = gate.quiet();
-        let quiet = match timeout(SHORTLY, &mut quiet).await {
-            Ok(quiet) => quiet,
-            Err(_) => {
-                permit = None;
-                quiet.await
-            }
+        let goes = if let Ok(goes) = timeout(SHORTLY, &mut quiet).await {
+            goes
+        } else {
+            permit = None;
+            quiet.await
         };
-        if !quiet {
+        if !goes {
             return None;
         }
         // The library of another server runs beside us: it may have been given something meanwhile.
