@@ -13,6 +13,7 @@ mod listen_environment;
 mod tls;
 mod transfer;
 mod websocket;
+mod wire;
 
 /// The name, which is that of a folder in `corpus`, too; and what panics if an input does what it should not.
 pub type Target = (&'static str, fn(&[u8]));
@@ -27,6 +28,7 @@ pub const TARGETS: &[Target] = &[
     ("gate", gate::run),
     ("generations", generations::run),
     ("http2", http2::run),
+    ("http2_hyper", http2::hyper::run),
     ("http2_state", http2::run_state),
     ("listen_environment", listen_environment::run),
     #[cfg(feature = "tls")]

@@ -3,9 +3,12 @@
 //!
 //! The input is a list of steps, each a letter and a byte that says more.
 
+mod client;
 #[allow(dead_code)]
 #[path = "../../../../chapters/07-every-connection/src/http2/frame.rs"]
 mod frame;
+mod hpack;
+pub(super) mod hyper;
 #[allow(dead_code)]
 #[path = "../../../../chapters/07-every-connection/src/http2/machine.rs"]
 mod machine;

@@ -4,24 +4,23 @@
 //! The input is a list of steps, each a letter and a byte that says more.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
 use connection_handover::TunnelProtocol as _;
 use every_connection::{Gate, Leave, Websockets};
 use futures_util::{SinkExt as _, StreamExt as _};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::yield_now;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+
+use super::wire::Socket;
 
 /// A fresh connection: the name, a length, a number.
 const FRESH: &[u8] = b"fuzz/1\n\0\0\0\x010";
@@ -43,75 +42,16 @@ thread_local! {
         RefCell::new(Builder::new_current_thread().enable_time().build().expect("there is memory"));
 }
 
-#[derive(Default)]
-struct State {
-    /// What the server can read, and whether that is all.
-    arrived: VecDeque<u8>,
-    ended: bool,
-    written: Vec<u8>,
-    /// How much the client still takes; `None`: everything.
-    room: Option<usize>,
-    wakers: Vec<Waker>,
-    /// What the handlers have read.
-    heard: Vec<Message>,
-}
+/// What the handlers have read.
+type Heard = Arc<Mutex<Vec<Message>>>;
 
-/// A socket, which every process has, one after the other.
-#[derive(Clone, Default)]
-struct Socket(Arc<Mutex<State>>);
-
-impl Socket {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn change(&self, change: impl FnOnce(&mut State)) {
-        let mut state = self.lock();
-        change(&mut state);
-        std::mem::take(&mut state.wakers).into_iter().for_each(Waker::wake);
-    }
-}
-
-impl AsyncRead for Socket {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let mut state = self.lock();
-        if state.arrived.is_empty() && !state.ended {
-            state.wakers.push(cx.waker().clone());
-            return Poll::Pending;
-        }
-        let part = state.arrived.as_slices().0;
-        let length = part.len().min(buf.remaining());
-        buf.put_slice(&part[..length]);
-        state.arrived.drain(..length);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Socket {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let mut state = self.lock();
-        let length = state.room.unwrap_or(usize::MAX).min(buf.len());
-        if length == 0 && !buf.is_empty() {
-            state.wakers.push(cx.waker().clone());
-            return Poll::Pending;
-        }
-        state.room = state.room.map(|room| room - length);
-        state.written.extend_from_slice(&buf[..length]);
-        Poll::Ready(Ok(length))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
+fn lock(heard: &Heard) -> MutexGuard<'_, Vec<Message>> {
+    heard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Notes and numbers what a client says, and answers.
 macro_rules! serve {
-    ($transport:expr, $socket:expr, $count:ident, $next:ident => $waits:expr) => {{
+    ($transport:expr, $heard:expr, $count:ident, $next:ident => $waits:expr) => {{
         // The usual 128 KiB take most of the time.
         let config = WebSocketConfig::default().read_buffer_size(4 * 1024);
         let mut socket = WebSocketStream::from_raw_socket($transport, Role::Server, Some(config)).await;
@@ -119,7 +59,7 @@ macro_rules! serve {
             let $next = socket.next();
             let Some(next) = $waits else { break Some($count) };
             let Some(Ok(message)) = next else { break None };
-            $socket.lock().heard.push(message.clone());
+            lock(&$heard).push(message.clone());
             if message.is_text() || message.is_binary() {
                 $count += 1;
                 if socket.send(format!("{} {message}", $count).into()).await.is_err() {
@@ -130,13 +70,13 @@ macro_rules! serve {
     }};
 }
 
-async fn behind_gate(socket: Socket, gate: Gate, mut leave: Leave, mut count: u64) -> Option<u64> {
-    serve!(gate, socket, count, next => leave.unless(next).await)
+async fn behind_gate(heard: Heard, gate: Gate, mut leave: Leave, mut count: u64) -> Option<u64> {
+    serve!(gate, heard, count, next => leave.unless(next).await)
 }
 
-async fn alone(socket: Socket) {
+async fn alone(heard: Heard, socket: Socket) {
     let mut count = 0_u64;
-    let _: Option<u64> = serve!(socket.clone(), socket, count, next => Some(next.await));
+    let _: Option<u64> = serve!(socket, heard, count, next => Some(next.await));
 }
 
 pub(crate) fn run(bytes: &[u8]) {
@@ -144,12 +84,13 @@ pub(crate) fn run(bytes: &[u8]) {
 }
 
 async fn compare(bytes: &[u8]) {
-    let (socket, said, blocked) = moving(bytes).await;
+    let [heard, heard_alone] = [Heard::default(), Heard::default()];
+    let (socket, said, blocked) = moving(bytes, &heard).await;
     let reference = Socket::default();
     reference.change(|state| (state.arrived, state.ended) = (said.into(), true));
-    alone(reference.clone()).await;
+    alone(Arc::clone(&heard_alone), reference.clone()).await;
+    assert_eq!(*lock(&heard), *lock(&heard_alone), "a handler reads something else");
     let (moved, reference) = (socket.lock(), reference.lock());
-    assert_eq!(moved.heard, reference.heard, "a handler reads something else");
     if blocked {
         // Then tungstenite answers the last of several pings, and none that an error comes behind.
         assert_eq!(answers(&moved.written), answers(&reference.written), "an answer is another one");
@@ -176,12 +117,11 @@ fn answers(mut written: &[u8]) -> Vec<&[u8]> {
 }
 
 /// Does what the input says, and returns the socket, what the client has said, and whether it ever took less than it got.
-async fn moving(bytes: &[u8]) -> (Socket, Vec<u8>, bool) {
+async fn moving(bytes: &[u8], heard: &Heard) -> (Socket, Vec<u8>, bool) {
     let socket = Socket::default();
     let (mut said, mut sent, mut blocked) = (Vec::new(), 0, false);
-    let handlers = socket.clone();
-    let process =
-        Websockets::new("fuzz/1", move |gate, leave, count| behind_gate(handlers.clone(), gate, leave, count));
+    let heard = Arc::clone(heard);
+    let process = Websockets::new("fuzz/1", move |gate, leave, count| behind_gate(heard.clone(), gate, leave, count));
     let process = process.message_timeout(Duration::from_secs(3600));
     let (mut state, mut steps) = (Bytes::from_static(FRESH), bytes);
     'processes: loop {
@@ -252,8 +192,7 @@ async fn moving(bytes: &[u8]) -> (Socket, Vec<u8>, bool) {
         });
         sent = said.len();
         for _ in 0..MOST_POLLS {
-            // Ours, and that of the handlers to come: no process has it any more.
-            if Arc::strong_count(&socket.0) == 2 {
+            if socket.is_ours_alone() {
                 return (socket, said, blocked);
             }
             if let Some(waits) = &mut quiet

@@ -14,10 +14,10 @@ use super::settings::{FIRST_WINDOW, HEADER_TABLE_SIZE, Settings};
 /// What each library lets the client send before it is read.
 pub(super) const WINDOW: u32 = 100_000;
 
-const PRIORITY: u8 = 2;
+pub(super) const PRIORITY: u8 = 2;
 
 /// No kind that the protocol has: it is to be ignored (RFC 9113, section 4.1).
-const UNKNOWN: u8 = 0x20;
+pub(super) const UNKNOWN: u8 = 0x20;
 
 /// What was said on each stream, as far as bodies and header blocks go; what of it was heard; and which streams were cut short.
 #[derive(Default)]
@@ -72,7 +72,7 @@ impl Transcript {
     }
 }
 
-fn put(to: &mut BytesMut, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Head {
+pub(super) fn put(to: &mut BytesMut, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Head {
     let head = Head { length: u32::try_from(payload.len()).expect("short"), kind, flags, stream };
     head.put(to);
     to.put_slice(payload);
@@ -80,13 +80,13 @@ fn put(to: &mut BytesMut, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> H
 }
 
 /// So many bytes, of which no two that follow each other are the same.
-fn body(how: u8, length: u32) -> Vec<u8> {
+pub(super) fn body(how: u8, length: u32) -> Vec<u8> {
     static BYTES: LazyLock<Vec<u8>> = LazyLock::new(|| (0..=u8::MAX).cycle().take((1 << 14) + 256).collect());
     BYTES[how.into()..][..length as usize].to_vec()
 }
 
 /// The next frame, if it is whole.
-fn next(from: &mut BytesMut) -> Option<(Head, BytesMut)> {
+pub(super) fn next(from: &mut BytesMut) -> Option<(Head, BytesMut)> {
     let head = Head::read(from).filter(|head| head.is_complete(from))?;
     Some((head, from.split_to(head.frame_size())))
 }
