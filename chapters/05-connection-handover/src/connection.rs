@@ -80,7 +80,7 @@ pub(crate) enum Leave {
 
 impl<L: Library> Connection<L> {
     pub(crate) fn new(library: L, origin: Arc<Origin>, client: ClientAddress, shared: Arc<Shared>) -> Connection<L> {
-        let (phase, exchanges, declined_by) = (shared.phase.subscribe(), Arc::default(), Weak::new());
+        let (phase, exchanges, declined_by) = (shared.subscribe(), Arc::default(), Weak::new());
         Connection { library, origin, client, exchanges, shared, phase, declined_by, gone: false }
     }
 
