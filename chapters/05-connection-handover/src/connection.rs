@@ -423,3 +423,48 @@ pub(crate) async fn go_passing(
         return Some((socket, [state, unread].concat().into(), permit));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::UnixStream;
+    use tokio_util::either::Either;
+    use tokio_util::task::TaskTracker;
+
+    use crate::channel::pair;
+
+    use super::*;
+
+    /// The gate of a handler that takes this long to leave.
+    struct Handler(Duration);
+
+    impl Movable for Handler {
+        fn quiet(&self) -> Pin<Box<dyn Future<Output = bool> + Send + '_>> {
+            Box::pin(async {
+                sleep(self.0).await;
+                true
+            })
+        }
+
+        fn take(&self) -> Option<Bytes> {
+            Some(Bytes::new())
+        }
+
+        fn close(&self, _stops: bool, _idle: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_handler_that_leaves_shortly_keeps_its_permit_and_one_that_does_not_holds_up_no_other() {
+        let (ours, _theirs) = pair().expect("there are descriptors left");
+        let departures = Departures::new(ours).expect("the runtime waits on it");
+        for (takes, keeps) in [(SHORTLY / 2, true), (SHORTLY * 2, false)] {
+            let (stream, _client) = UnixStream::pair().expect("there are descriptors left");
+            let socket = Socket::accepted(Either::Right(stream), TaskTracker::new().token());
+            let gate = Gate::passing(socket, Protocol::Tunnel);
+            let (_, _, permit) =
+                go_passing(&gate.control(), &Handler(takes), &departures).await.expect("the handler has left");
+            assert_eq!(permit.is_some(), keeps, "{takes:?}");
+        }
+    }
+}
