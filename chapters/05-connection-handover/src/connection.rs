@@ -11,7 +11,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use graceful_shutdown::{ClientAddress, ClientTimeouts, Count, Exchange, IDLE_TIMEOUT};
+use graceful_shutdown::{ClientAddress, ClientTimeouts, Count, Exchange};
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
@@ -19,7 +19,7 @@ use tokio::time::{sleep, timeout};
 use crate::counts::Tally;
 use crate::drain::{Phase, Shared, becomes};
 use crate::gate::{Control, Gate, Protocol};
-use crate::http2::{Http2Gate, Movable};
+use crate::http2::{Http2Gate, Movable, Transport};
 use crate::socket::Socket;
 use crate::transfer::{Begin, Departures, Idle, Permit};
 use crate::tunnel::Offer;
@@ -28,6 +28,8 @@ use crate::watched::until;
 /// The least time between two looks, even if a timeout is zero, or a request has arrived and is not read yet.
 pub(crate) const SHORTEST_LOOK: Duration = Duration::from_millis(10);
 
+type Placed = (Box<dyn Transport>, Option<Box<dyn Movable>>);
+
 /// What the connections of one listener have in common.
 pub(crate) struct Origin {
     /// The address of the listener.
@@ -35,6 +37,17 @@ pub(crate) struct Origin {
     pub(crate) timeouts: ClientTimeouts,
     /// Without one, HTTP/2 connections stay here.
     pub(crate) http2: Option<Arc<dyn Http2Gate>>,
+}
+
+impl Origin {
+    /// What the HTTP/2 library of a connection reads and writes, and the gate in between, if it has one. `None`: no process can go
+    /// on from this state.
+    pub(crate) fn place(&self, client: Gate<Socket>, state: Option<Bytes>) -> Option<Placed> {
+        let client: Box<dyn Transport> = Box::new(client);
+        let Some(gates) = &self.http2 else { return Some((client, None)) };
+        let (transport, gate) = gates.place(client, state)?;
+        Some((transport, Some(gate)))
+    }
 }
 
 /// A connection without its socket.
@@ -185,8 +198,8 @@ impl<L: Library> Connection<L> {
             () = control.closed() => None,
             () = becomes(&mut phase, Phase::is_cut) => {
                 // One that has ended only waits for its client to close, too.
-                let (ended, quiet) = (control.has_ended(), offer.is_quiet());
-                Some(Leave::Cut { owed: usize::from(!ended && !quiet), untold: !ended && quiet })
+                let (ended, idle) = (control.has_ended(), offer.take());
+                Some(Leave::Cut { owed: usize::from(!ended && !idle), untold: !ended && idle })
             }
             goes = leave_passing(&mut self.phase, control, &offer, &self.declined_by) => Some(goes),
         }
@@ -246,39 +259,35 @@ async fn leave(
 ) -> Option<Leave> {
     loop {
         let now = phase.borrow_and_update().clone();
-        let idle = match now {
+        match &now {
             Phase::Serving => {
                 control.release();
                 return None;
             }
-            Phase::HandingOver(to) if !declined(declined_by, &to) => {
+            Phase::HandingOver(to) if !declined(declined_by, to) => {
                 control.release();
                 tokio::select! {
                     biased;
                     _ = phase.changed() => continue,
-                    gone = go(control, &to) => match gone {
-                        Some((socket, bytes, permit)) => {
-                            return Some(Leave::Go(to, socket, Begin::Bytes(bytes), permit));
-                        }
-                        None => IDLE_TIMEOUT,
+                    gone = go(control, to) => if let Some((socket, bytes, permit)) = gone {
+                        return Some(Leave::Go(Arc::clone(to), socket, Begin::Bytes(bytes), permit));
                     },
                 }
             }
-            Phase::HandingOver(_) => IDLE_TIMEOUT,
-            Phase::Closing(idle) | Phase::Stopping(idle) => idle,
+            Phase::HandingOver(_) | Phase::Closing(_) | Phase::Stopping(_) => {}
             Phase::Cut => {
                 let owed = owed(control, exchanges);
                 // If nothing is owed and it is not quiet, it has said `close`, and waits for the client to close.
                 let untold = owed == 0 && (control.is_quiet() || control.is_unsure());
                 return Some(Leave::Cut { owed, untold });
             }
-        };
+        }
         control.release();
         control.close_politely();
         tokio::select! {
             biased;
             _ = phase.changed() => {}
-            () = idle_for(idle, control, exchanges) => return Some(silent(control)),
+            () = idle_for(now.idle(), control, exchanges) => return Some(silent(control)),
         }
     }
 }

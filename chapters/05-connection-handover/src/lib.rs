@@ -4,9 +4,9 @@
 //! on a byte that a client sent, and only once.
 //!
 //! Follow a connection. A [`gate`] stands between its socket and the HTTP library, which is hyper with a `service`, or another
-//! server's behind a `listener`. The gate sees where messages begin and end. Once it is quiet, `connection` takes the socket away from the library, and `transfer` sends it in a
-//! `message` and waits for the acknowledgement. In the new process, `arrivals` takes it, acknowledges it, and serves
-//! it. [`Server`] is all of this behind chapter 4's [`Serve`](graceful_upgrade::Serve).
+//! server's behind a `listener`. The gate sees where messages begin and end. Once it is quiet, `connection` takes the socket away
+//! from the library, and `transfer` sends it in a `message` and waits for the acknowledgement. In the new process, `arrivals` takes
+//! it, acknowledges it, and serves it. [`Server`] is all of this behind chapter 4's [`Serve`](graceful_upgrade::Serve).
 
 mod arrivals;
 mod channel;

@@ -97,12 +97,8 @@ impl Library for OtherLibrary {
         control: &Control<Socket>,
         state: Option<Bytes>,
     ) -> Option<Leave> {
-        let gate: Box<dyn Transport> = Box::new(gate);
-        let (transport, offer) = match &connection.origin.http2 {
-            Some(gates) => gates.place(gate, state).map(|(transport, gate)| (transport, Offer::made(gate)))?,
-            None => (gate, Offer::default()),
-        };
+        let (transport, gate) = connection.origin.place(gate, state)?;
         connection.library.give(transport, connection.client);
-        connection.passing(control, offer).await
+        connection.passing(control, gate.map_or_else(Offer::default, Offer::made)).await
     }
 }

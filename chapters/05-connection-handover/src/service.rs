@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::task::Poll;
 
 use bytes::Bytes;
-use graceful_shutdown::{ClientAddress, Count, Exchange, HttpService, IDLE_TIMEOUT, LogLine, refuse_bad_host};
+use graceful_shutdown::{ClientAddress, Count, Exchange, HttpService, LogLine, refuse_bad_host};
 use http_body_util::{BodyExt as _, Either};
 use hyper::body::{Body, Incoming};
 use hyper::header::{CONNECTION, HeaderValue, UPGRADE};
@@ -25,7 +25,7 @@ use tokio::time::sleep;
 use crate::connection::{Connection, Leave, Library, declined, go_passing, owed};
 use crate::drain::{Phase, Shared, becomes};
 use crate::gate::{Control, Gate, Protocol};
-use crate::http2::{Movable, Transport, http2_library};
+use crate::http2::{Movable, http2_library};
 use crate::socket::Socket;
 use crate::transfer::{Begin, Departures};
 use crate::tunnel::Offer;
@@ -79,11 +79,7 @@ impl<S: HttpService> Library for OwnLibrary<S> {
         state: Option<Bytes>,
     ) -> Option<Leave> {
         let here = Here::of(connection, control);
-        let gate: Box<dyn Transport> = Box::new(gate);
-        let (transport, gate) = match &connection.origin.http2 {
-            Some(gates) => gates.place(gate, state).map(|(transport, gate)| (transport, Some(gate)))?,
-            None => (gate, None),
-        };
+        let (transport, gate) = connection.origin.place(gate, state)?;
         let library = http2_library(&connection.origin.timeouts);
         let mut library = pin!(library.serve_connection(TokioIo::new(transport), counted(Arc::clone(&here))));
         let leave =
@@ -222,32 +218,30 @@ async fn leave_http2(
 ) -> Option<Leave> {
     loop {
         let now = phase.borrow_and_update().clone();
-        let idle = match now {
-            Phase::Serving => None,
+        match &now {
+            Phase::Serving => {
+                let _ = phase.changed().await;
+                continue;
+            }
             Phase::HandingOver(to) => {
-                if let Some(gate) = gate.filter(|_| !declined(declined_by, &to)) {
+                if let Some(gate) = gate.filter(|_| !declined(declined_by, to)) {
                     tokio::select! {
                         biased;
                         _ = phase.changed() => continue,
-                        gone = go_passing(control, gate, &to) => if let Some((socket, state, permit)) = gone {
-                            return Some(Leave::Go(to, socket, Begin::Http2(state), permit));
+                        gone = go_passing(control, gate, to) => if let Some((socket, state, permit)) = gone {
+                            return Some(Leave::Go(Arc::clone(to), socket, Begin::Http2(state), permit));
                         },
                     }
                 }
-                Some(IDLE_TIMEOUT)
             }
-            Phase::Closing(idle) | Phase::Stopping(idle) => Some(idle),
+            Phase::Closing(_) | Phase::Stopping(_) => {}
             Phase::Cut => return None,
-        };
-        let Some(idle) = idle else {
-            let _ = phase.changed().await;
-            continue;
-        };
+        }
         // This leaves no waker, and needs none: an answer wakes the connection's task, which has to write it.
         let answered = poll_fn(|_| if answered.load(Relaxed) { Poll::Ready(()) } else { Poll::Pending });
         tokio::select! {
             () = answered => return None,
-            () = sleep(idle) => return None,
+            () = sleep(now.idle()) => return None,
             _ = phase.changed() => {}
         }
     }

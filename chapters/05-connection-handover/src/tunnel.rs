@@ -72,8 +72,8 @@ impl Offer {
         request.extensions_mut().insert(Asked { shared: Arc::clone(shared), offer: self.clone() });
     }
 
-    /// Whether nothing is under way, for all that is known. It takes the connection away from its library.
-    pub(crate) fn is_quiet(&self) -> bool {
+    /// Takes the connection away from its library, if it is known that nothing is under way.
+    pub(crate) fn take(&self) -> bool {
         self.0.get().is_some_and(|gate| gate.take().is_some())
     }
 

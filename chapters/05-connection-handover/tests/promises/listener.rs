@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use connection_handover::{GatedListener, Server};
-use graceful_shutdown::{Address, IDLE_TIMEOUT, Outcome};
+use graceful_shutdown::{IDLE_TIMEOUT, Outcome};
 use graceful_upgrade::Serve as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -16,16 +16,13 @@ use testkit::{Ending, Wire};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 
-use crate::upgraded::{A_LONG_TIME, shutdown};
+use crate::upgraded::{A_LONG_TIME, accept, shutdown};
 
 /// A server without a service, its listener, and its address.
 fn listen() -> (Server, GatedListener, String) {
-    let address: Address = "127.0.0.1:0".parse().expect("an address");
-    let bound = address.bind().expect("any port will do");
-    let address = bound.address().expect("it is bound").to_string();
     let mut server = Server::new(A_LONG_TIME);
     let listener = server.listener("zero");
-    server.accept(vec![("zero".to_owned(), bound)]).expect("the runtime waits on it");
+    let address = accept(&mut server);
     (server, listener, address)
 }
 

@@ -39,13 +39,19 @@ fn upgrade(to: UnboundedSender<Connection>) -> impl HttpService {
 
 /// A server that serves, and its address.
 pub(crate) fn serve(drain_timeout: Duration, service: impl HttpService) -> (Server, String) {
+    let mut server = Server::new(drain_timeout);
+    server.add("zero", service);
+    let address = accept(&mut server);
+    (server, address)
+}
+
+/// Lets it accept, and returns its address.
+pub(crate) fn accept(server: &mut Server) -> String {
     let address: Address = "127.0.0.1:0".parse().expect("an address");
     let listener = address.bind().expect("any port will do");
     let address = listener.address().expect("it is bound").to_string();
-    let mut server = Server::new(drain_timeout);
-    server.add("zero", service);
     server.accept(vec![("zero".to_owned(), listener)]).expect("the runtime waits on it");
-    (server, address)
+    address
 }
 
 /// Stops it, and waits until it is drained or has no more time.
