@@ -20,7 +20,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use connection_handover::{GatedListener, Http2Gate, Http2Placed, Transport};
-
 use tokio::time::timeout;
 
 use limits::Limits;

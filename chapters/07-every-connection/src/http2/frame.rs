@@ -112,6 +112,14 @@ pub(super) fn put_goaway(to: &mut BytesMut, last: u32) {
     to.put_u32(0);
 }
 
+/// A whole frame.
+#[cfg(test)]
+pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let mut head = BytesMut::new();
+    Head { length: u32::try_from(payload.len()).expect("short"), kind, flags, stream }.put(&mut head);
+    [&head[..], payload].concat()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,8 +3,8 @@
 //! The invariant: the library is asked, and not its documentation.
 
 use std::convert::Infallible;
-use std::pin::{Pin, pin};
-use std::task::{Context, Waker};
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWrite as _, AsyncWriteExt as _, ReadBuf, duplex};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 
 use super::frame::{Head, PING, PREFACE, SETTINGS, WINDOW_UPDATE, number, put_ping};
 use super::settings::{FIRST_WINDOW, Settings};
@@ -39,25 +39,22 @@ impl Default for Limits {
 impl Limits {
     /// Lets the library greet a client that says nothing about itself.
     pub(super) fn of_the_library() -> Limits {
-        let (mut client, server) = duplex(GREETING);
-        let mut says = BytesMut::from(PREFACE);
-        Settings::default().put_frame(&mut says);
-        let (mut room, cx) = ([0; GREETING], &mut Context::from_waker(Waker::noop()));
-        let mut heard = ReadBuf::new(&mut room);
         let service = service_fn(async |_: Request<Incoming>| Ok::<_, Infallible>(Response::new(String::new())));
         // Without PINGs, which would need a clock.
         let timeouts = ClientTimeouts { idle: Duration::MAX, ..ClientTimeouts::default() };
-        let mut library = pin!(http2_library(&timeouts).serve_connection(TokioIo::new(server), service));
-        // There is room for all this, so each is done at once; then the library waits for a request.
-        let _ = Pin::new(&mut client).poll_write(cx, &says);
-        let _ = library.as_mut().poll(cx);
-        let _ = Pin::new(&mut client).poll_read(cx, &mut heard);
-        let mut limits = Limits::default();
-        limits.hear(&mut BytesMut::from(heard.filled()));
-        limits
+        let mut limits = pin!(Limits::of(async |mut listener| {
+            let (client, _) = listener.accept().await;
+            http2_library(&timeouts).serve_connection(TokioIo::new(client), service).await
+        }));
+        // Both ends are here, so each of them has something to do until both are done.
+        loop {
+            if let Poll::Ready(limits) = limits.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                return limits.unwrap_or_default();
+            }
+        }
     }
 
-    /// The same with another server. `None`: it does not speak HTTP/2.
+    /// Lets a server greet it. `None`: it does not speak HTTP/2.
     pub(super) async fn of<F: Future>(serve: impl FnOnce(GatedListener) -> F) -> Option<Limits> {
         let (mut client, server) = duplex(GREETING);
         let asks = async {

@@ -644,17 +644,11 @@ fn each_head(bufs: &[IoSlice<'_>], mut each: impl FnMut(Head) -> bool) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::frame::{ACK, CONTINUATION, END_HEADERS, HEADERS, RST_STREAM};
+    use super::super::frame::{ACK, CONTINUATION, END_HEADERS, HEADERS, RST_STREAM, frame};
 
     use super::*;
 
     const PRIORITY: u8 = 2;
-
-    fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-        let mut frame = BytesMut::new();
-        Head { length: u32::try_from(payload.len()).expect("short"), kind, flags, stream }.put(&mut frame);
-        [&frame[..], payload].concat()
-    }
 
     fn read(machine: &mut Machine, bytes: &[u8]) {
         machine.room().expect("there is room").extend_from_slice(bytes);

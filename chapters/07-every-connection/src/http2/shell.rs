@@ -432,15 +432,9 @@ mod tests {
     use tokio::io::{DuplexStream, duplex};
     use tokio::time::{sleep, timeout};
 
-    use super::super::frame::{ACK, END_HEADERS, END_STREAM, HEADERS, Head, PING, PREFACE, SETTINGS};
+    use super::super::frame::{ACK, END_HEADERS, END_STREAM, HEADERS, PING, PREFACE, SETTINGS, frame};
 
     use super::*;
-
-    fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-        let mut frame = BytesMut::new();
-        Head { length: u32::try_from(payload.len()).expect("short"), kind, flags, stream }.put(&mut frame);
-        [&frame[..], payload].concat()
-    }
 
     async fn say(to: &mut (impl AsyncWrite + Unpin), frames: &[Vec<u8>]) {
         to.write_all(&frames.concat()).await.expect("it is connected");
