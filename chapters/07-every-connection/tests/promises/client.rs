@@ -171,6 +171,14 @@ impl Client {
         u32::from_be_bytes(payload[..4].try_into().expect("a GOAWAY has eight bytes"))
     }
 
+    /// Reads the server's goodbye: the warning, and once that was heard, the last stream that it has taken.
+    #[track_caller]
+    pub(crate) fn assert_told(&mut self, last: u32) {
+        assert_eq!(self.goaway(), ANY_STREAM, "the first GOAWAY only warns");
+        self.answer_ping();
+        assert_eq!(self.goaway(), last);
+    }
+
     /// Lets the server send as much as it likes on this connection, so that a test may ask until something happens.
     pub(crate) fn take_all(&mut self) {
         // The most that a window may be (RFC 9113, section 6.9.1), less what it is at first.

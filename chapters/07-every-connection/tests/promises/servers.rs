@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use testkit::load::{Client, Plan};
+use testkit::load::{self, Plan};
 use testkit::{Ending, Generations, Program, Wire, assert_ends_well, await_exit, connected, example, freeze};
 
-use crate::client::{self, DATA};
-use crate::server::{BINARY, replace, start_other, upgrades};
+use crate::client::{ANY_STREAM, Client, DATA, END_STREAM, GOAWAY};
+use crate::server::{BINARY, drain, replace, start_other, upgrades};
 
 const CONNECTIONS: u32 = 4;
 
@@ -27,7 +27,7 @@ fn upgrade(server: &mut Generations, old: &mut Option<Pid>) {
 }
 
 #[track_caller]
-fn keeps_all_connections(name: &str, clients: &[Client]) {
+fn keeps_all_connections(name: &str, clients: &[load::Client]) {
     for client in clients {
         let mut server = start(name);
         let load = Plan::new(server.address()).connections(CONNECTIONS).client(*client).start();
@@ -48,17 +48,17 @@ fn keeps_all_connections(name: &str, clients: &[Client]) {
 
 #[test]
 fn an_axum_service() {
-    keeps_all_connections("axum_http2", &[Client::StrictHttp2 { streams: 4 }]);
+    keeps_all_connections("axum_http2", &[load::Client::StrictHttp2 { streams: 4 }]);
 }
 
 #[test]
 fn axums_own_server() {
-    keeps_all_connections("axum_serve", &[Client::Strict, Client::StrictHttp2 { streams: 4 }]);
+    keeps_all_connections("axum_serve", &[load::Client::Strict, load::Client::StrictHttp2 { streams: 4 }]);
 }
 
 #[test]
 fn an_accept_loop_around_hyper() {
-    keeps_all_connections("hyper_loop", &[Client::Strict, Client::StrictHttp2 { streams: 4 }]);
+    keeps_all_connections("hyper_loop", &[load::Client::Strict, load::Client::StrictHttp2 { streams: 4 }]);
 }
 
 #[test]
@@ -132,15 +132,13 @@ fn a_request_to_another_server_that_arrives_before_the_idle_timeout_is_noticed_i
 #[test]
 fn a_stop_says_goodbye_to_the_clients_of_another_server() {
     let mut server = listener(&["--drain-timeout", "1h"]);
-    let mut clients = [(); 2].map(|()| client::Client::greet(&server));
+    let mut clients = [(); 2].map(|()| Client::greet(&server));
     clients[0].assert_served_by(1, 1);
     replace(&mut server);
     clients[0].assert_served_by(3, 2);
-    crate::server::drain(&mut server);
+    drain(&mut server);
     for (mut client, last) in clients.into_iter().zip([3, 0]) {
-        assert_eq!(client.goaway(), client::ANY_STREAM);
-        client.answer_ping();
-        assert_eq!(client.goaway(), last);
+        client.assert_told(last);
         assert_eq!(client.wire.ending(), Ending::Eof);
     }
     assert_ends_well(server);
@@ -150,10 +148,10 @@ fn a_stop_says_goodbye_to_the_clients_of_another_server() {
 #[test]
 fn a_client_of_another_server_that_says_nothing_of_the_warning_is_not_waited_for() {
     let mut server = listener(&["--drain-timeout", "1h"]);
-    let mut client = client::Client::greet(&server);
+    let mut client = Client::greet(&server);
     client.assert_served_by(1, 1);
-    crate::server::drain(&mut server);
-    assert_eq!(client.goaway(), client::ANY_STREAM);
+    drain(&mut server);
+    assert_eq!(client.goaway(), ANY_STREAM);
     client.get(3, "/");
     client.assert_answered_by(3, 1);
     assert_eq!(client.goaway(), 3);
@@ -164,11 +162,11 @@ fn a_client_of_another_server_that_says_nothing_of_the_warning_is_not_waited_for
 #[test]
 fn a_stream_of_another_server_is_finished_although_its_client_was_told() {
     let mut server = listener(&["--drain-timeout", "1h"]);
-    let mut client = client::Client::greet(&server);
+    let mut client = Client::greet(&server);
     client.get(1, "/stream?chunks=2&interval=3s");
     client.data(1);
     let old = server.upgrade();
-    assert_eq!(client.goaway(), client::ANY_STREAM);
+    assert_eq!(client.goaway(), ANY_STREAM);
     assert!(!client.skipped.iter().any(|frame| frame.kind == DATA), "it is told at once: {:?}", client.skipped);
     client.answer_ping();
     assert_eq!(client.answer(1), "line 2 of 2\n");
@@ -177,39 +175,40 @@ fn a_stream_of_another_server_is_finished_although_its_client_was_told() {
     await_exit(old);
 }
 
+/// Each request begins before the one before ends: if none was held, the connection would never be done.
 #[test]
 fn a_client_that_asks_on_although_it_was_told_is_given_back_what_comes_late() {
-    const LAST: u32 = 41;
     let mut server = listener(&["--drain-timeout", "1h"]);
-    let mut client = client::Client::greet(&server);
-    client.get(1, "/stream?chunks=2&interval=3s");
+    let mut client = Client::greet(&server);
+    client.post(1, b"body");
     client.data(1);
-    crate::server::drain(&mut server);
-    assert_eq!(client.goaway(), client::ANY_STREAM);
+    drain(&mut server);
+    assert_eq!(client.goaway(), ANY_STREAM);
     client.answer_ping();
-    for stream in (3..LAST).step_by(2) {
-        client.get(stream, "/");
-        client.ping(stream.into());
-        client.pong(stream.into());
-    }
-    let taken = client.goaway();
-    assert!(taken < LAST / 2, "{taken} of {LAST}");
-    for stream in (1..=taken).step_by(2) {
-        client.answer(stream);
-    }
+    let mut last = 1;
+    let end = loop {
+        assert!(last < 10_000, "it goes on as if nothing had been said");
+        client.post(last + 2, b"body");
+        client.send(DATA, END_STREAM, last, &[]);
+        let next = client.find(|frame| frame.kind == GOAWAY || frame.kind == DATA && frame.stream == last + 2);
+        assert_eq!(client.answer(last), "", "the rest of it");
+        if next.kind == GOAWAY {
+            break next;
+        }
+        last += 2;
+    };
+    assert_eq!(end.payload[..4], last.to_be_bytes());
     assert_eq!(client.wire.ending(), Ending::Eof);
     assert_ends_well(server);
 }
 
 #[test]
 fn a_client_that_was_told_all_and_does_not_close_is_not_cut() {
-    let mut server = listener(&["--drain-timeout", "1s"]);
-    let mut client = client::Client::greet(&server);
+    let mut server = listener(&["--drain-timeout", "1900ms"]);
+    let mut client = Client::greet(&server);
     client.assert_served_by(1, 1);
-    crate::server::drain(&mut server);
-    assert_eq!(client.goaway(), client::ANY_STREAM);
-    client.answer_ping();
-    assert_eq!(client.goaway(), 1);
-    // The process waits two seconds for it, and has one.
+    drain(&mut server);
+    client.assert_told(1);
+    // The process would wait two seconds for it.
     assert_ends_well(server);
 }
