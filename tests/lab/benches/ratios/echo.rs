@@ -25,8 +25,8 @@ use crate::roles::ANYWHERE;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The library clears this much before each read. With its default of 128 KiB, that is nine tenths of what a message costs, and hides
-/// what the gate does.
+/// The library clears this much before each read. With its default of 128 KiB, that is 95 % of what a message costs, and hides what
+/// the gate does.
 const READ_BUFFER: usize = 4 << 10;
 
 pub(crate) fn serve(gate: bool) -> ExitCode {
